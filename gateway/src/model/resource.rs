@@ -1,0 +1,152 @@
+//! Sites, environments, backups and domains in the one model.
+//!
+//! Invariant: unknown is `null`, never a made-up value; `native` is the upstream's own JSON, passed along byte for byte.
+
+use super::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The upstream's own JSON for a thing, unaltered.
+pub type Native = Option<Box<RawValue>>;
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $(#[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+pub(super) use words;
+
+words!(SiteKind { Wordpress = "wordpress", Plain = "plain", Static = "static" });
+words!(SiteStatus {
+    Provisioning = "provisioning",
+    Running = "running",
+    Stopped = "stopped",
+    Suspended = "suspended",
+    Deleting = "deleting",
+    Error = "error",
+    Unknown = "unknown",
+});
+words!(EnvironmentKind { Production = "production", Staging = "staging", Development = "development" });
+words!(BackupKind { Full = "full", Database = "database", Files = "files" });
+words!(BackupStatus {
+    Pending = "pending",
+    Running = "running",
+    Completed = "completed",
+    Failed = "failed",
+    Deleting = "deleting",
+});
+words!(DomainStatus { PendingVerification = "pending_verification", Active = "active", Error = "error" });
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Site {
+    /// `<connection>~<native id, escaped>`
+    pub id: String,
+    pub connection: Arc<str>,
+    pub provider: Arc<str>,
+    pub name: String,
+    pub slug: Option<String>,
+    pub kind: SiteKind,
+    pub status: SiteStatus,
+    pub url: Option<String>,
+    pub wordpress_version: Option<String>,
+    pub php_version: Option<String>,
+    pub environments: Vec<Environment>,
+    pub usage: Option<SiteUsage>,
+    /// Ours, not the upstream's.
+    pub labels: BTreeMap<String, String>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    pub native: Native,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteUsage {
+    /// Bytes on disk.
+    pub storage: Option<u64>,
+    /// Bytes served in the current period.
+    pub bandwidth: Option<u64>,
+    pub visits: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Environment {
+    /// Native id, escaped.
+    pub id: String,
+    pub name: String,
+    pub kind: EnvironmentKind,
+    pub status: SiteStatus,
+    pub url: Option<String>,
+    pub primary_domain: Option<String>,
+    pub php_version: Option<String>,
+    pub wordpress_version: Option<String>,
+    pub native: Native,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Backup {
+    /// Native id, escaped.
+    pub id: String,
+    /// The site's whole id.
+    pub site: String,
+    pub environment: Option<String>,
+    pub kind: BackupKind,
+    pub status: BackupStatus,
+    pub description: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    pub contents: Contents,
+    pub created_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub native: Native,
+}
+
+/// Which parts of a site a backup holds, or a restore brings back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    pub database: bool,
+    pub files: bool,
+    pub plugins: bool,
+    pub themes: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Domain {
+    /// The name, escaped as ids are.
+    pub id: String,
+    /// A-label form, lower-case, without a trailing dot.
+    pub name: String,
+    pub site: String,
+    pub environment: Option<String>,
+    pub primary: bool,
+    pub status: DomainStatus,
+    pub verification: Vec<DnsRecord>,
+    pub certificate: Option<Certificate>,
+    pub native: Native,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsRecord {
+    #[serde(rename = "type")]
+    pub record_type: String,
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    pub issuer: Option<String>,
+    pub expires_at: Option<Timestamp>,
+    pub status: Option<String>,
+}

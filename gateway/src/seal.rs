@@ -1,0 +1,135 @@
+//! Sealing: authenticated encryption of what must not be readable in the database or by clients (secrets, arguments, cursors).
+//!
+//! In go plain bytes and the facts they are bound to (associated data); out come sealed bytes that open only under the same
+//! facts and key. Invariant: keys are never printed, and a nonce is never used twice under one key (random, 96 bit,
+//! far below 2^32 messages a key). It doesn't rotate keys.
+
+use crate::model::Error;
+use ring::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf,
+    rand::{SecureRandom, SystemRandom},
+};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// First byte of everything sealed: the form of what follows.
+const VERSION: u8 = 1;
+pub const KEY_LENGTH: usize = 32;
+
+/// What a sealed value is for; each has a key of its own, derived from the master key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Secrets of connections.
+    Secret,
+    /// Arguments and one-time results of operations.
+    Operation,
+    /// Paging cursors.
+    Cursor,
+    /// Integrity of compiled components on disk.
+    Artifact,
+}
+
+impl Purpose {
+    const fn info(self) -> &'static [u8] {
+        match self {
+            Self::Secret => b"portico secret",
+            Self::Operation => b"portico operation",
+            Self::Cursor => b"portico cursor",
+            Self::Artifact => b"portico artifact",
+        }
+    }
+}
+
+/// Holds the derived keys. Cheap to share behind an `Arc`.
+pub struct Sealer {
+    keys: [LessSafeKey; 4],
+    random: SystemRandom,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(…)")
+    }
+}
+
+impl Sealer {
+    pub fn new(master: &[u8; KEY_LENGTH]) -> Result<Self, Error> {
+        let pseudo_random = hkdf::Salt::new(hkdf::HKDF_SHA256, b"portico").extract(master);
+        let key = |purpose: Purpose| {
+            let info = [purpose.info()];
+            let derived = pseudo_random.expand(&info, &CHACHA20_POLY1305).map_err(|_| crypto("derive a key"))?;
+            Ok::<_, Error>(LessSafeKey::new(UnboundKey::from(derived)))
+        };
+        let keys = [key(Purpose::Secret)?, key(Purpose::Operation)?, key(Purpose::Cursor)?, key(Purpose::Artifact)?];
+        Ok(Self { keys, random: SystemRandom::new() })
+    }
+
+    /// A fresh master key.
+    pub fn generate() -> Result<Zeroizing<[u8; KEY_LENGTH]>, Error> {
+        let mut key = Zeroizing::new([0; KEY_LENGTH]);
+        SystemRandom::new().fill(key.as_mut()).map_err(|_| crypto("read random bytes"))?;
+        Ok(key)
+    }
+
+    /// Seals `plain`, bound to `facts`: it opens under the same facts only.
+    pub fn seal(&self, purpose: Purpose, facts: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce).map_err(|_| crypto("read random bytes"))?;
+        let mut out = Vec::with_capacity(1 + NONCE_LEN + plain.len() + 16);
+        out.push(VERSION);
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(plain);
+        let tag = self
+            .key(purpose)
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(facts), &mut out[1 + NONCE_LEN..])
+            .map_err(|_| crypto("seal"))?;
+        out.extend_from_slice(tag.as_ref());
+        Ok(out)
+    }
+
+    /// None when it was sealed by another key, for other facts, or was changed.
+    pub fn open(&self, purpose: Purpose, facts: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (&version, rest) = sealed.split_first()?;
+        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+        if version != VERSION {
+            return None;
+        }
+        let mut body = Zeroizing::new(body.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let length = self.key(purpose).open_in_place(nonce, Aad::from(facts), &mut body).ok()?.len();
+        body.truncate(length);
+        Some(body)
+    }
+
+    const fn key(&self, purpose: Purpose) -> &LessSafeKey {
+        &self.keys[purpose as usize]
+    }
+}
+
+fn crypto(what: &str) -> Error {
+    Error::gateway(format_args!("could not {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_only_under_the_same_key_purpose_and_facts() {
+        let sealer = Sealer::new(&[7; KEY_LENGTH]).unwrap();
+        let other = Sealer::new(&[8; KEY_LENGTH]).unwrap();
+        let sealed = sealer.seal(Purpose::Secret, b"connection 1", b"hunter2").unwrap();
+        let opened = sealer.open(Purpose::Secret, b"connection 1", &sealed).unwrap();
+        assert_eq!(opened.as_slice(), b"hunter2");
+        assert!(sealer.open(Purpose::Secret, b"connection 2", &sealed).is_none());
+        assert!(sealer.open(Purpose::Cursor, b"connection 1", &sealed).is_none());
+        assert!(other.open(Purpose::Secret, b"connection 1", &sealed).is_none());
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert!(sealer.open(Purpose::Secret, b"connection 1", &changed).is_none(), "byte {index}");
+        }
+        assert!(sealer.open(Purpose::Secret, b"", &[]).is_none());
+    }
+}
