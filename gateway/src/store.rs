@@ -1,8 +1,19 @@
 //! The store: what must survive the process.
 //!
-//! Invariant: only this room knows SQL, and what a method acknowledged is durable.
+//! In go records of the model, with their secrets sealed already; out come the same. [`SqliteStore`] is the embedded default.
+//! Invariant: only this room knows SQL, and what a method acknowledged is durable. It decides nothing about operations but
+//! whether a writer still holds the fence, and never sees a plain secret.
 
-use crate::model::{ConnectionId, Error, OrganizationId, Slug, Timestamp, TlsTrust};
+mod operation;
+mod sqlite;
+
+pub use operation::{
+    Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,
+    PendingUpdate,
+};
+pub use sqlite::SqliteStore;
+
+use crate::model::{ConnectionId, Error, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -72,4 +83,49 @@ pub trait Store: Send + Sync + 'static {
     async fn state_load(&self, connection: ConnectionId) -> Result<Vec<(String, Vec<u8>)>, Error>;
     async fn state_set(&self, connection: ConnectionId, key: &str, value: &[u8]) -> Result<(), Error>;
     async fn state_delete(&self, connection: ConnectionId, key: &str) -> Result<(), Error>;
+
+    /// Writes operation, idempotency, audit and event in one transaction, unless the key was used before or the queue is full.
+    async fn operation_accept(&self, new: &NewOperation) -> Result<Acceptance, Error>;
+    async fn operation(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error>;
+    /// With all that the runner needs.
+    async fn operation_record(&self, id: &OperationId) -> Result<Option<OperationRecord>, Error>;
+    /// The newest first, beginning after `after`.
+    async fn operations(
+        &self,
+        organization: OrganizationId,
+        filter: &ListFilter,
+        after: Option<&(Timestamp, OperationId)>,
+        limit: u32,
+    ) -> Result<Vec<Operation>, Error>;
+    /// Operations of a connection that aren't finished.
+    async fn operations_open(&self, connection: ConnectionId) -> Result<u64, Error>;
+    async fn operation_counts(&self) -> Result<OpenCounts, Error>;
+    /// Returns the sealed secrets of a finished operation, and forgets them in the same transaction.
+    async fn operation_take_secrets(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Enters or renews a runner's lease. A store that only one process can open forgets all other runners, since they are dead.
+    async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error>;
+    /// Ends the lease: what the runner owned may be claimed at once.
+    async fn runner_release(&self, runner: Uuid) -> Result<(), Error>;
+    /// Operations that are queued, or whose owner has no lease at `now`, the oldest first, beginning after `after`.
+    async fn operations_claimable(
+        &self,
+        now: Timestamp,
+        after: Option<&OperationId>,
+        limit: u32,
+    ) -> Result<Vec<OperationId>, Error>;
+
+    /// `queued -> running`, or a take-over from an owner without a lease. None: it is finished, or another's.
+    async fn operation_claim(&self, id: &OperationId, owner: Uuid, now: Timestamp) -> Result<Option<Claim>, Error>;
+    /// The methods below write only while the fence holds; otherwise they change nothing and fail with [`Fence::lost`].
+    ///
+    /// Commits that a request is about to leave. Fails also when the owner's lease has ended.
+    async fn operation_sent(&self, fence: &Fence, digest: &[u8; 32], now: Timestamp) -> Result<(), Error>;
+    async fn operation_outcome(&self, fence: &Fence, outcome: &Outcome, now: Timestamp) -> Result<(), Error>;
+    /// Terminal state, audit and event in one transaction.
+    async fn operation_finish(&self, fence: &Fence, finish: &Finish) -> Result<(), Error>;
+    /// `queued -> canceled`. False: it isn't queued, or something was sent already.
+    async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error>;
+    /// Forgets idempotency keys that are no longer kept.
+    async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error>;
 }

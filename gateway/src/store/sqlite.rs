@@ -1,0 +1,249 @@
+//! SQLite: the embedded store, one file in the data folder.
+//!
+//! In goes the file's path; out comes a store whose schema is current. Writes go through one connection and are committed
+//! together ([`writer`]); reads have connections of their own and never wait for writes. Invariant: one process at a time, held
+//! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
+
+mod connections;
+mod operations;
+mod rows;
+mod runner;
+mod writer;
+
+use super::{
+    Acceptance, Claim, ConnectionRecord, Fence, Finish, ListFilter, NewOperation, OpenCounts, OperationRecord, Organization,
+    Outcome, Store, TokenRecord,
+};
+use crate::model::{ConnectionId, Error, Operation, OperationId, OrganizationId, Slug, Timestamp};
+use async_trait::async_trait;
+use rustix::fs::{FlockOperation, flock};
+use sqlx::{
+    ConnectOptions as _, SqliteConnection, SqlitePool,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+use uuid::Uuid;
+use writer::Writer;
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("migrations/1_initial.sql"))];
+/// Reading connections; each has a thread.
+const READERS: u32 = 4;
+/// Only another program (a backup, an operator's shell) can hold the database: the lock keeps other gateways out.
+const BUSY: Duration = Duration::from_secs(10);
+
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or makes the database at `path`, and brings its schema up to date. Fails when another process has it open, or
+    /// when a newer gateway wrote it.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let lock = prepare(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY);
+        let mut connection = options.clone().connect().await?;
+        migrate(&mut connection, path).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .test_before_acquire(false)
+            .acquire_timeout(BUSY)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self { writer: Writer::start(connection, lock), readers })
+    }
+}
+
+/// Makes folder and file with the right modes, and takes the lock.
+fn prepare(path: &Path) -> Result<File, Error> {
+    let at = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: std::io::Error| Error::gateway(format_args!("could not open {path}: {error}"))
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
+    let private = |path: &Path| {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        file.set_permissions(PermissionsExt::from_mode(0o600)).map(|()| file)
+    };
+    let lock_path = folder.join("lock");
+    let lock = private(&lock_path).map_err(at(&lock_path))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| in_use(folder, error))?;
+    private(path).map_err(at(path))?;
+    Ok(lock)
+}
+
+fn in_use(folder: &Path, error: rustix::io::Errno) -> Error {
+    let folder = folder.display();
+    let text = match error {
+        rustix::io::Errno::WOULDBLOCK => format!("the data folder is in use by another gateway: {folder}"),
+        other => format!("could not lock the data folder {folder}: {other}"),
+    };
+    Error { message: text.clone(), ..Error::gateway(text) }
+}
+
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
+    });
+    let known = MIGRATIONS.len();
+    let outcome = Migrator::with_migrations(migrations.collect()).run(connection).await;
+    outcome.map_err(|error| {
+        let path = path.display();
+        let text = match error {
+            MigrateError::VersionMissing(version) => format!(
+                "{path} was written by a newer gateway (its schema is {version}, this one knows up to {known}): start that \
+                 version again, or restore a backup"
+            ),
+            other => format!("could not bring the schema of {path} up to date: {other}"),
+        };
+        Error { message: text.clone(), ..Error::gateway(text) }
+    })
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::gateway(format_args!("database: {error}"))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn organization_insert(&self, organization: &Organization) -> Result<(), Error> {
+        connections::insert_organization(&self.writer, organization.clone()).await
+    }
+
+    async fn organization_by_slug(&self, slug: &Slug) -> Result<Option<Organization>, Error> {
+        connections::organization_by_slug(&self.readers, slug).await
+    }
+
+    async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
+        connections::organization(&self.readers, id).await
+    }
+
+    async fn token_insert(&self, token: &TokenRecord) -> Result<(), Error> {
+        connections::insert_token(&self.writer, token.clone()).await
+    }
+
+    async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>, Error> {
+        connections::token_by_hash(&self.readers, hash).await
+    }
+
+    async fn connection_insert(&self, connection: &ConnectionRecord) -> Result<(), Error> {
+        connections::insert(&self.writer, connection.clone()).await
+    }
+
+    async fn connection_update(&self, connection: &ConnectionRecord) -> Result<(), Error> {
+        connections::update(&self.writer, connection.clone()).await
+    }
+
+    async fn connection_delete(&self, id: ConnectionId, force: bool) -> Result<bool, Error> {
+        connections::delete(&self.writer, id, force).await
+    }
+
+    async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error> {
+        connections::get(&self.readers, id).await
+    }
+
+    async fn connections(&self, organization: OrganizationId) -> Result<Vec<ConnectionRecord>, Error> {
+        connections::list(&self.readers, organization).await
+    }
+
+    async fn state_load(&self, connection: ConnectionId) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        connections::load_state(&self.readers, connection).await
+    }
+
+    async fn state_set(&self, connection: ConnectionId, key: &str, value: &[u8]) -> Result<(), Error> {
+        connections::set_state(&self.writer, connection, key.to_owned(), value.to_vec()).await
+    }
+
+    async fn state_delete(&self, connection: ConnectionId, key: &str) -> Result<(), Error> {
+        connections::delete_state(&self.writer, connection, key.to_owned()).await
+    }
+
+    async fn operation_accept(&self, new: &NewOperation) -> Result<Acceptance, Error> {
+        operations::accept(&self.writer, new.clone()).await
+    }
+
+    async fn operation(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error> {
+        operations::get(&self.readers, organization, id).await
+    }
+
+    async fn operation_record(&self, id: &OperationId) -> Result<Option<OperationRecord>, Error> {
+        operations::record_of(&self.readers, id).await
+    }
+
+    async fn operations(
+        &self,
+        organization: OrganizationId,
+        filter: &ListFilter,
+        after: Option<&(Timestamp, OperationId)>,
+        limit: u32,
+    ) -> Result<Vec<Operation>, Error> {
+        operations::list(&self.readers, organization, filter, after, limit).await
+    }
+
+    async fn operations_open(&self, connection: ConnectionId) -> Result<u64, Error> {
+        operations::open(&self.readers, connection).await
+    }
+
+    async fn operation_counts(&self) -> Result<OpenCounts, Error> {
+        operations::counts(&self.readers).await
+    }
+
+    async fn operation_take_secrets(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Vec<u8>>, Error> {
+        operations::take_secrets(&self.writer, organization, id.clone()).await
+    }
+
+    async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error> {
+        runner::lease(&self.writer, runner, until).await
+    }
+
+    async fn runner_release(&self, runner: Uuid) -> Result<(), Error> {
+        runner::release(&self.writer, runner).await
+    }
+
+    async fn operations_claimable(
+        &self,
+        now: Timestamp,
+        after: Option<&OperationId>,
+        limit: u32,
+    ) -> Result<Vec<OperationId>, Error> {
+        runner::claimable(&self.readers, now, after, limit).await
+    }
+
+    async fn operation_claim(&self, id: &OperationId, owner: Uuid, now: Timestamp) -> Result<Option<Claim>, Error> {
+        runner::claim(&self.writer, id.clone(), owner, now).await
+    }
+
+    async fn operation_sent(&self, fence: &Fence, digest: &[u8; 32], now: Timestamp) -> Result<(), Error> {
+        runner::sent(&self.writer, fence.clone(), *digest, now).await
+    }
+
+    async fn operation_outcome(&self, fence: &Fence, outcome: &Outcome, now: Timestamp) -> Result<(), Error> {
+        runner::outcome(&self.writer, fence.clone(), outcome.clone(), now).await
+    }
+
+    async fn operation_finish(&self, fence: &Fence, finish: &Finish) -> Result<(), Error> {
+        runner::finish(&self.writer, fence.clone(), finish.clone()).await
+    }
+
+    async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error> {
+        runner::cancel_queued(&self.writer, id.clone(), now).await
+    }
+
+    async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error> {
+        operations::expire_idempotency(&self.writer, now).await
+    }
+}

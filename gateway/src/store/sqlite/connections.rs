@@ -1,0 +1,226 @@
+//! Organizations, tokens, connections and the state that guests keep, in SQLite.
+//!
+//! Invariant: a slug that a connection ever had stays taken, and a connection's state goes with it. Secrets arrive sealed.
+
+use super::{
+    rows::{blob, digest, json, optional_time, slug, time, to_json, uuid},
+    writer::Writer,
+};
+use crate::{
+    model::{ConnectionId, Error, Kind, OrganizationId, Slug},
+    store::{ConnectionRecord, Organization, TokenRecord},
+};
+use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
+
+/// Turns a broken UNIQUE into `taken`.
+fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
+    match &error {
+        sqlx::Error::Database(database) if database.is_unique_violation() => Error::new(Kind::Conflict, taken),
+        _ => error.into(),
+    }
+}
+
+pub async fn insert_organization(writer: &Writer, organization: Organization) -> Result<(), Error> {
+    let insert = sqlx::query("INSERT INTO organizations (id, slug, name, created_at) VALUES (?, ?, ?, ?)")
+        .bind(blob(organization.id.0))
+        .bind(organization.slug.as_str().to_owned())
+        .bind(organization.name)
+        .bind(organization.created_at.as_millis());
+    let taken = "an organization of this name exists";
+    writer.write(move |c| Box::pin(async move { insert.execute(c).await.map(drop).map_err(|e| unless_taken(e, taken)) })).await
+}
+
+fn read_organization(row: &SqliteRow) -> Result<Organization, Error> {
+    Ok(Organization {
+        id: OrganizationId(uuid(row, "id")?),
+        slug: slug(row, "slug")?,
+        name: row.try_get("name")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+pub async fn organization_by_slug(readers: &SqlitePool, slug: &Slug) -> Result<Option<Organization>, Error> {
+    let query = sqlx::query("SELECT id, slug, name, created_at FROM organizations WHERE slug = ?").bind(slug.as_str());
+    query.fetch_optional(readers).await?.as_ref().map(read_organization).transpose()
+}
+
+pub async fn organization(readers: &SqlitePool, id: OrganizationId) -> Result<Option<Organization>, Error> {
+    let query = sqlx::query("SELECT id, slug, name, created_at FROM organizations WHERE id = ?").bind(blob(id.0));
+    query.fetch_optional(readers).await?.as_ref().map(read_organization).transpose()
+}
+
+pub async fn insert_token(writer: &Writer, token: TokenRecord) -> Result<(), Error> {
+    let insert = sqlx::query(
+        "INSERT INTO tokens (id, organization, name, hash, prefix, created_at, expires_at, revoked_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(blob(token.id))
+    .bind(blob(token.organization.0))
+    .bind(token.name)
+    .bind(token.hash.to_vec())
+    .bind(token.prefix)
+    .bind(token.created_at.as_millis())
+    .bind(token.expires_at.map(|at| at.as_millis()))
+    .bind(token.revoked_at.map(|at| at.as_millis()));
+    writer
+        .write(move |c| {
+            Box::pin(async move { insert.execute(c).await.map(drop).map_err(|e| unless_taken(e, "this token exists")) })
+        })
+        .await
+}
+
+pub async fn token_by_hash(readers: &SqlitePool, hash: &[u8; 32]) -> Result<Option<TokenRecord>, Error> {
+    let query = sqlx::query(
+        "SELECT id, organization, name, hash, prefix, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?",
+    )
+    .bind(hash.to_vec());
+    let Some(row) = query.fetch_optional(readers).await? else { return Ok(None) };
+    Ok(Some(TokenRecord {
+        id: uuid(&row, "id")?,
+        organization: OrganizationId(uuid(&row, "organization")?),
+        name: row.try_get("name")?,
+        hash: digest(&row, "hash")?,
+        prefix: row.try_get("prefix")?,
+        created_at: time(&row, "created_at")?,
+        expires_at: optional_time(&row, "expires_at")?,
+        revoked_at: optional_time(&row, "revoked_at")?,
+    }))
+}
+
+pub async fn insert(writer: &Writer, connection: ConnectionRecord) -> Result<(), Error> {
+    let (settings, tls) = (to_json(&connection.settings)?, to_json(&connection.tls)?);
+    let secrets = to_json(&connection.secrets)?;
+    let reserve = sqlx::query("INSERT INTO connection_slugs (organization, slug) VALUES (?, ?)")
+        .bind(blob(connection.organization.0))
+        .bind(connection.slug.as_str().to_owned());
+    let insert = sqlx::query(
+        "INSERT INTO connections (id, organization, slug, provider, name, settings, tls, secrets, revision, created_at, \
+         updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(blob(connection.id.0))
+    .bind(blob(connection.organization.0))
+    .bind(connection.slug.as_str().to_owned())
+    .bind(connection.provider)
+    .bind(connection.name)
+    .bind(settings)
+    .bind(tls)
+    .bind(secrets)
+    .bind(connection.revision)
+    .bind(connection.created_at.as_millis())
+    .bind(connection.updated_at.as_millis());
+    let taken = "a connection of this organization has or had this id, and ids are never reused: choose another";
+    writer
+        .write(move |c| {
+            Box::pin(async move {
+                reserve.execute(&mut *c).await.map_err(|error| unless_taken(error, taken).with_field("id"))?;
+                insert.execute(c).await?;
+                Ok(())
+            })
+        })
+        .await
+}
+
+pub async fn update(writer: &Writer, connection: ConnectionRecord) -> Result<(), Error> {
+    let (settings, tls) = (to_json(&connection.settings)?, to_json(&connection.tls)?);
+    let secrets = to_json(&connection.secrets)?;
+    let update = sqlx::query(
+        "UPDATE connections SET name = ?, settings = ?, tls = ?, secrets = ?, revision = ?, updated_at = ? \
+         WHERE id = ? AND revision = ? - 1",
+    )
+    .bind(connection.name)
+    .bind(settings)
+    .bind(tls)
+    .bind(secrets)
+    .bind(connection.revision)
+    .bind(connection.updated_at.as_millis())
+    .bind(blob(connection.id.0))
+    .bind(connection.revision);
+    writer
+        .write(move |c| {
+            Box::pin(async move {
+                match update.execute(c).await?.rows_affected() {
+                    0 => Err(Error::new(Kind::Conflict, "the connection was changed or deleted meanwhile: read it again")),
+                    _ => Ok(()),
+                }
+            })
+        })
+        .await
+}
+
+pub async fn delete(writer: &Writer, id: ConnectionId, force: bool) -> Result<bool, Error> {
+    let open = sqlx::query_scalar::<_, i64>(
+        "SELECT EXISTS (SELECT 1 FROM operations WHERE connection = ? AND status IN ('queued', 'running'))",
+    )
+    .bind(blob(id.0));
+    let delete = sqlx::query("DELETE FROM connections WHERE id = ?").bind(blob(id.0));
+    writer
+        .write(move |c| {
+            Box::pin(async move {
+                if !force && open.fetch_one(&mut *c).await? != 0 {
+                    let text = "operations of this connection are not finished: wait for them, cancel them, or force it";
+                    return Err(Error::new(Kind::Conflict, text).with_code("operations_running"));
+                }
+                Ok(delete.execute(c).await?.rows_affected() > 0)
+            })
+        })
+        .await
+}
+
+fn read(row: &SqliteRow) -> Result<ConnectionRecord, Error> {
+    Ok(ConnectionRecord {
+        id: ConnectionId(uuid(row, "id")?),
+        organization: OrganizationId(uuid(row, "organization")?),
+        slug: slug(row, "slug")?,
+        provider: row.try_get("provider")?,
+        name: row.try_get("name")?,
+        settings: json(row, "settings")?,
+        tls: json(row, "tls")?,
+        secrets: json(row, "secrets")?,
+        revision: row.try_get("revision")?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+    })
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, organization, slug, provider, name, settings, tls, secrets, revision, created_at, updated_at ",
+            "FROM connections ",
+            $tail
+        )
+    };
+}
+
+pub async fn get(readers: &SqlitePool, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error> {
+    let query = sqlx::query(select!("WHERE id = ?")).bind(blob(id.0));
+    query.fetch_optional(readers).await?.as_ref().map(read).transpose()
+}
+
+pub async fn list(readers: &SqlitePool, organization: OrganizationId) -> Result<Vec<ConnectionRecord>, Error> {
+    let query = sqlx::query(select!("WHERE organization = ? ORDER BY slug")).bind(blob(organization.0));
+    query.fetch_all(readers).await?.iter().map(read).collect()
+}
+
+pub async fn load_state(readers: &SqlitePool, connection: ConnectionId) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let query = sqlx::query_as("SELECT key, value FROM connection_state WHERE connection = ? ORDER BY key");
+    Ok(query.bind(blob(connection.0)).fetch_all(readers).await?)
+}
+
+pub async fn set_state(writer: &Writer, connection: ConnectionId, key: String, value: Vec<u8>) -> Result<(), Error> {
+    // A connection that was deleted meanwhile has no state any more, so that this writes nothing rather than fail.
+    let upsert = sqlx::query(
+        "INSERT INTO connection_state (connection, key, value) SELECT id, ?, ? FROM connections WHERE id = ? \
+         ON CONFLICT (connection, key) DO UPDATE SET value = excluded.value",
+    )
+    .bind(key)
+    .bind(value)
+    .bind(blob(connection.0));
+    writer.write(move |c| Box::pin(async move { Ok(upsert.execute(c).await.map(drop)?) })).await
+}
+
+pub async fn delete_state(writer: &Writer, connection: ConnectionId, key: String) -> Result<(), Error> {
+    let delete =
+        sqlx::query("DELETE FROM connection_state WHERE connection = ? AND key = ?").bind(blob(connection.0)).bind(key);
+    writer.write(move |c| Box::pin(async move { Ok(delete.execute(c).await.map(drop)?) })).await
+}

@@ -1,0 +1,184 @@
+//! Operations as clients see them, in SQLite: accepting, reading, listing, and secrets that are shown once.
+//!
+//! Invariant: an operation, its idempotency key, its audit line and its first event are one transaction. What a runner writes
+//! is in [`super::runner`].
+
+use super::{
+    rows::{blob, digest, operation, operation_columns, record},
+    runner,
+    writer::Writer,
+};
+use crate::{
+    model::{ConnectionId, Error, Operation, OperationId, OperationStatus, OrganizationId, Timestamp},
+    store::{Acceptance, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord},
+};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+pub async fn accept(writer: &Writer, new: NewOperation) -> Result<Acceptance, Error> {
+    writer.write(move |c| Box::pin(accept_in(c, new))).await
+}
+
+async fn accept_in(c: &mut SqliteConnection, new: NewOperation) -> Result<Acceptance, Error> {
+    if let Some(key) = &new.idempotency
+        && let Some(earlier) = used_before(c, &new, key).await?
+    {
+        return Ok(earlier);
+    }
+    if queue_is_full(c, &new).await? {
+        return Ok(Acceptance::QueueFull);
+    }
+    insert(c, &new).await?;
+    if let Some(key) = &new.idempotency {
+        remember(c, &new, key).await?;
+    }
+    runner::audit(c, &new.operation.id, "accepted", new.operation.created_at).await?;
+    runner::event(c, &new.operation.id, new.operation.created_at).await?;
+    Ok(Acceptance::Accepted)
+}
+
+async fn used_before(
+    c: &mut SqliteConnection,
+    new: &NewOperation,
+    key: &IdempotencyRecord,
+) -> Result<Option<Acceptance>, Error> {
+    let query = sqlx::query(concat!(
+        "SELECT fingerprint, o.* FROM idempotency i JOIN (SELECT ",
+        operation_columns!(),
+        " FROM operations) o ON o.id = i.operation WHERE i.organization = ? AND i.scope = ? AND i.key = ? AND i.expires_at > ?"
+    ))
+    .bind(blob(new.organization.0))
+    .bind(&key.scope)
+    .bind(&key.key)
+    .bind(new.operation.created_at.as_millis());
+    let Some(row) = query.fetch_optional(c).await? else { return Ok(None) };
+    if digest(&row, "fingerprint")? != key.fingerprint {
+        return Ok(Some(Acceptance::KeyReused));
+    }
+    Ok(Some(Acceptance::Existing(Box::new(operation(&row)?))))
+}
+
+async fn queue_is_full(c: &mut SqliteConnection, new: &NewOperation) -> Result<bool, Error> {
+    let queued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM operations WHERE organization = ? AND status = 'queued'")
+        .bind(blob(new.organization.0))
+        .fetch_one(c)
+        .await?;
+    Ok(queued >= i64::from(new.queue_limit))
+}
+
+async fn insert(c: &mut SqliteConnection, new: &NewOperation) -> Result<(), Error> {
+    let operation = &new.operation;
+    sqlx::query(
+        "INSERT INTO operations (id, organization, connection, connection_slug, principal, action, target_kind, target_id, \
+         target_site, status, message, created_at, updated_at, arguments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+    )
+    .bind(operation.id.as_str())
+    .bind(blob(new.organization.0))
+    .bind(blob(new.connection.0))
+    .bind(&operation.connection)
+    .bind(&new.principal)
+    .bind(operation.action.as_str())
+    .bind(&operation.target.kind)
+    .bind(&operation.target.id)
+    .bind(&operation.target.site)
+    .bind(&operation.message)
+    .bind(operation.created_at.as_millis())
+    .bind(operation.updated_at.as_millis())
+    .bind(&new.arguments)
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+async fn remember(c: &mut SqliteConnection, new: &NewOperation, key: &IdempotencyRecord) -> Result<(), Error> {
+    // Replaces a key whose time is over; a living one was found before.
+    sqlx::query(
+        "INSERT OR REPLACE INTO idempotency (organization, scope, key, fingerprint, operation, expires_at) \
+         VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(blob(new.organization.0))
+    .bind(&key.scope)
+    .bind(&key.key)
+    .bind(key.fingerprint.to_vec())
+    .bind(new.operation.id.as_str())
+    .bind(key.expires_at.as_millis())
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+pub async fn expire_idempotency(writer: &Writer, now: Timestamp) -> Result<(), Error> {
+    let delete = sqlx::query("DELETE FROM idempotency WHERE expires_at <= ?").bind(now.as_millis());
+    writer.write(move |c| Box::pin(async move { Ok(delete.execute(c).await.map(drop)?) })).await
+}
+
+pub async fn get(readers: &SqlitePool, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error> {
+    let query = sqlx::query(concat!("SELECT ", operation_columns!(), " FROM operations WHERE id = ? AND organization = ?"))
+        .bind(id.as_str())
+        .bind(blob(organization.0));
+    query.fetch_optional(readers).await?.as_ref().map(operation).transpose()
+}
+
+pub async fn record_of(executor: impl sqlx::SqliteExecutor<'_>, id: &OperationId) -> Result<Option<OperationRecord>, Error> {
+    let query = sqlx::query(concat!("SELECT ", operation_columns!(), " FROM operations WHERE id = ?")).bind(id.as_str());
+    query.fetch_optional(executor).await?.as_ref().map(record).transpose()
+}
+
+pub async fn list(
+    readers: &SqlitePool,
+    organization: OrganizationId,
+    filter: &ListFilter,
+    after: Option<&(Timestamp, OperationId)>,
+    limit: u32,
+) -> Result<Vec<Operation>, Error> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        operation_columns!(),
+        " FROM operations WHERE organization = ?1",
+        " AND (?2 IS NULL OR connection_slug = ?2) AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR action = ?4)",
+        " AND (?5 IS NULL OR target_id = ?5 OR target_site = ?5)",
+        " AND (?6 IS NULL OR (created_at, id) < (?6, ?7))",
+        " ORDER BY created_at DESC, id DESC LIMIT ?8"
+    ))
+    .bind(blob(organization.0))
+    .bind(&filter.connection)
+    .bind(filter.status.map(OperationStatus::as_str))
+    .bind(filter.action.map(crate::model::Action::as_str))
+    .bind(&filter.target)
+    .bind(after.map(|(at, _)| at.as_millis()))
+    .bind(after.map(|(_, id)| id.as_str()))
+    .bind(limit);
+    query.fetch_all(readers).await?.iter().map(operation).collect()
+}
+
+pub async fn open(readers: &SqlitePool, connection: ConnectionId) -> Result<u64, Error> {
+    let query = sqlx::query_scalar("SELECT COUNT(*) FROM operations WHERE connection = ? AND status IN ('queued', 'running')");
+    Ok(query.bind(blob(connection.0)).fetch_one(readers).await?)
+}
+
+pub async fn counts(readers: &SqlitePool) -> Result<OpenCounts, Error> {
+    let query = sqlx::query(
+        "SELECT COUNT(*) FILTER (WHERE status = 'queued') AS queued, COUNT(*) FILTER (WHERE status = 'running') AS running \
+         FROM operations WHERE status IN ('queued', 'running')",
+    );
+    let row = query.fetch_one(readers).await?;
+    Ok(OpenCounts { queued: row.try_get("queued")?, running: row.try_get("running")? })
+}
+
+pub async fn take_secrets(writer: &Writer, organization: OrganizationId, id: OperationId) -> Result<Option<Vec<u8>>, Error> {
+    // RETURNING tells the values after the update, so the secrets are read first.
+    let select = sqlx::query_scalar("SELECT secrets FROM operations WHERE id = ? AND organization = ?")
+        .bind(id.as_str().to_owned())
+        .bind(blob(organization.0));
+    let forget = sqlx::query("UPDATE operations SET secrets = NULL WHERE id = ?").bind(id.as_str().to_owned());
+    writer
+        .write(move |c| {
+            Box::pin(async move {
+                let secrets: Option<Vec<u8>> = select.fetch_optional(&mut *c).await?.flatten();
+                if secrets.is_some() {
+                    forget.execute(c).await?;
+                }
+                Ok(secrets)
+            })
+        })
+        .await
+}

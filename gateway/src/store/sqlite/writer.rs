@@ -1,0 +1,114 @@
+//! The one writer: jobs of many callers, committed together.
+//!
+//! In go closures over a connection; out come their answers, after the commit. Jobs that arrive while a commit is being synced
+//! to disk share the next one, so that throughput doesn't end at one sync each. Invariant: a job is answered with success only
+//! when the transaction that holds it is durable, and a job that fails takes nothing of its batch with it.
+
+use crate::model::Error;
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use sqlx::{Connection as _, SqliteConnection};
+use std::fs::File;
+use tokio::sync::{mpsc, oneshot};
+
+/// Jobs that may wait for the writer; more callers wait for a place.
+const WAITING: usize = 256;
+/// Jobs in one transaction: enough that a sync is shared, few enough that nobody waits long.
+const BATCH: usize = 64;
+
+#[async_trait]
+trait Job: Send {
+    /// True: its changes are to be committed.
+    async fn run(&mut self, connection: &mut SqliteConnection) -> bool;
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+struct Write<T, F> {
+    work: Option<F>,
+    outcome: Option<Result<T, Error>>,
+    reply: oneshot::Sender<Result<T, Error>>,
+}
+
+#[async_trait]
+impl<T, F> Job for Write<T, F>
+where
+    T: Send,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Error>> + Send,
+{
+    async fn run(&mut self, connection: &mut SqliteConnection) -> bool {
+        if let Some(work) = self.work.take() {
+            self.outcome = Some(work(connection).await);
+        }
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let answer = match (self.outcome, committed) {
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(Error::gateway("the store didn't reach this write")),
+        };
+        // The caller may have gone; what was committed stays.
+        drop(self.reply.send(answer));
+    }
+}
+
+/// Hands jobs to the task that owns the writing connection. The lock on the data folder lives as long as that task.
+#[derive(Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Writer {
+    pub fn start(connection: SqliteConnection, lock: File) -> Self {
+        let (jobs, waiting) = mpsc::channel(WAITING);
+        tokio::spawn(serve(connection, waiting, lock));
+        Self { jobs }
+    }
+
+    /// Runs `work` in a transaction; the answer comes after the commit.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Write { work: Some(work), outcome: None, reply });
+        self.jobs.send(job).await.map_err(|_| Error::gateway("the store is closed"))?;
+        answer.await.map_err(|_| Error::gateway("the store was closed before this was written"))?
+    }
+}
+
+async fn serve(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Box<dyn Job>>, lock: File) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let committed = commit(&mut connection, &mut batch).await;
+        if let Err(error) = &committed {
+            tracing::error!(%error, internal = error.internal, "the store could not commit");
+            // SQLite may have rolled back by itself, which makes this one fail: either way no transaction is left open.
+            if let Err(error) = sqlx::query("ROLLBACK").execute(&mut connection).await {
+                tracing::debug!(%error, "nothing to roll back");
+            }
+        }
+        for job in batch.drain(..) {
+            job.answer(committed.clone());
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the database was not closed cleanly");
+    }
+    drop(lock);
+}
+
+async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    for job in batch {
+        sqlx::query("SAVEPOINT job").execute(&mut *connection).await?;
+        if !job.run(connection).await {
+            sqlx::query("ROLLBACK TO job").execute(&mut *connection).await?;
+        }
+        sqlx::query("RELEASE job").execute(&mut *connection).await?;
+    }
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    Ok(())
+}
