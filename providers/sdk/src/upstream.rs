@@ -1,0 +1,210 @@
+//! A typed client for the upstreams that `configure` declared.
+//!
+//! In go path segments, query pairs and JSON; out come parsed answers or errors by kind. The host escapes, adds credentials,
+//! keeps to limits and retries; nothing here does. Invariant: an answer that isn't a success never parses as one.
+
+pub use crate::host::{Background, BackgroundState, Method, RawRequest, Response};
+use crate::{Call, Error, error, host};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Reads an upstream's own error format; none: fall back to [`error::from_status`].
+pub type ErrorParser = fn(&Response) -> Option<Error>;
+
+/// One named upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream {
+    name: &'static str,
+    parser: Option<ErrorParser>,
+}
+
+impl Upstream {
+    /// `name` as in the [`crate::UpstreamDeclaration`].
+    pub const fn named(name: &'static str) -> Self {
+        Self { name, parser: None }
+    }
+
+    /// Asked about every answer that isn't a success, before the status alone decides.
+    #[must_use]
+    pub const fn with_error_parser(self, parser: ErrorParser) -> Self {
+        Self { name: self.name, parser: Some(parser) }
+    }
+
+    pub fn get<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+        self.request(Method::Get, path)
+    }
+
+    pub fn head<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+        self.request(Method::Head, path)
+    }
+
+    pub fn post<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+        self.request(Method::Post, path)
+    }
+
+    pub fn put<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+        self.request(Method::Put, path)
+    }
+
+    pub fn patch<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+        self.request(Method::Patch, path)
+    }
+
+    pub fn delete<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+        self.request(Method::Delete, path)
+    }
+
+    /// `path`: unescaped segments below the upstream's base path.
+    pub fn request<S: Into<String>>(self, method: Method, path: impl IntoIterator<Item = S>) -> Request {
+        let raw = RawRequest {
+            upstream: self.name.to_owned(),
+            method,
+            path: path.into_iter().map(Into::into).collect(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+            timeout: None,
+            keyed: false,
+        };
+        Request { raw, parser: self.parser, broken: None }
+    }
+}
+
+/// A request being built. Nothing is sent before one of the last methods ([`Request::send`] and those after it).
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request {
+    raw: RawRequest,
+    parser: Option<ErrorParser>,
+    /// Why the body couldn't be written; told when it is sent.
+    broken: Option<Error>,
+}
+
+impl Request {
+    pub fn query(mut self, name: &str, value: impl ToString) -> Self {
+        self.raw.query.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Nothing when there is no value.
+    pub fn query_if(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    /// The host lets a short list of headers through, and what the declaration's `request_headers` names.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.raw.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub fn json_body(mut self, body: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(bytes) => self.body("application/json", bytes),
+            Err(error) => {
+                self.broken = Some(error.into());
+                self
+            }
+        }
+    }
+
+    pub fn body(mut self, content_type: &str, bytes: Vec<u8>) -> Self {
+        self.raw.body = Some(bytes);
+        self.header("content-type", content_type)
+    }
+
+    /// Milliseconds to wait for the whole answer.
+    pub fn timeout(mut self, millis: u32) -> Self {
+        self.raw.timeout = Some(millis);
+        self
+    }
+
+    /// Sends the call's key as `Idempotency-Key`: the upstream honours it, so the host may send this again.
+    pub fn keyed(self, call: &Call) -> Self {
+        self.keyed_as("idempotency-key", call)
+    }
+
+    /// As [`Request::keyed`], in the header that this upstream reads.
+    pub fn keyed_as(mut self, header: &str, call: &Call) -> Self {
+        self.raw.keyed = true;
+        self.header(header, call.idempotency_key.clone())
+    }
+
+    /// Sending this twice does no harm, for another reason than a key.
+    pub fn repeatable(mut self) -> Self {
+        self.raw.keyed = true;
+        self
+    }
+
+    /// The answer, whatever its status.
+    pub fn send_any(self) -> Result<Response, Error> {
+        match self.broken {
+            Some(broken) => Err(broken),
+            None => host::send(&self.raw),
+        }
+    }
+
+    /// The answer, if it is a success (2xx) or 304.
+    pub fn send(self) -> Result<Response, Error> {
+        let parser = self.parser;
+        let response = self.send_any()?;
+        match response.status {
+            200..=299 | 304 => Ok(response),
+            _ => Err(response.to_error(parser)),
+        }
+    }
+
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+        self.send()?.json()
+    }
+
+    /// None when the upstream says 404.
+    pub fn json_if_found<T: DeserializeOwned>(self) -> Result<Option<T>, Error> {
+        let parser = self.parser;
+        let response = self.send_any()?;
+        match response.status {
+            200..=299 => response.json().map(Some),
+            404 => Ok(None),
+            _ => Err(response.to_error(parser)),
+        }
+    }
+
+    /// Lets the host carry this out in the background, for answers that take minutes; returns an id for [`watch`].
+    /// Starting the same `key` again while it runs gives the same id.
+    pub fn start(self, key: &str) -> Result<String, Error> {
+        match self.broken {
+            Some(broken) => Err(broken),
+            None => host::start(key, &self.raw),
+        }
+    }
+}
+
+/// How a background request goes on. `not-found` after a restart of the gateway: start it again.
+pub fn watch(id: &str) -> Result<Background, Error> {
+    host::watch(id)
+}
+
+impl Response {
+    /// `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| Error::from(error).with_upstream_status(self.status))
+    }
+
+    /// This answer as an error: by `parser`, else by its status. What the parser leaves out is filled in.
+    pub fn to_error(&self, parser: Option<ErrorParser>) -> Error {
+        let by_status = error::from_status(self.status, self.header("retry-after"));
+        match parser.and_then(|parser| parser(self)) {
+            None => by_status,
+            Some(error) => Error {
+                upstream_status: error.upstream_status.or(by_status.upstream_status),
+                retry_after: error.retry_after.or(by_status.retry_after),
+                ..error
+            },
+        }
+    }
+}
