@@ -6,6 +6,8 @@
 
 mod operation;
 mod sqlite;
+#[cfg(test)]
+pub(crate) mod suite;
 
 pub use operation::{
     Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,

@@ -8,6 +8,8 @@ mod connections;
 mod operations;
 mod rows;
 mod runner;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use super::{
@@ -62,6 +64,12 @@ impl SqliteStore {
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self { writer: Writer::start(connection, lock), readers })
+    }
+
+    /// Finishes what was handed in, and frees the data folder for the next process. Later calls fail.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
     }
 }
 

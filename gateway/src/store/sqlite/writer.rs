@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Jobs that may wait for the writer; more callers wait for a place.
 const WAITING: usize = 256;
@@ -54,16 +55,24 @@ where
 }
 
 /// Hands jobs to the task that owns the writing connection. The lock on the data folder lives as long as that task.
-#[derive(Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    /// Canceled by [`Writer::close`]; what waits already is still written.
+    closing: CancellationToken,
 }
 
 impl Writer {
     pub fn start(connection: SqliteConnection, lock: File) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING);
-        tokio::spawn(serve(connection, waiting, lock));
-        Self { jobs }
+        let closing = CancellationToken::new();
+        tokio::spawn(serve(connection, waiting, lock, closing.clone()));
+        Self { jobs, closing }
+    }
+
+    /// Writes what waits, and ends when the connection is closed and the lock is free.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.jobs.closed().await;
     }
 
     /// Runs `work` in a transaction; the answer comes after the commit.
@@ -79,9 +88,22 @@ impl Writer {
     }
 }
 
-async fn serve(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Box<dyn Job>>, lock: File) {
+async fn serve(
+    mut connection: SqliteConnection,
+    mut waiting: mpsc::Receiver<Box<dyn Job>>,
+    lock: File,
+    closing: CancellationToken,
+) {
     let mut batch = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        let received = tokio::select! {
+            biased;
+            received = waiting.recv_many(&mut batch, BATCH) => received,
+            () = closing.cancelled() => 0,
+        };
+        if received == 0 {
+            break;
+        }
         let committed = commit(&mut connection, &mut batch).await;
         if let Err(error) = &committed {
             tracing::error!(%error, internal = error.internal, "the store could not commit");
@@ -97,7 +119,9 @@ async fn serve(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Box
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly");
     }
+    // Before the receiver goes, whose end is what `close` waits for.
     drop(lock);
+    drop(waiting);
 }
 
 async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {

@@ -1,0 +1,82 @@
+//! The shared suite over SQLite, and what only SQLite promises: the lock, the modes, the schema, and commits in groups.
+
+use super::*;
+use crate::{
+    model::Kind,
+    store::suite::{self, connection_record, organization},
+};
+use std::sync::Arc;
+
+async fn open() -> (tempfile::TempDir, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("data/portico.db")).await.unwrap();
+    (folder, store)
+}
+
+#[tokio::test]
+async fn does_what_every_store_must() {
+    let (_folder, store) = open().await;
+    suite::check(&store).await;
+}
+
+#[tokio::test]
+async fn only_one_gateway_and_its_user_get_in() {
+    let (folder, store) = open().await;
+    let path = folder.path().join("data/portico.db");
+    let refused = SqliteStore::open(&path).await.err().unwrap();
+    assert!(refused.message.starts_with("the data folder is in use by another gateway"), "{refused}");
+    let id = organization(&store, "kept").await;
+    for file in ["portico.db", "portico.db-wal", "portico.db-shm", "lock"] {
+        let mode = std::fs::metadata(folder.path().join("data").join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    store.close().await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert!(store.organization(id).await.unwrap().is_some(), "what was acknowledged is gone");
+}
+
+#[tokio::test]
+async fn refuses_the_schema_of_a_newer_gateway() {
+    let (folder, store) = open().await;
+    let insert = sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (999, 'x', 1, x'00', 1)",
+    );
+    store.writer.write(move |c| Box::pin(async move { Ok(insert.execute(c).await.map(drop)?) })).await.unwrap();
+    store.close().await;
+    let refused = SqliteStore::open(&folder.path().join("data/portico.db")).await.err().unwrap();
+    assert!(refused.message.contains("written by a newer gateway (its schema is 999"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_connection_is_as_durable_as_promised() {
+    let (_folder, store) = open().await;
+    for (pragma, expected) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1)] {
+        let read = sqlx::query_scalar::<_, i64>(pragma);
+        let value = store.writer.write(move |c| Box::pin(async move { Ok(read.fetch_one(c).await?) })).await.unwrap();
+        assert_eq!(value, expected, "{pragma}");
+    }
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.readers).await.unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn a_failed_write_takes_nothing_of_its_batch_with_it() {
+    let (_folder, store) = open().await;
+    let store = Arc::new(store);
+    let organization = organization(&*store, "batch").await;
+    let writes = (0..300).map(|index| {
+        let store = Arc::clone(&store);
+        // Every third slug is taken already by its neighbour.
+        let record = connection_record(organization, &format!("c{}", if index % 3 == 2 { index - 1 } else { index }));
+        tokio::spawn(async move { store.connection_insert(&record).await })
+    });
+    let mut refused = 0;
+    for outcome in futures_util::future::join_all(writes).await {
+        match outcome.unwrap() {
+            Ok(()) => {}
+            Err(error) if error.kind == Kind::Conflict => refused += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!((refused, store.connections(organization).await.unwrap().len()), (100, 200));
+}
