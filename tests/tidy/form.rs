@@ -1,0 +1,102 @@
+//! The form of files: a head that says what they are for, a length that can be read, nothing unfinished.
+//!
+//! In goes a file, out come the places that break the form. Invariant: a rule looks at code, not at comments and strings, where
+//! that makes a difference.
+
+use super::{check, source::File};
+
+const LONGEST: usize = 600;
+
+/// Generated code and golden files are not written by hand.
+pub fn length(file: &File) -> Vec<String> {
+    let lines = file.text.lines().count();
+    if !file.is_rust() || lines <= LONGEST {
+        return Vec::new();
+    }
+    vec![format!("{}:{LONGEST}: {lines} lines, at most {LONGEST}: it wants to be two files", file.path)]
+}
+
+pub fn head(file: &File) -> Vec<String> {
+    if !file.is_rust() || file.text.starts_with("//! ") {
+        return Vec::new();
+    }
+    vec![format!("{}:1: begin with //! what this file does, and its invariant", file.path)]
+}
+
+pub fn place(file: &File) -> Vec<String> {
+    if !file.path.ends_with("/mod.rs") {
+        return Vec::new();
+    }
+    vec![format!("{}:1: name it after its folder, beside the folder (foo.rs and foo/)", file.path)]
+}
+
+pub fn unwrap(file: &File) -> Vec<String> {
+    let shipped = file.path.starts_with("gateway/src/") || file.path.starts_with("providers/");
+    if !file.is_rust() || !shipped {
+        return Vec::new();
+    }
+    let unwraps =
+        file.shipped.match_indices(".unwrap()").map(|(offset, _)| (offset, "unwrap: raise the error, or say why not"));
+    let reasoned = file.code.contains("expect(clippy::expect_used");
+    let expects = file.shipped.match_indices(".expect(").filter(|_| !reasoned);
+    let expects = expects.map(|(offset, _)| (offset, "expect without #[expect(clippy::expect_used, reason = …)]"));
+    unwraps.chain(expects).map(|(offset, what)| file.at(&file.shipped, offset, what)).collect()
+}
+
+pub fn unfinished(file: &File) -> Vec<String> {
+    if !file.is_rust() {
+        return Vec::new();
+    }
+    let macros = ["todo!", "unimplemented!"].into_iter().flat_map(|word| file.code.match_indices(word));
+    macros
+        .map(|(offset, word)| file.at(&file.code, offset, &format!("{word} is a promise to a user that isn't kept")))
+        .collect()
+}
+
+pub fn ignored(file: &File) -> Vec<String> {
+    if !file.is_rust() {
+        return Vec::new();
+    }
+    let bare = file.code.match_indices("#[ignore]");
+    bare.map(|(offset, _)| file.at(&file.code, offset, "an ignored test says why: #[ignore = \"because …\"]")).collect()
+}
+
+/// Paths and hosts of one developer's machine mean nothing on another.
+pub fn machine(file: &File) -> Vec<String> {
+    // Put together here, so that this file doesn't hold them.
+    let words =
+        [("/wo", "rk/wt"), ("/wo", "rk/main"), ("/wo", "rk/shared"), ("/ho", "me/"), ("/root/", ".cargo"), ("arti", "factory")];
+    let words = words.map(|(one, two)| format!("{one}{two}"));
+    let found = words.iter().flat_map(|word| file.text.match_indices(word.as_str()));
+    found.map(|(offset, word)| file.at(&file.text, offset, &format!("{word} belongs to one machine"))).collect()
+}
+
+#[test]
+fn broken_form_is_caught() {
+    check(head, "gateway/src/a.rs", "use b;", Some("begin with"));
+    check(head, "gateway/src/a.rs", "//! A.\n", None);
+    check(head, "Makefile", "all:", None);
+    check(length, "gateway/src/a.rs", &"\n".repeat(601), Some("two files"));
+    check(length, "gateway/src/a.rs", &"\n".repeat(600), None);
+    check(place, "gateway/src/a/mod.rs", "", Some("foo.rs"));
+    check(unfinished, "tests/a.rs", concat!("to", "do!()"), Some("promise"));
+    check(unfinished, "tests/a.rs", concat!("// to", "do!()"), None);
+    check(ignored, "tests/a.rs", concat!("#[ig", "nore]"), Some("says why"));
+    check(ignored, "tests/a.rs", "#[ignore = \"because it needs a GPU\"]", None);
+    check(machine, "README.md", concat!("cd /ho", "me/me"), Some("one machine"));
+    check(machine, "README.md", "cd portico", None);
+}
+
+#[test]
+fn unwraps_are_caught_outside_tests() {
+    for (path, text, wanted) in [
+        ("gateway/src/a.rs", "fn a() { b.unwrap() }", Some("unwrap")),
+        ("providers/sdk/src/a.rs", "fn a() { b.expect(\"c\") }", Some("expect without")),
+        ("gateway/src/a.rs", "#[expect(clippy::expect_used, reason = \"r\")]\nfn a() { b.expect(\"c\") }", None),
+        ("gateway/src/a.rs", "#[cfg(test)]\nmod tests { fn a() { b.unwrap() } }", None),
+        ("gateway/src/a.rs", "fn a() { b.unwrap_or(1) } // b.unwrap()", None),
+        ("tests/src/lib.rs", "fn a() { b.unwrap() }", None),
+    ] {
+        check(unwrap, path, text, wanted);
+    }
+}
