@@ -77,7 +77,11 @@ fn test_modules(file: &File) -> Vec<String> {
         _ => file.path.trim_end_matches(".rs").to_owned(),
     };
     let after_attribute = file.code.split("#[cfg(test)]").skip(1);
-    let names = after_attribute.filter_map(|rest| rest.trim_start().strip_prefix("mod ")?.split_once(';'));
+    let names = after_attribute.filter_map(|rest| {
+        let item = rest.trim_start();
+        let item = item.strip_prefix("pub(crate) ").or_else(|| item.strip_prefix("pub(super) ")).unwrap_or(item);
+        item.strip_prefix("mod ")?.split_once(';')
+    });
     names.filter(|(name, _)| name.chars().all(is_word)).map(|(name, _)| format!("{folder}/{name}")).collect()
 }
 
@@ -209,4 +213,10 @@ fn comments_strings_and_tests_are_no_code() {
     }
     assert!(!file.shipped.contains("mod tests") && file.shipped.ends_with("\nn"), "{:?}", file.shipped);
     assert_eq!(file.text.matches('\n').count(), file.shipped.matches('\n').count());
+}
+
+#[test]
+fn test_modules_in_files_of_their_own_are_found() {
+    let file = File::new("gateway/src/store.rs", "#[cfg(test)]\npub(crate) mod suite;\nmod sqlite;\n#[cfg(test)]\nmod tests;");
+    assert_eq!(test_modules(&file), ["gateway/src/store/suite", "gateway/src/store/tests"]);
 }
