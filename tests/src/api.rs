@@ -1,0 +1,138 @@
+//! A small client of the API.
+//!
+//! In go paths below `/api/v1` and JSON, out come whole answers. Invariant: `Reply::is` fails with the whole answer in the
+//! message, so that a red test says what the gateway said.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use std::{net::SocketAddr, time::Duration};
+
+/// Longer than the longest wait that a request may ask for.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[derive(Clone)]
+pub struct Api {
+    client: Client<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+    token: Option<String>,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    question: String,
+}
+
+impl Api {
+    pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { client, address, token: token.map(str::to_owned) }
+    }
+
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[("prefer", "wait=30")], Bytes::new()).await
+    }
+
+    /// Waits for the operation, as most tests want.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.json(Method::POST, path, &[("prefer", "wait=30")], body).await
+    }
+
+    pub async fn json(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        let headers = [headers, &[("content-type", "application/json")]].concat();
+        self.send(method, path, &headers, Bytes::from(body.to_string())).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> Reply {
+        let question = format!("{method} {path}");
+        self.try_send(method, path, headers, body).await.unwrap_or_else(|error| panic!("{question}: {error:#}"))
+    }
+
+    /// An error is a gateway that is gone, or that broke the connection.
+    pub async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<Reply> {
+        let question = format!("{method} {path}");
+        let prefix = if path.starts_with("/api/") || self.token.is_none() { "" } else { "/api/v1" };
+        let mut request = Request::builder().method(method).uri(format!("http://{}{prefix}{path}", self.address));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let response = tokio::time::timeout(PATIENCE, self.client.request(request.body(Full::new(body))?)).await??;
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
+        Ok(Reply { status: parts.status, headers: parts.headers, body, question })
+    }
+
+    /// Every page of a list, followed by its cursor to the end.
+    pub async fn walk(&self, path: &str) -> Vec<Value> {
+        let mut pages = Vec::new();
+        let mut next = path.to_owned();
+        loop {
+            let page = self.get(&next).await.is(200).json();
+            let cursor = page["next_cursor"].as_str().map(str::to_owned);
+            pages.push(page);
+            let Some(cursor) = cursor else { return pages };
+            let separator = if path.contains('?') { '&' } else { '?' };
+            next = format!("{path}{separator}cursor={cursor}");
+        }
+    }
+}
+
+impl Reply {
+    /// Fails unless this is the status.
+    #[track_caller]
+    #[must_use]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}: {}", self.question, self.text());
+        self
+    }
+
+    /// Fails unless this is problem+json with this status and code.
+    #[track_caller]
+    pub fn problem(self, status: u16, code: &str) -> Value {
+        let reply = self.is(status);
+        let content_type = reply.headers.get("content-type").map(|value| value.as_bytes().to_vec());
+        assert_eq!(
+            content_type.as_deref(),
+            Some(b"application/problem+json".as_slice()),
+            "{}: {}",
+            reply.question,
+            reply.text()
+        );
+        let problem = reply.json();
+        assert_eq!(problem["code"], code, "{}: {problem}", reply.question);
+        problem
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.question, self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.chars().take(4000).collect()
+    }
+}
