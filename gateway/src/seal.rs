@@ -7,7 +7,7 @@
 use crate::model::Error;
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf,
+    hkdf, hmac,
     rand::{SecureRandom, SystemRandom},
 };
 use std::fmt;
@@ -26,8 +26,6 @@ pub enum Purpose {
     Operation,
     /// Paging cursors.
     Cursor,
-    /// Integrity of compiled components on disk.
-    Artifact,
 }
 
 impl Purpose {
@@ -36,14 +34,15 @@ impl Purpose {
             Self::Secret => b"portico secret",
             Self::Operation => b"portico operation",
             Self::Cursor => b"portico cursor",
-            Self::Artifact => b"portico artifact",
         }
     }
 }
 
 /// Holds the derived keys. Cheap to share behind an `Arc`.
 pub struct Sealer {
-    keys: [LessSafeKey; 4],
+    keys: [LessSafeKey; 3],
+    /// Integrity of compiled components on disk: they aren't secret, but whoever could change one would run code in here.
+    artifact: hmac::Key,
     random: SystemRandom,
 }
 
@@ -61,8 +60,9 @@ impl Sealer {
             let derived = pseudo_random.expand(&info, &CHACHA20_POLY1305).map_err(|_| crypto("derive a key"))?;
             Ok::<_, Error>(LessSafeKey::new(UnboundKey::from(derived)))
         };
-        let keys = [key(Purpose::Secret)?, key(Purpose::Operation)?, key(Purpose::Cursor)?, key(Purpose::Artifact)?];
-        Ok(Self { keys, random: SystemRandom::new() })
+        let keys = [key(Purpose::Secret)?, key(Purpose::Operation)?, key(Purpose::Cursor)?];
+        let artifact = pseudo_random.expand(&[b"portico artifact"], hmac::HMAC_SHA256).map_err(|_| crypto("derive a key"))?;
+        Ok(Self { keys, artifact: artifact.into(), random: SystemRandom::new() })
     }
 
     /// A fresh master key.
@@ -102,6 +102,28 @@ impl Sealer {
         Some(body)
     }
 
+    /// The tag that only this key gives to a compiled component under this name.
+    pub fn tag_artifact(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(self.artifact_context(name, bytes).sign().as_ref());
+        tag
+    }
+
+    /// Whether [`Self::tag_artifact`] gave this tag. Takes the same time for every wrong one.
+    pub fn verify_artifact(&self, name: &str, bytes: &[u8], tag: &[u8; 32]) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.tag_artifact(name, bytes).ct_eq(tag).into()
+    }
+
+    fn artifact_context(&self, name: &str, bytes: &[u8]) -> hmac::Context {
+        let mut context = hmac::Context::with_key(&self.artifact);
+        // The length keeps a part of the name from being taken for a part of the bytes.
+        context.update(&(name.len() as u64).to_le_bytes());
+        context.update(name.as_bytes());
+        context.update(bytes);
+        context
+    }
+
     const fn key(&self, purpose: Purpose) -> &LessSafeKey {
         &self.keys[purpose as usize]
     }
@@ -131,5 +153,15 @@ mod tests {
             assert!(sealer.open(Purpose::Secret, b"connection 1", &changed).is_none(), "byte {index}");
         }
         assert!(sealer.open(Purpose::Secret, b"", &[]).is_none());
+    }
+
+    #[test]
+    fn artifacts_verify_under_their_name_and_key_only() {
+        let sealer = Sealer::new(&[7; KEY_LENGTH]).unwrap();
+        let tag = sealer.tag_artifact("a", b"bc");
+        assert!(sealer.verify_artifact("a", b"bc", &tag));
+        assert!(!sealer.verify_artifact("ab", b"c", &tag));
+        assert!(!sealer.verify_artifact("a", b"bd", &tag));
+        assert!(!Sealer::new(&[8; KEY_LENGTH]).unwrap().verify_artifact("a", b"bc", &tag));
     }
 }

@@ -1,0 +1,174 @@
+//! Changing calls, and the calls that follow them: poll, reconcile, cancel.
+//!
+//! In goes a mutation of the model; out comes what it came to. Invariant: every call here carries its operation's identity.
+
+use super::{
+    CallContext, Configured, Host, OperationContext,
+    call::{Running, ask},
+    convert,
+    meter::Asked,
+    trap::broken,
+};
+use crate::model::{
+    BackupCreate, DomainCreate, Error, Finding, Mutation, Progress, RestoreInput, SiteClone, SiteCreate, SiteUpdate, Work,
+};
+use portico_bindings::{
+    exports::portico::provider::{backups, domains, sites},
+    portico::provider::types::Call,
+};
+use std::sync::Arc;
+
+fn operation(context: &CallContext) -> Result<&OperationContext, Error> {
+    context.operation.as_ref().ok_or_else(|| Error::gateway("a changing call without an operation"))
+}
+
+pub(super) async fn mutate(
+    host: &Arc<Host>,
+    on: &Arc<Configured>,
+    mutation: &Mutation,
+    context: &CallContext,
+) -> Result<Work, Error> {
+    let operation = operation(context)?;
+    let call = Call { operation_id: operation.id.to_string(), idempotency_key: operation.idempotency_key.clone() };
+    let running = Running::start(host, on, Asked::Action(mutation.action()), context).await?;
+    let (running, answer) = match mutation {
+        Mutation::SitesCreate(input) => ask!(running, sites.call_create(&call, &site_create(input))),
+        Mutation::SitesUpdate { site, input } => ask!(running, sites.call_update(&call, site, &site_update(input))),
+        Mutation::SitesDelete { site } => ask!(running, sites.call_delete(&call, site)),
+        Mutation::SitesStart { site } => ask!(running, sites.call_start(&call, site)),
+        Mutation::SitesStop { site } => ask!(running, sites.call_stop(&call, site)),
+        Mutation::SitesClone { site, input } => ask!(running, sites.call_clone(&call, site, &site_clone(input))),
+        Mutation::BackupsCreate { site, input } => ask!(running, backups.call_create(&call, site, &backup_create(input))),
+        Mutation::BackupsDelete { site, backup } => ask!(running, backups.call_delete(&call, site, backup)),
+        Mutation::BackupsRestore { site, backup, input } => {
+            ask!(running, backups.call_restore(&call, site, backup, &restore(input)))
+        }
+        Mutation::DomainsCreate { site, input } => ask!(running, domains.call_create(&call, site, &domain_create(input))),
+        Mutation::DomainsDelete { site, environment, name } => {
+            ask!(running, domains.call_delete(&call, site, environment.as_deref(), name))
+        }
+        Mutation::DomainsVerify { site, environment, name } => {
+            ask!(running, domains.call_verify(&call, site, environment.as_deref(), name))
+        }
+        Mutation::DomainsSetPrimary { site, environment, name } => {
+            ask!(running, domains.call_set_primary(&call, site, environment.as_deref(), name))
+        }
+    };
+    running.rest();
+    let work = convert::work(answer)?;
+    if matches!(work, Work::Pending(_)) && !on.provider.exported.operations {
+        return Err(broken(
+            "it answered pending, but doesn't export portico:provider/operations, so the work can't be followed",
+        ));
+    }
+    Ok(work)
+}
+
+pub(super) async fn poll(
+    host: &Arc<Host>,
+    on: &Arc<Configured>,
+    handle: &str,
+    context: &CallContext,
+) -> Result<Progress, Error> {
+    let id = operation(context)?.id.as_str();
+    let running = Running::start(host, on, Asked::Poll, context).await?;
+    let (running, answer) = ask!(running, operations.call_poll(id, handle));
+    running.rest();
+    convert::progress(answer)
+}
+
+pub(super) async fn reconcile(
+    host: &Arc<Host>,
+    on: &Arc<Configured>,
+    mutation: &Mutation,
+    context: &CallContext,
+) -> Result<Finding, Error> {
+    let id = operation(context)?.id.as_str();
+    let args = arguments(mutation)?;
+    let running = Running::start(host, on, Asked::Reconcile, context).await?;
+    let (running, answer) = ask!(running, operations.call_reconcile(id, mutation.action().as_str(), &args));
+    running.rest();
+    convert::finding(answer)
+}
+
+pub(super) async fn cancel(host: &Arc<Host>, on: &Arc<Configured>, handle: &str, context: &CallContext) -> Result<(), Error> {
+    let id = operation(context)?.id.as_str();
+    let running = Running::start(host, on, Asked::Cancel, context).await?;
+    let (running, ()) = ask!(running, operations.call_cancel(id, handle));
+    running.rest();
+    Ok(())
+}
+
+/// The `args` of a mutation's JSON.
+fn arguments(mutation: &Mutation) -> Result<String, Error> {
+    let failed = |error: serde_json::Error| Error::gateway(format_args!("arguments could not be written: {error}"));
+    let whole = serde_json::to_value(mutation).map_err(failed)?;
+    serde_json::to_string(whole.get("args").unwrap_or(&serde_json::Value::Null)).map_err(failed)
+}
+
+fn site_create(input: &SiteCreate) -> sites::SiteCreate {
+    let admin = |admin: &crate::model::SiteAdmin| sites::Admin {
+        user: admin.user.clone(),
+        email: admin.email.clone(),
+        password: admin.password.clone(),
+    };
+    sites::SiteCreate {
+        name: input.name.clone(),
+        kind: convert::site_kind(input.kind),
+        domain: input.domain.clone(),
+        environment: input.environment.clone(),
+        php_version: input.php_version.clone(),
+        wordpress_version: input.wordpress_version.clone(),
+        locale: input.locale.clone(),
+        title: input.title.clone(),
+        admin: input.admin.as_ref().map(admin),
+        region: input.region.clone(),
+        template: input.template.clone(),
+        options: input.options.get().to_owned(),
+    }
+}
+
+fn site_update(input: &SiteUpdate) -> sites::SiteUpdate {
+    sites::SiteUpdate {
+        name: input.name.clone(),
+        php_version: input.php_version.clone(),
+        wordpress_version: input.wordpress_version.clone(),
+    }
+}
+
+fn site_clone(input: &SiteClone) -> sites::SiteClone {
+    sites::SiteClone {
+        name: input.name.clone(),
+        domain: input.domain.clone(),
+        source_environment: input.source_environment.clone(),
+        region: input.region.clone(),
+        options: input.options.get().to_owned(),
+    }
+}
+
+fn backup_create(input: &BackupCreate) -> backups::BackupCreate {
+    backups::BackupCreate {
+        environment: input.environment.clone(),
+        kind: convert::backup_kind(input.kind),
+        description: input.description.clone(),
+    }
+}
+
+fn restore(input: &RestoreInput) -> backups::RestoreInput {
+    backups::RestoreInput { environment: input.environment.clone(), contents: convert::contents(&input.contents) }
+}
+
+fn domain_create(input: &DomainCreate) -> domains::DomainCreate {
+    domains::DomainCreate { name: input.name.clone(), environment: input.environment.clone(), primary: input.primary }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reconcile_gets_the_arguments_as_they_were_stored() {
+        let mutation = Mutation::SitesDelete { site: "s1".into() };
+        assert_eq!(arguments(&mutation).unwrap(), r#"{"site":"s1"}"#);
+    }
+}

@@ -1,0 +1,227 @@
+//! The pool: which instances exist, which of them rest, and who may have one more.
+//!
+//! In go requests for an instance; out come resting ones, or the right to make one. Invariant: a resting instance is reachable
+//! only from the shelf of its own connection revision, and gets there only by an explicit move. No lock is held across an await.
+
+use super::{engine::Housekeeping, instance::Instance, limits::Limits};
+use crate::model::{ConnectionId, Error, Kind, OrganizationId};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+/// Resting instances of one connection revision on one component.
+#[derive(Default)]
+pub(super) struct Shelf {
+    resting: Mutex<Vec<Resting>>,
+    /// Set when the connection was deleted or changed: nothing rests here any more.
+    retired: AtomicBool,
+}
+
+struct Resting {
+    instance: Instance,
+    since: Instant,
+}
+
+impl Shelf {
+    /// The one that rested last: its memory is the warmest.
+    pub(super) fn take(&self) -> Option<Instance> {
+        let mut instance = lock(&self.resting).pop()?.instance;
+        if let Some(presence) = &mut instance.presence {
+            presence.set_busy(true);
+        }
+        Some(instance)
+    }
+
+    fn put(&self, mut instance: Instance) {
+        if let Some(presence) = &mut instance.presence {
+            presence.set_busy(false);
+        }
+        let mut resting = lock(&self.resting);
+        // Looked at under the lock, so that an instance can't slip in after retiring emptied the shelf.
+        if !self.retired.load(Ordering::Acquire) {
+            resting.push(Resting { instance, since: Instant::now() });
+        }
+    }
+
+    fn retire(&self) {
+        let emptied = {
+            let mut resting = lock(&self.resting);
+            self.retired.store(true, Ordering::Release);
+            std::mem::take(&mut *resting)
+        };
+        drop(emptied);
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        lock(&self.resting).first().map(|resting| resting.since)
+    }
+
+    fn evict_oldest(&self) {
+        let evicted = {
+            let mut resting = lock(&self.resting);
+            (!resting.is_empty()).then(|| resting.remove(0))
+        };
+        // Dropped after the lock: giving memory back takes longer than taking an instance.
+        drop(evicted);
+    }
+
+    fn reap(&self, before: Instant) {
+        let reaped: Vec<Resting> = lock(&self.resting).extract_if(.., |resting| resting.since < before).collect();
+        drop(reaped);
+    }
+}
+
+/// What an organization's guests share.
+pub(super) struct Tenant {
+    calls: Arc<Semaphore>,
+    pub(super) computing: Arc<Semaphore>,
+}
+
+pub(super) struct Pool {
+    limits: Arc<Limits>,
+    slots: Arc<Semaphore>,
+    /// Calls that wait for a slot: as long as there are some, instances don't rest.
+    waiting: AtomicUsize,
+    shelves: Mutex<HashMap<ConnectionId, Vec<Weak<Shelf>>>>,
+    tenants: Mutex<HashMap<OrganizationId, Weak<Tenant>>>,
+}
+
+impl Pool {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
+        Self {
+            slots: Arc::new(Semaphore::new(limits.instances as usize)),
+            limits,
+            waiting: AtomicUsize::new(0),
+            shelves: Mutex::default(),
+            tenants: Mutex::default(),
+        }
+    }
+
+    pub(super) fn shelf(&self, connection: ConnectionId) -> Arc<Shelf> {
+        let shelf = Arc::new(Shelf::default());
+        lock(&self.shelves).entry(connection).or_default().push(Arc::downgrade(&shelf));
+        shelf
+    }
+
+    pub(super) fn tenant(&self, organization: OrganizationId) -> Arc<Tenant> {
+        let mut tenants = lock(&self.tenants);
+        if let Some(tenant) = tenants.get(&organization).and_then(Weak::upgrade) {
+            return tenant;
+        }
+        let tenant = Arc::new(Tenant {
+            calls: Arc::new(Semaphore::new(self.limits.calls_per_organization as usize)),
+            computing: Arc::new(Semaphore::new(self.limits.computing())),
+        });
+        tenants.insert(organization, Arc::downgrade(&tenant));
+        tenant
+    }
+
+    /// The right to make one call for an organization.
+    pub(super) async fn admit(&self, tenant: &Tenant, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = tenant.calls.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.wait(tenant.calls.clone(), deadline).await
+    }
+
+    /// The right to make one instance. When there is none left, the one that rested longest goes, whoever it served.
+    pub(super) async fn slot(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        if let Ok(permit) = self.slots.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        self.evict();
+        self.wait(self.slots.clone(), deadline).await
+    }
+
+    async fn wait(&self, semaphore: Arc<Semaphore>, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        let until = deadline.min(Instant::now() + self.limits.wait());
+        match timeout_at(until, semaphore.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => {
+                Err(Error::new(Kind::Overloaded, "the gateway is busy; try again in a moment").with_retry_after(1))
+            }
+        }
+    }
+
+    fn evict(&self) {
+        let shelves: Vec<Arc<Shelf>> = lock(&self.shelves).values().flatten().filter_map(Weak::upgrade).collect();
+        let oldest = shelves.iter().filter_map(|shelf| Some((shelf.oldest()?, shelf))).min_by_key(|(since, _)| *since);
+        if let Some((_, shelf)) = oldest {
+            shelf.evict_oldest();
+        }
+    }
+
+    /// Keeps an instance for the next call, unless it is used up, too large, or somebody waits for its slot.
+    pub(super) fn rest(&self, shelf: &Shelf, instance: Instance) {
+        let limits = &self.limits;
+        let used_up = instance.calls >= limits.reuse_calls
+            || instance.born.elapsed() >= Duration::from_secs(limits.reuse_seconds.into())
+            || instance.store.data().memory.used as u64 > limits.idle_memory;
+        if !used_up && self.waiting.load(Ordering::SeqCst) == 0 {
+            shelf.put(instance);
+        }
+    }
+
+    pub(super) fn forget(&self, connection: ConnectionId) {
+        let shelves = lock(&self.shelves).remove(&connection).unwrap_or_default();
+        for shelf in shelves.iter().filter_map(Weak::upgrade) {
+            shelf.retire();
+        }
+    }
+
+    pub(super) fn free_slots(&self) -> usize {
+        self.slots.available_permits()
+    }
+
+    pub(super) fn resting(&self) -> usize {
+        let shelves: Vec<Arc<Shelf>> = lock(&self.shelves).values().flatten().filter_map(Weak::upgrade).collect();
+        shelves.iter().map(|shelf| lock(&shelf.resting).len()).sum()
+    }
+}
+
+impl Housekeeping for Pool {
+    fn housekeeping(&self) {
+        let Some(before) = Instant::now().checked_sub(Duration::from_secs(self.limits.idle_seconds.into())) else { return };
+        let shelves: Vec<Arc<Shelf>> = {
+            let mut shelves = lock(&self.shelves);
+            shelves.retain(|_, shelves| {
+                shelves.retain(|shelf| shelf.strong_count() > 0);
+                !shelves.is_empty()
+            });
+            shelves.values().flatten().filter_map(Weak::upgrade).collect()
+        };
+        for shelf in shelves {
+            shelf.reap(before);
+        }
+        lock(&self.tenants).retain(|_, tenant| tenant.strong_count() > 0);
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
