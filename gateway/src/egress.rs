@@ -4,9 +4,41 @@
 //! [`Upstreams`], which can reach those endpoints and nothing else.
 //! Invariant: only this room opens outbound sockets, and every one goes to exactly the address that was checked.
 
-use crate::model::{ConnectionSpec, Error, UpstreamDeclaration};
+mod address;
+mod background;
+mod bind;
+mod config;
+mod connector;
+mod fault;
+mod grant;
+mod guard;
+mod headers;
+mod limits;
+mod meters;
+mod probe;
+mod redact;
+mod redirect;
+mod request;
+mod response;
+mod send;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use address::Network;
+pub use config::{BackgroundConfig, EgressConfig};
+pub use grant::{Grant, Guard};
+pub use probe::Check;
+
+use crate::{
+    metrics::Metrics,
+    model::{ConnectionId, ConnectionSpec, Error, Kind, UpstreamDeclaration},
+};
 use async_trait::async_trait;
+use background::Registry;
+use bind::{Binder, Upstream};
 use bytes::Bytes;
+use meters::Meters;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -60,35 +92,98 @@ pub enum BackgroundState {
     Failed(Error),
 }
 
-/// The process-wide client.
-pub struct Egress {}
+/// The process-wide client: the operator's limits and grants, and what runs in the background.
+pub struct Egress {
+    config: Arc<EgressConfig>,
+    grants: Vec<Grant>,
+    metrics: Arc<Metrics>,
+    background: Arc<Registry>,
+}
 
 impl Egress {
+    /// Errors name the key that is wrong.
+    pub fn new(config: EgressConfig, grants: Vec<Grant>, metrics: Arc<Metrics>) -> Result<Arc<Self>, Error> {
+        config.validate()?;
+        grants.iter().enumerate().try_for_each(|(index, grant)| grant.validate(index))?;
+        let background = Registry::new(config.background.clone());
+        Ok(Arc::new(Self { config: Arc::new(config), grants, metrics, background }))
+    }
+
     /// Checks the declarations of one connection revision against the operator's grants and builds its clients.
     /// `component` is the SHA-256 of the component's bytes: grants may name it.
     pub fn bind(
         &self,
-        _connection: &ConnectionSpec,
-        _component: &[u8; 32],
-        _declarations: &[UpstreamDeclaration],
+        connection: &ConnectionSpec,
+        component: &[u8; 32],
+        declarations: &[UpstreamDeclaration],
     ) -> Result<Arc<Upstreams>, Error> {
-        todo!()
+        let binder = Binder { config: &self.config, grants: &self.grants, connection, component };
+        let meters = Meters::new(&self.metrics, &connection.provider);
+        let upstreams = binder.bind(meters, declarations);
+        Ok(Arc::new(Upstreams {
+            connection: connection.id,
+            slug: connection.slug.as_str().into(),
+            provider: Arc::clone(&connection.provider),
+            upstreams: upstreams.map_err(|error| error.at(connection.slug.as_str(), &connection.provider))?,
+            background: Arc::clone(&self.background),
+        }))
     }
 }
 
 /// The upstreams of one connection revision.
-pub struct Upstreams {}
+pub struct Upstreams {
+    connection: ConnectionId,
+    slug: Arc<str>,
+    provider: Arc<str>,
+    upstreams: Vec<Arc<Upstream>>,
+    background: Arc<Registry>,
+}
 
 impl Upstreams {
-    pub async fn send(&self, _request: Request, _context: &SendContext) -> Result<Response, Error> {
-        todo!()
+    /// Any HTTP status is a response; an error means that there is none.
+    pub async fn send(&self, request: Request, context: &SendContext) -> Result<Response, Error> {
+        let upstream = self.find(&request.upstream)?;
+        let started = Instant::now();
+        let result = upstream.exchange(&request, context).await;
+        upstream.shared.meters.count(&result, started.elapsed());
+        result.map_err(|error| self.placed(error))
     }
 
-    pub async fn start(&self, _key: &str, _request: Request, _context: &SendContext) -> Result<String, Error> {
-        todo!()
+    /// Runs a request in the background; the same `key` gives the same id while it runs.
+    pub async fn start(&self, key: &str, request: Request, context: &SendContext) -> Result<String, Error> {
+        let upstream = self.find(&request.upstream)?;
+        let started = self.background.start(self.connection, key, upstream, &request, context).await;
+        started.map_err(|error| self.placed(error))
     }
 
-    pub fn watch(&self, _id: &str) -> Result<Background, Error> {
-        todo!()
+    pub fn watch(&self, id: &str) -> Result<Background, Error> {
+        self.background.watch(self.connection, id).map_err(|error| self.placed(error))
+    }
+
+    /// Names of the bound upstreams.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.upstreams.iter().map(|upstream| upstream.name.as_str())
+    }
+
+    /// What works and what fails on the way to an upstream, without sending it a request.
+    pub async fn probe(&self, name: &str) -> Result<Vec<Check>, Error> {
+        Ok(probe::probe(self.find(name)?).await)
+    }
+
+    fn find(&self, name: &str) -> Result<&Arc<Upstream>, Error> {
+        let unknown = || {
+            let shown: String = name.chars().take(64).collect();
+            let names: Vec<&str> = self.names().collect();
+            let message = format!(
+                "the upstream {shown:?} isn't granted: configure() doesn't declare it; declared: {}",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            );
+            self.placed(Error::new(Kind::Forbidden, message).with_code("upstream_not_granted"))
+        };
+        self.upstreams.iter().find(|upstream| upstream.name == name).ok_or_else(unknown)
+    }
+
+    fn placed(&self, error: Error) -> Error {
+        error.at(&self.slug, &self.provider)
     }
 }

@@ -1,0 +1,236 @@
+//! Background requests: answers that take minutes, run by the gateway and watched by the guest.
+//!
+//! In go prepared requests under a key; out come ids, and how far each has come. Invariant: at most one request of a key runs
+//! for a connection, another connection's id isn't known here, and only the end of an answer is held. Nothing survives the
+//! process: a guest starts again what isn't known any more.
+
+use super::{
+    Background, BackgroundState, Request, SendContext,
+    bind::{Shared, Upstream},
+    config::BackgroundConfig,
+    fault,
+    request::Prepared,
+    response, send,
+};
+use crate::model::{ConnectionId, Error, Kind};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+const MAX_KEY: usize = 256;
+/// Ended ones that are remembered, for each that may run.
+const KEPT_FOR_EACH: usize = 16;
+
+/// All background requests of the process.
+pub(super) struct Registry {
+    config: BackgroundConfig,
+    entries: Mutex<HashMap<Uuid, Entry>>,
+}
+
+struct Entry {
+    connection: ConnectionId,
+    key: String,
+    record: Arc<Mutex<Record>>,
+}
+
+struct Record {
+    state: BackgroundState,
+    ended: Option<Instant>,
+    status: Option<u16>,
+    received: u64,
+    tail: Vec<u8>,
+    shared: Arc<Shared>,
+}
+
+impl Registry {
+    pub(super) fn new(config: BackgroundConfig) -> Arc<Self> {
+        Arc::new(Self { config, entries: Mutex::default() })
+    }
+
+    /// Commits the intent, then runs the request in a task of its own.
+    pub(super) async fn start(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        key: &str,
+        upstream: &Arc<Upstream>,
+        request: &Request,
+        context: &SendContext,
+    ) -> Result<String, Error> {
+        if key.is_empty() || key.len() > MAX_KEY {
+            return Err(Error::new(Kind::InvalidInput, format!("a background key has 1 to {MAX_KEY} bytes")));
+        }
+        let prepared = Prepared::new(upstream, request, &upstream.shared.config)?;
+        let intent = send::intent(&prepared, context)?;
+        let reserved = match self.reserve(connection, key, &upstream.shared)? {
+            Found::Running(id) => return Ok(id.to_string()),
+            Found::New(reserved) => reserved,
+        };
+        let deadline = upstream.deadline(request, context);
+        upstream.limits.pace(deadline).await?;
+        timeout_at(deadline, send::commit(intent, &prepared))
+            .await
+            .unwrap_or_else(|_| Err(fault::too_late("the gateway's store")))?;
+        let (id, record) = reserved.keep();
+        tokio::spawn(run(Arc::clone(upstream), prepared, record, self.config.clone()));
+        Ok(id.to_string())
+    }
+
+    pub(super) fn watch(&self, connection: ConnectionId, id: &str) -> Result<Background, Error> {
+        let unknown = || Error::new(Kind::NotFound, "no background request has this id; start it again");
+        let id = Uuid::parse_str(id).map_err(|_| unknown())?;
+        let mut entries = self.lock();
+        self.purge(&mut entries);
+        let entry = entries.get(&id).filter(|entry| entry.connection == connection).ok_or_else(unknown)?;
+        Ok(lock(&entry.record).view(self.config.tail_bytes))
+    }
+
+    fn reserve(self: &Arc<Self>, connection: ConnectionId, key: &str, shared: &Arc<Shared>) -> Result<Found, Error> {
+        let mut entries = self.lock();
+        self.purge(&mut entries);
+        let running = |entry: &Entry| lock(&entry.record).ended.is_none();
+        let same = |entry: &Entry| entry.connection == connection && entry.key == key && running(entry);
+        if let Some((id, _)) = entries.iter().find(|(_, entry)| same(entry)) {
+            return Ok(Found::Running(*id));
+        }
+        let most = self.config.max_running;
+        if entries.values().filter(|entry| running(entry)).count() >= most {
+            let message = format!("{most} background requests run already; try again when one has ended");
+            return Err(Error::new(Kind::RateLimited, message).with_retry_after(30));
+        }
+        let record = Arc::new(Mutex::new(Record::new(Arc::clone(shared))));
+        let id = Uuid::new_v4();
+        entries.insert(id, Entry { connection, key: key.to_owned(), record: Arc::clone(&record) });
+        Ok(Found::New(Reserved { registry: Arc::clone(self), id: Some(id), record }))
+    }
+
+    /// Forgets what ended long ago, and the oldest when there are too many.
+    fn purge(&self, entries: &mut HashMap<Uuid, Entry>) {
+        let keep = Duration::from_secs(self.config.keep_seconds);
+        let ended = |entry: &Entry| lock(&entry.record).ended;
+        entries.retain(|_, entry| ended(entry).is_none_or(|at| at.elapsed() < keep));
+        let most = self.config.max_running * KEPT_FOR_EACH;
+        while entries.len() > most {
+            let oldest = entries.iter().filter_map(|(id, entry)| Some((ended(entry)?, *id))).min();
+            let Some((_, id)) = oldest else { return };
+            entries.remove(&id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+enum Found {
+    Running(Uuid),
+    New(Reserved),
+}
+
+/// A place in the registry, given back unless it is kept: the intent may fail, or the caller may go away meanwhile.
+struct Reserved {
+    registry: Arc<Registry>,
+    id: Option<Uuid>,
+    record: Arc<Mutex<Record>>,
+}
+
+impl Reserved {
+    fn keep(mut self) -> (Uuid, Arc<Mutex<Record>>) {
+        (self.id.take().unwrap_or_default(), Arc::clone(&self.record))
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.registry.lock().remove(&id);
+        }
+    }
+}
+
+async fn run(upstream: Arc<Upstream>, prepared: Prepared, record: Arc<Mutex<Record>>, config: BackgroundConfig) {
+    let deadline = Instant::now() + Duration::from_secs(config.max_seconds);
+    let label = upstream.target.label();
+    let work = async {
+        let response = upstream.follow(&prepared, deadline).await?;
+        stream(response, &label, &upstream.shared, &record, &config).await
+    };
+    let late = || {
+        let message = format!("{label} didn't finish its answer in {} s", config.max_seconds);
+        Err(Error::new(Kind::Timeout, message))
+    };
+    let result = timeout_at(deadline, work).await.unwrap_or_else(|_| late());
+    let mut record = lock(&record);
+    record.ended = Some(Instant::now());
+    record.state = match result {
+        Ok(status) => {
+            upstream.shared.meters.status(status);
+            BackgroundState::Finished
+        }
+        Err(error) => {
+            upstream.shared.meters.error(&error);
+            BackgroundState::Failed(error)
+        }
+    };
+}
+
+async fn stream(
+    answer: http::Response<Incoming>,
+    label: &str,
+    shared: &Shared,
+    record: &Mutex<Record>,
+    config: &BackgroundConfig,
+) -> Result<u16, Error> {
+    let (parts, mut body) = answer.into_parts();
+    response::check(&parts, label, &shared.config)?;
+    lock(record).status = Some(parts.status.as_u16());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| response::broken(label, &error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let received = lock(record).push(&data, config.tail_bytes);
+        if received > config.max_bytes {
+            return Err(Error::new(Kind::Internal, format!("{label} answered more than {} bytes", config.max_bytes)));
+        }
+    }
+    Ok(parts.status.as_u16())
+}
+
+impl Record {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { state: BackgroundState::Running, ended: None, status: None, received: 0, tail: Vec::new(), shared }
+    }
+
+    /// Keeps more than the tail, so that a secret which begins before the tail is still recognised.
+    fn push(&mut self, data: &Bytes, tail: usize) -> u64 {
+        self.received += data.len() as u64;
+        self.tail.extend_from_slice(data);
+        let most = tail + self.shared.redactor.longest();
+        if self.tail.len() > 2 * most {
+            self.tail.drain(..self.tail.len() - most);
+        }
+        self.received
+    }
+
+    fn view(&self, most: usize) -> Background {
+        let redactor = &self.shared.redactor;
+        let clean = redactor.bytes(Bytes::copy_from_slice(&self.tail));
+        let hidden = if self.ended.is_none() { redactor.unfinished(&clean) } else { 0 };
+        let clean = clean.slice(..clean.len() - hidden);
+        let cut = self.received > clean.len().min(most) as u64 + hidden as u64;
+        let mut tail = clean.slice(clean.len().saturating_sub(most)..);
+        if let Some(line) = cut.then(|| memchr::memchr(b'\n', &tail)).flatten() {
+            tail = tail.slice(line + 1..);
+        }
+        Background { state: self.state.clone(), status: self.status, received: self.received, tail }
+    }
+}

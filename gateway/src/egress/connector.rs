@@ -1,0 +1,296 @@
+//! The connector: the only place where an outbound socket is opened.
+//!
+//! In goes a [`Target`] that was bound; out comes a connected socket, after TLS where it is https. Invariant: names are
+//! resolved here, every address is judged by the operator's grants, and the socket goes to exactly an address that passed,
+//! so a name that resolves differently the next moment gains nothing. It knows no HTTP.
+
+use super::{
+    address::Network,
+    grant::{Allowance, Denied},
+    tls,
+};
+use crate::model::{Error, Kind};
+use futures_util::future::BoxFuture;
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use rustls::{ClientConfig, pki_types::ServerName};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Of the addresses of a name so many are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// Where one upstream is, and what is allowed there.
+pub(super) struct Target {
+    pub place: Place,
+    /// Some for https.
+    pub tls: Option<Arc<ClientConfig>>,
+    pub connect_timeout: Duration,
+}
+
+pub(super) enum Place {
+    Host { host: url::Host<String>, port: u16, allowance: Allowance },
+    Socket { name: String, path: PathBuf },
+}
+
+impl Target {
+    /// For messages: host and port, never a path.
+    pub(super) fn label(&self) -> String {
+        match &self.place {
+            Place::Host { host, port, .. } => format!("{host}:{port}"),
+            Place::Socket { name, .. } => format!("the socket {name:?}"),
+        }
+    }
+
+    async fn open(&self) -> Result<Socket, Error> {
+        let stream = match &self.place {
+            Place::Socket { path, .. } => return self.open_socket(path).await,
+            Place::Host { host, port, allowance } => self.connect(&self.resolve(host, *port, allowance).await?).await?,
+        };
+        let Some(config) = &self.tls else { return Ok(Socket::new(stream, false)) };
+        let stream = self.handshake(stream, config).await?;
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Socket::new(stream, h2))
+    }
+
+    pub(super) async fn open_socket(&self, path: &PathBuf) -> Result<Socket, Error> {
+        let stream = self.within(UnixStream::connect(path)).await?;
+        let stream = stream.map_err(|error| {
+            let why = if error.kind() == io::ErrorKind::NotFound { "isn't there" } else { "refuses connections" };
+            unavailable(format!("{} {why}; check that its service runs", self.label()), &error)
+        })?;
+        Ok(Socket::new(stream, false))
+    }
+
+    /// The addresses that may be connected to.
+    pub(super) async fn resolve(
+        &self,
+        host: &url::Host<String>,
+        port: u16,
+        allowance: &Allowance,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let addresses: Vec<SocketAddr> = match host {
+            url::Host::Ipv4(address) => vec![(*address, port).into()],
+            url::Host::Ipv6(address) => vec![(*address, port).into()],
+            url::Host::Domain(name) => {
+                let found = self.within(tokio::net::lookup_host((name.as_str(), port))).await?;
+                found
+                    .map_err(|error| unavailable(format!("the name {name} can't be resolved; check it for typos"), &error))?
+                    .collect()
+            }
+        };
+        if addresses.is_empty() {
+            return Err(Error::new(Kind::Unavailable, format!("the name {host} has no address")));
+        }
+        self.judge(host, allowance, addresses)
+    }
+
+    /// Keeps those addresses that may be reached; an error if there is none.
+    fn judge(&self, host: &url::Host<String>, allowance: &Allowance, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
+        let plain = self.tls.is_none();
+        let (mut allowed, mut denied) = (Vec::new(), Vec::new());
+        for address in found {
+            match allowance.permits(address.ip(), plain) {
+                Ok(()) => allowed.push(address),
+                Err(why) => denied.push((address.ip(), why)),
+            }
+        }
+        if !allowed.is_empty() {
+            allowed.truncate(MAX_ADDRESSES);
+            return Ok(allowed);
+        }
+        Err(refused(host, allowance, &denied, plain))
+    }
+
+    pub(super) async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+        let mut last = None;
+        for address in addresses {
+            match self.within(TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(|error| unavailable(self.label(), &error))?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = Some(unavailable(format!("{} {}", self.label(), connect_words(&error)), &error)),
+                Err(late) => last = Some(late),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new(Kind::Unavailable, format!("{} has no address", self.label()))))
+    }
+
+    pub(super) async fn handshake(&self, stream: TcpStream, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
+        let Place::Host { host, .. } = &self.place else {
+            return Err(Error::gateway("TLS was asked for on a Unix socket"));
+        };
+        let name = match host {
+            url::Host::Domain(name) => ServerName::try_from(name.clone())
+                .map_err(|_| Error::new(Kind::InvalidInput, format!("{name} is not a name that a certificate can hold")))?,
+            url::Host::Ipv4(address) => ServerName::from(IpAddr::V4(*address)),
+            url::Host::Ipv6(address) => ServerName::from(IpAddr::V6(*address)),
+        };
+        let connector = TlsConnector::from(Arc::clone(config));
+        let done = self.within(connector.connect(name, stream)).await?;
+        done.map_err(|error| tls::handshake_failed(&self.label(), &error))
+    }
+
+    async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        timeout(self.connect_timeout, work).await.map_err(|_| {
+            let seconds = self.connect_timeout.as_secs();
+            Error::new(Kind::Timeout, format!("{} couldn't be reached in {seconds} s", self.label()))
+        })
+    }
+}
+
+/// A refusal with the grant that is missing. A name's addresses stay in the log: the answer of an internal name server is
+/// not for tenants.
+fn refused(host: &url::Host<String>, allowance: &Allowance, denied: &[(IpAddr, Denied)], plain: bool) -> Error {
+    let literal = !matches!(host, url::Host::Domain(_));
+    let mut networks: Vec<Network> = Vec::new();
+    let mut what = "";
+    for (address, why) in denied {
+        if let Denied::Reserved(reserved) = why {
+            what = reserved.what;
+        }
+        if let Denied::Reserved(reserved) | Denied::Plain(Some(reserved)) = why {
+            let network = if literal { Network::single(*address) } else { reserved.network };
+            if !networks.contains(&network) {
+                networks.push(network);
+            }
+        }
+    }
+    let why = if what.is_empty() { "can't be reached over plain http".to_owned() } else { format!("is at a {what} address") };
+    let addresses: Vec<String> = denied.iter().map(|(address, _)| address.to_string()).collect();
+    allowance.missing(&host.to_string(), &why, &networks, plain).with_internal(addresses.join(", "))
+}
+
+/// The refusal of a host that is an address, before anything is sent; names are judged when they are resolved.
+pub(super) fn check_literal(host: &url::Host<String>, allowance: &Allowance, plain: bool) -> Result<(), Error> {
+    let address = match host {
+        url::Host::Domain(name) if plain && !allowance.knows_http() => {
+            return Err(allowance.missing(name, "can't be reached over plain http", &[], true));
+        }
+        url::Host::Domain(_) => return Ok(()),
+        url::Host::Ipv4(address) => IpAddr::V4(*address),
+        url::Host::Ipv6(address) => IpAddr::V6(*address),
+    };
+    allowance.permits(address, plain).map_err(|why| refused(host, allowance, &[(address, why)], plain))
+}
+
+fn unavailable(message: String, error: &io::Error) -> Error {
+    Error::new(Kind::Unavailable, message).with_internal(error)
+}
+
+fn connect_words(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refuses connections; check the port, and that its service runs",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "can't be reached from here",
+        _ => "can't be connected to",
+    }
+}
+
+/// What hyper's client calls for a new connection. The URI is ignored: where to go was settled when the upstream was bound.
+#[derive(Clone)]
+pub(super) struct Connector(pub Arc<Target>);
+
+impl tower::Service<Uri> for Connector {
+    type Response = Socket;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Socket, Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let target = Arc::clone(&self.0);
+        Box::pin(async move { target.open().await })
+    }
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Whether a connection has answered before: only then can it have been closed while it idled.
+#[derive(Clone, Default)]
+pub(super) struct Served(Arc<AtomicBool>);
+
+impl Served {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connected TCP, TLS or Unix stream.
+pub(super) struct Socket {
+    io: TokioIo<Box<dyn Duplex>>,
+    h2: bool,
+    served: Served,
+}
+
+impl Socket {
+    fn new(stream: impl Duplex + 'static, h2: bool) -> Self {
+        Self { io: TokioIo::new(Box::new(stream)), h2, served: Served::default() }
+    }
+}
+
+impl Connection for Socket {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new().extra(self.served.clone());
+        if self.h2 { connected.negotiated_h2() } else { connected }
+    }
+}
+
+impl Read for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}

@@ -1,0 +1,43 @@
+//! Faults: hyper's errors in the model's words.
+//!
+//! In goes an error of hyper's client; out comes a model error with a kind to decide by.
+//! Invariant: a message holds host and port of the upstream at most: no path, no query, no secret.
+
+use super::connector::Served;
+use crate::model::{Error, Kind};
+use hyper_util::client::legacy;
+use std::error::Error as StdError;
+
+/// No answer came.
+pub(super) fn no_answer(error: &legacy::Error, label: &str) -> Error {
+    if let Some(own) = cause::<Error>(error) {
+        return own.clone();
+    }
+    let (kind, what) = match cause::<hyper::Error>(error) {
+        Some(hyper) if hyper.is_parse_too_large() => (Kind::Internal, "answered with a header that is too large"),
+        Some(hyper) if hyper.is_parse() => (Kind::Internal, "answered something that isn't HTTP"),
+        Some(hyper) if hyper.is_timeout() => (Kind::Timeout, "didn't answer in time"),
+        _ => (Kind::Unavailable, "closed the connection before it answered"),
+    };
+    let internal = std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source());
+    let internal: Vec<String> = internal.map(ToString::to_string).collect();
+    Error::new(kind, format!("{label} {what}")).with_internal(internal.join(": "))
+}
+
+pub(super) fn too_late(label: &str) -> Error {
+    Error::new(Kind::Timeout, format!("{label} didn't answer in time"))
+}
+
+/// A connection that had answered before was closed before it answered this request: most likely it was idle for too long.
+pub(super) fn broke_while_idle(error: &legacy::Error) -> bool {
+    let mut extensions = http::Extensions::new();
+    if let Some(info) = error.connect_info() {
+        info.get_extras(&mut extensions);
+    }
+    let served = extensions.get::<Served>().is_some_and(Served::get);
+    served && cause::<hyper::Error>(error).is_some_and(|hyper| !hyper.is_parse() && !hyper.is_user())
+}
+
+fn cause<E: StdError + 'static>(error: &legacy::Error) -> Option<&E> {
+    std::iter::successors(error.source(), |&error| error.source()).find_map(|error| error.downcast_ref())
+}

@@ -1,0 +1,56 @@
+//! Meters: counters of one provider's upstream calls, resolved once.
+//!
+//! In go outcomes and durations; out come the metrics of `metrics`. Invariant: labels are the provider's name, classes of
+//! status and codes of kinds: nothing that an upstream or a tenant chose.
+
+use super::Response;
+use crate::{
+    metrics::Metrics,
+    model::{Error, Kind},
+};
+use prometheus::{Histogram, IntCounter};
+use std::time::Duration;
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// Kinds that egress itself answers with; an intent may fail with others.
+const KINDS: [Kind; 6] =
+    [Kind::InvalidInput, Kind::Forbidden, Kind::RateLimited, Kind::Unavailable, Kind::Timeout, Kind::Internal];
+
+pub(super) struct Meters {
+    classes: [IntCounter; 5],
+    kinds: [(Kind, IntCounter); 6],
+    other: IntCounter,
+    seconds: Histogram,
+    pub retries: IntCounter,
+}
+
+impl Meters {
+    pub(super) fn new(metrics: &Metrics, provider: &str) -> Self {
+        let calls = |outcome: &str| metrics.upstream_calls.with_label_values(&[provider, outcome]);
+        Self {
+            classes: CLASSES.map(calls),
+            kinds: KINDS.map(|kind| (kind, calls(kind.code()))),
+            other: calls(Kind::Gateway.code()),
+            seconds: metrics.upstream_seconds.with_label_values(&[provider]),
+            retries: metrics.upstream_retries.with_label_values(&[provider]),
+        }
+    }
+
+    pub(super) fn count(&self, result: &Result<Response, Error>, took: Duration) {
+        match result {
+            Ok(response) => self.status(response.status),
+            Err(error) => self.error(error),
+        }
+        self.seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn status(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+        self.classes[class].inc();
+    }
+
+    pub(super) fn error(&self, error: &Error) {
+        let counter = self.kinds.iter().find(|(kind, _)| *kind == error.kind);
+        counter.map_or(&self.other, |(_, counter)| counter).inc();
+    }
+}
