@@ -65,6 +65,7 @@ impl Description {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Configuration {
     fn default() -> Self {
         Self { features: Vec::new(), upstreams: Vec::new(), recovery: Vec::new(), cache: Vec::new() }

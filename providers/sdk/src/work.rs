@@ -88,6 +88,7 @@ impl Environment {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Completion {
     fn default() -> Self {
         Self { target: None, message: None, details: None, secrets: Vec::new() }
