@@ -38,6 +38,12 @@ impl Api {
         Self { client, address, token: token.map(str::to_owned) }
     }
 
+    /// The same, over connections of its own.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self::new(self.address, self.token.as_deref())
+    }
+
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }

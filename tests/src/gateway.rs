@@ -23,8 +23,8 @@ pub struct Setup {
     /// More lines of the configuration file. Loopback upstreams over http are granted unless it has `[[grants]]`.
     pub config: String,
     pub environment: Vec<(String, String)>,
-    /// Load the guests that `make components` built from `tests/guests`.
-    pub guests: bool,
+    /// Load these of the guests that `make components` built from `tests/guests`.
+    pub guests: Vec<&'static str>,
 }
 
 pub struct Gateway {
@@ -80,6 +80,11 @@ impl Gateway {
         self.admin = Api::new(self.admin_address, None);
     }
 
+    /// A client with connections of its own, for a test that runs on another runtime.
+    pub fn fresh_api(&self) -> Api {
+        self.api.fresh()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -130,7 +135,7 @@ impl Gateway {
 
     /// The sum of a counter or gauge over its series with these labels (`name="value"`).
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let text = self.admin.get("/metrics").await.is(200);
+        let text = self.admin.fresh().get("/metrics").await.is(200);
         let text = String::from_utf8_lossy(&text.body).into_owned();
         let of_name = text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
         let matching = of_name.filter(|line| labels.iter().all(|label| line.contains(label)));
@@ -154,7 +159,7 @@ impl Drop for Gateway {
 
 fn spawn(folder: &Path, setup: &Setup) -> Result<Child> {
     let grants = if setup.config.contains("[[grants]]") { "" } else { LOOPBACK };
-    let guests = if setup.guests { format!("[providers]\ndir = {:?}\n", guests()) } else { String::new() };
+    let guests = if setup.guests.is_empty() { String::new() } else { guests(folder, &setup.guests)? };
     let config = folder.join("portico.toml");
     // Tables end the part where plain keys may stand, so the test's own lines come first.
     fs::write(&config, format!("{}\n{guests}\n{grants}", setup.config))?;
@@ -173,11 +178,17 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the checkout")
 }
 
-/// The folder of the components that play hostile and odd providers.
-pub fn guests() -> PathBuf {
-    let folder = root().join("target/components/guests");
-    assert!(folder.exists(), "the test guests aren't built: run `make components`");
-    folder
+/// A folder with these components, and the configuration that names it.
+fn guests(folder: &Path, names: &[&str]) -> Result<String> {
+    let guests = folder.join("guests");
+    fs::create_dir_all(&guests)?;
+    for name in names {
+        let file = format!("{name}.wasm");
+        let built = root().join("target/components").join(&file);
+        fs::copy(&built, guests.join(&file))
+            .with_context(|| format!("{} isn't there: run `make components`", built.display()))?;
+    }
+    Ok(format!("[providers]\ndir = {guests:?}\n"))
 }
 
 /// The gateway's program, built as `make dev` builds it: cargo test alone may leave an older one there.
