@@ -20,6 +20,7 @@ mod redact;
 mod redirect;
 mod request;
 mod response;
+mod retry_after;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,11 @@ impl Egress {
             upstreams: upstreams.map_err(|error| error.at(connection.slug.as_str(), &connection.provider))?,
             background: Arc::clone(&self.background),
         }))
+    }
+
+    /// Ends what runs in the background for a connection that was deleted.
+    pub fn forget(&self, connection: ConnectionId) {
+        self.background.forget(connection);
     }
 }
 

@@ -21,7 +21,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 const MAX_KEY: usize = 256;
@@ -38,6 +41,8 @@ struct Entry {
     connection: ConnectionId,
     key: String,
     record: Arc<Mutex<Record>>,
+    /// Some once the request runs.
+    task: Option<AbortHandle>,
 }
 
 struct Record {
@@ -77,9 +82,18 @@ impl Registry {
         timeout_at(deadline, send::commit(intent, &prepared))
             .await
             .unwrap_or_else(|_| Err(fault::too_late("the gateway's store")))?;
-        let (id, record) = reserved.keep();
-        tokio::spawn(run(Arc::clone(upstream), prepared, record, self.config.clone()));
-        Ok(id.to_string())
+        let record = Arc::clone(&reserved.record);
+        reserved.run(run(Arc::clone(upstream), prepared, record, self.config.clone()))
+    }
+
+    /// Ends and forgets all of one connection.
+    pub(super) fn forget(&self, connection: ConnectionId) {
+        let mut entries = self.lock();
+        for (_, gone) in entries.extract_if(|_, entry| entry.connection == connection) {
+            if let Some(task) = gone.task {
+                task.abort();
+            }
+        }
     }
 
     pub(super) fn watch(&self, connection: ConnectionId, id: &str) -> Result<Background, Error> {
@@ -106,7 +120,7 @@ impl Registry {
         }
         let record = Arc::new(Mutex::new(Record::new(Arc::clone(shared))));
         let id = Uuid::new_v4();
-        entries.insert(id, Entry { connection, key: key.to_owned(), record: Arc::clone(&record) });
+        entries.insert(id, Entry { connection, key: key.to_owned(), record: Arc::clone(&record), task: None });
         Ok(Found::New(Reserved { registry: Arc::clone(self), id: Some(id), record }))
     }
 
@@ -145,8 +159,15 @@ struct Reserved {
 }
 
 impl Reserved {
-    fn keep(mut self) -> (Uuid, Arc<Mutex<Record>>) {
-        (self.id.take().unwrap_or_default(), Arc::clone(&self.record))
+    /// Runs it, and keeps its place. `NotFound` when the connection was forgotten meanwhile.
+    fn run(mut self, work: impl Future<Output = ()> + Send + 'static) -> Result<String, Error> {
+        let gone = || Error::new(Kind::NotFound, "the connection was deleted meanwhile");
+        let mut entries = self.registry.lock();
+        let id = self.id.ok_or_else(gone)?;
+        entries.get_mut(&id).ok_or_else(gone)?.task = Some(tokio::spawn(work).abort_handle());
+        drop(entries);
+        self.id = None;
+        Ok(id.to_string())
     }
 }
 

@@ -180,7 +180,7 @@ impl Binder<'_> {
             target,
             credential,
             request_headers,
-            limits: Limits::new(declaration.rate, concurrency),
+            limits: Limits::new(&declaration.name, declaration.rate, concurrency),
             guard,
             shared: Arc::clone(shared),
         })

@@ -8,6 +8,14 @@ use crate::model::{Error, Kind};
 use hyper_util::client::legacy;
 use std::error::Error as StdError;
 
+/// The code of requests that broke a rule. The kind's own is about credentials.
+pub(super) const REFUSED: &str = "request_refused";
+
+/// A rule of egress was broken: nothing was sent.
+pub(super) fn refused(message: impl Into<String>) -> Error {
+    Error::new(Kind::Forbidden, message).with_code(REFUSED)
+}
+
 /// No answer came.
 pub(super) fn no_answer(error: &legacy::Error, label: &str) -> Error {
     if let Some(own) = cause::<Error>(error) {

@@ -27,8 +27,11 @@ use std::{
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
+    /// A slug, or `*`.
     pub organization: String,
+    /// A name, or `*`, which opens networks only.
     pub provider: String,
+    /// SHA-256 of the component's bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
     /// Only the upstream of this name.
@@ -67,8 +70,11 @@ impl Grant {
         if self.organization != "*" && Slug::parse(&self.organization).is_err() {
             return wrong("organization", "must be an organization's slug, or \"*\" for all of them");
         }
-        if Slug::parse(&self.provider).is_err() {
-            return wrong("provider", "must be a provider's name, such as \"docker\"");
+        if self.provider != "*" && Slug::parse(&self.provider).is_err() {
+            return wrong("provider", "must be a provider's name, such as \"docker\", or \"*\" for all of them");
+        }
+        if self.provider == "*" && self.socket.is_some() {
+            return wrong("provider", "must be one by name: whoever holds a socket may hold the machine");
         }
         if self.component.as_ref().is_some_and(|hash| !is_sha256(hash)) {
             return wrong("component", "must be the SHA-256 of the component, as 64 lower-case hex digits");
@@ -95,7 +101,7 @@ impl Grant {
     fn matches(&self, asked: &Asked<'_>) -> bool {
         let connection = asked.connection;
         (self.organization == "*" || *self.organization == *connection.organization_slug)
-            && *self.provider == *connection.provider
+            && (self.provider == "*" || *self.provider == *connection.provider)
             && self.component.as_ref().is_none_or(|hash| *hash == hex(asked.component))
             && self.upstream.as_ref().is_none_or(|name| name == asked.upstream)
     }
@@ -260,6 +266,8 @@ mod tests {
             ("organization = \"Acme\"\nprovider = \"docker\"\nhttp = true", Some("grants[0].organization")),
             ("organization = \"*\"\nprovider = \"\"\nhttp = true", Some("grants[0].provider")),
             ("organization = \"*\"\nprovider = \"docker\"\ncomponent = \"abc\"\nhttp = true", Some("grants[0].component")),
+            ("organization = \"*\"\nprovider = \"*\"\nhttp = true", None),
+            ("organization = \"*\"\nprovider = \"*\"\nsocket = \"/a\"\nsocket_name = \"e\"", Some("grants[0].provider")),
             ("organization = \"*\"\nprovider = \"docker\"", Some("grants[0].networks")),
             ("organization = \"*\"\nprovider = \"docker\"\nsocket = \"/a\"", Some("grants[0].socket_name")),
             ("organization = \"*\"\nprovider = \"docker\"\nsocket_name = \"engine\"", Some("grants[0].socket")),

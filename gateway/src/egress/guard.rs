@@ -9,8 +9,8 @@
 mod container;
 mod fields;
 
-use super::{Request, grant::Guard};
-use crate::model::{Error, Kind};
+use super::{Request, fault, grant::Guard};
+use crate::model::Error;
 use fields::Object;
 use http::HeaderValue;
 
@@ -137,7 +137,7 @@ fn check_body(kind: Body, bytes: &[u8], content_type: Option<&HeaderValue>, patt
 }
 
 fn refused(why: String) -> Error {
-    Error::new(Kind::Forbidden, format!("the docker-engine guard refused this request: {why}"))
+    fault::refused(format!("the docker-engine guard refused this request: {why}"))
 }
 
 fn shown(path: &[&str]) -> String {

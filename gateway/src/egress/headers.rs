@@ -4,6 +4,7 @@
 //! Invariant: framing, routing and credential fields are set by the host alone, and no value can start a new line.
 //! It adds no credential; that is bound once for each upstream.
 
+use super::fault;
 use crate::model::{Error, Kind};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -98,7 +99,7 @@ fn field(name: &str, value: &str, declared: &[HeaderName]) -> Result<(HeaderName
         } else {
             format!("the request header {parsed} isn't declared; add it to the upstream's request-headers")
         };
-        return Err(Error::new(Kind::Forbidden, message));
+        return Err(fault::refused(message));
     }
     let value = HeaderValue::from_str(value).map_err(|_| {
         Error::new(Kind::InvalidInput, format!("the value of the request header {parsed} has control characters"))

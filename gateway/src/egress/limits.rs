@@ -1,10 +1,11 @@
 //! How fast and how many at once: the upstream's own limits, kept on this side.
 //!
-//! In go a declared rate and concurrency; a caller comes out when it is its turn, or with an error when its deadline would
-//! pass first. Invariant: a request that was refused here was not sent. It knows one upstream of one connection, and doesn't
-//! learn from answers.
+//! In go a declared rate and concurrency, and what the upstream asked for by `Retry-After`; a caller comes out when it is its
+//! turn, or with an error when its deadline would pass first. Invariant: a request that was refused here was not sent.
+//! It knows one upstream of one connection.
 
 use crate::model::{Error, Kind, Rate};
+use http::StatusCode;
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -15,9 +16,18 @@ use tokio::{
 };
 
 pub(super) struct Limits {
+    upstream: String,
     turns: Semaphore,
     concurrency: u32,
     pace: Option<Pace>,
+    hold: Mutex<Option<Hold>>,
+}
+
+/// Until when the upstream asked to be left alone, and how a call that can't wait so long ends.
+#[derive(Clone, Copy)]
+struct Hold {
+    until: Instant,
+    kind: Kind,
 }
 
 /// GCRA. `next`: when the next request would be due if all came evenly spaced.
@@ -29,14 +39,21 @@ struct Pace {
 }
 
 impl Limits {
-    pub(super) fn new(rate: Option<Rate>, concurrency: u32) -> Self {
-        Self { turns: Semaphore::new(concurrency as usize), concurrency, pace: rate.and_then(Pace::new) }
+    pub(super) fn new(upstream: &str, rate: Option<Rate>, concurrency: u32) -> Self {
+        Self {
+            upstream: upstream.to_owned(),
+            turns: Semaphore::new(concurrency as usize),
+            concurrency,
+            pace: rate.and_then(Pace::new),
+            hold: Mutex::default(),
+        }
     }
 
     /// Waits for one of the places. It is free again when the permit is dropped.
     pub(super) async fn enter(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
         let refused = || {
-            let message = format!("all {} requests that may run at once at this upstream are taken", self.concurrency);
+            let Self { upstream, concurrency, .. } = self;
+            let message = format!("all {concurrency} requests that may run at once at the upstream {upstream:?} are running");
             Error::new(Kind::RateLimited, message).with_retry_after(1)
         };
         match timeout_at(deadline, self.turns.acquire()).await {
@@ -45,8 +62,19 @@ impl Limits {
         }
     }
 
-    /// Waits for the next moment that the declared rate allows.
+    /// The upstream asked for a pause.
+    pub(super) fn hold(&self, status: StatusCode, pause: Duration) {
+        let kind = if status == StatusCode::TOO_MANY_REQUESTS { Kind::RateLimited } else { Kind::Unavailable };
+        let until = Instant::now() + pause;
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        if hold.is_none_or(|hold| hold.until < until) {
+            *hold = Some(Hold { until, kind });
+        }
+    }
+
+    /// Waits for the next moment that the upstream and the declared rate allow.
     pub(super) async fn pace(&self, deadline: Instant) -> Result<(), Error> {
+        self.pass_hold(deadline).await?;
         let Some(pace) = &self.pace else { return Ok(()) };
         match pace.reserve(Instant::now(), deadline) {
             Ok(None) => Ok(()),
@@ -55,12 +83,34 @@ impl Limits {
                 Ok(())
             }
             Err(wait) => {
-                let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-                let message = format!("the rate that this upstream allows is used up for {seconds} s");
+                let seconds = seconds(wait);
+                let message = format!("the rate that the upstream {:?} allows is used up for {seconds} s", self.upstream);
                 Err(Error::new(Kind::RateLimited, message).with_retry_after(seconds))
             }
         }
     }
+
+    async fn pass_hold(&self, deadline: Instant) -> Result<(), Error> {
+        let hold = *self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match hold {
+            Some(hold) if hold.until > deadline => {
+                let seconds = seconds(hold.until - now);
+                let message = format!("the upstream {:?} asked to be left alone for {seconds} s", self.upstream);
+                Err(Error::new(hold.kind, message).with_retry_after(seconds))
+            }
+            Some(hold) if hold.until > now => {
+                sleep_until(hold.until).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whole ones, rounded up.
+fn seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
 impl Pace {
@@ -98,7 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_period_sees_more_than_the_rate() {
-        let limits = Limits::new(Some(Rate { requests: 8, per_seconds: 10 }), 1);
+        let limits = Limits::new("api", Some(Rate { requests: 8, per_seconds: 10 }), 1);
         let start = Instant::now();
         let mut times = Vec::new();
         for _ in 0..30 {
@@ -114,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_past_the_deadline_is_refused_without_using_a_turn() {
-        let limits = Limits::new(Some(Rate { requests: 1, per_seconds: 10 }), 1);
+        let limits = Limits::new("api", Some(Rate { requests: 1, per_seconds: 10 }), 1);
         limits.pace(in_seconds(0)).await.unwrap();
         for _ in 0..3 {
             let error = limits.pace(in_seconds(2)).await.unwrap_err();
@@ -127,11 +177,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn places_are_waited_for_until_the_deadline() {
-        let limits = Limits::new(None, 1);
+        let limits = Limits::new("api", None, 1);
         let held = limits.enter(in_seconds(1)).await.unwrap();
         let error = limits.enter(in_seconds(1)).await.err().unwrap();
         assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(1)));
         drop(held);
         assert!(limits.enter(in_seconds(1)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_was_asked_for_is_kept() {
+        for (status, kind) in [(429, Kind::RateLimited), (503, Kind::Unavailable)] {
+            let limits = Limits::new("api", None, 1);
+            let status = StatusCode::from_u16(status).unwrap();
+            limits.hold(status, Duration::from_secs(30));
+            limits.hold(status, Duration::from_secs(5));
+            let error = limits.pace(in_seconds(10)).await.unwrap_err();
+            assert_eq!((error.kind, error.retry_after), (kind, Some(30)), "the longer one counts");
+            let start = Instant::now();
+            limits.pace(in_seconds(60)).await.unwrap();
+            assert_eq!(start.elapsed(), Duration::from_secs(30));
+            limits.pace(in_seconds(0)).await.unwrap();
+        }
     }
 }

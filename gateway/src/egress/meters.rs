@@ -3,7 +3,7 @@
 //! In go outcomes and durations; out come the metrics of `metrics`. Invariant: labels are the provider's name, classes of
 //! status and codes of kinds: nothing that an upstream or a tenant chose.
 
-use super::Response;
+use super::{Response, fault::REFUSED};
 use crate::{
     metrics::Metrics,
     model::{Error, Kind},
@@ -24,12 +24,19 @@ pub(super) struct Meters {
     pub retries: IntCounter,
 }
 
+const fn outcome(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Forbidden => REFUSED,
+        other => other.code(),
+    }
+}
+
 impl Meters {
     pub(super) fn new(metrics: &Metrics, provider: &str) -> Self {
         let calls = |outcome: &str| metrics.upstream_calls.with_label_values(&[provider, outcome]);
         Self {
             classes: CLASSES.map(calls),
-            kinds: KINDS.map(|kind| (kind, calls(kind.code()))),
+            kinds: KINDS.map(|kind| (kind, calls(outcome(kind)))),
             other: calls(Kind::Gateway.code()),
             seconds: metrics.upstream_seconds.with_label_values(&[provider]),
             retries: metrics.upstream_retries.with_label_values(&[provider]),

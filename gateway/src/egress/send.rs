@@ -4,8 +4,10 @@
 //! Invariant: no byte of a changing request leaves before its intent is committed, and it is sent again only if its
 //! connection had gone stale and repeating is harmless.
 
-use super::{Intent, Request, Response, SendContext, bind::Upstream, fault, redirect, request::Prepared, response};
-use crate::model::{Error, Kind};
+use super::{
+    Intent, Request, Response, SendContext, bind::Upstream, fault, redirect, request::Prepared, response, retry_after,
+};
+use crate::model::Error;
 use hyper::body::Incoming;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -62,6 +64,9 @@ impl Upstream {
         if let Some(served) = response.extensions().get::<super::connector::Served>() {
             served.set();
         }
+        if let Some(pause) = retry_after::wait(response.status(), response.headers()) {
+            self.limits.hold(response.status(), pause);
+        }
         Ok(response)
     }
 }
@@ -73,7 +78,7 @@ pub(super) fn intent<'a>(prepared: &Prepared, context: &'a SendContext) -> Resul
     }
     let refused = || {
         let message = format!("a reading call may not send {}; only a changing call may", prepared.method);
-        Error::new(Kind::Forbidden, message)
+        fault::refused(message)
     };
     context.intent.as_ref().map(Some).ok_or_else(refused)
 }

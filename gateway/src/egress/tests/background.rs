@@ -118,3 +118,20 @@ async fn limits_and_failures_end_it() {
     assert!(matches!(end.state, BackgroundState::Failed(error) if error.kind == Kind::Unavailable));
     assert!(upstreams.start("second", pull(), &changing(&journal)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_deleted_connection_takes_its_background_requests_along() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let journal = Journal::new(&Server::http(|_| ok("")).await, false);
+    let egress = egress(EgressConfig::default(), &[LOOPBACK]);
+    let declaration = upstream(&format!("http://{}", listener.local_addr().unwrap()));
+    let (deleted, other) = (connection(&[]), connection(&[]));
+    let upstreams = egress.bind(&deleted, &COMPONENT, std::slice::from_ref(&declaration)).unwrap();
+    let id = upstreams.start("k", pull(), &changing(&journal)).await.unwrap();
+    let mut stream = streaming(&listener).await;
+    egress.forget(other.id);
+    assert!(upstreams.watch(&id).is_ok());
+    egress.forget(deleted.id);
+    assert_eq!(upstreams.watch(&id).unwrap_err().kind, Kind::NotFound);
+    assert_eq!(stream.read(&mut [0; 16]).await.unwrap(), 0, "the connection was closed");
+}

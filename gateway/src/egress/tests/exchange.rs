@@ -263,6 +263,24 @@ async fn a_used_up_rate_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_asks_for_a_pause_gets_it() {
+    for (status, kind) in [(429, Kind::RateLimited), (503, Kind::Unavailable)] {
+        let server = Server::http(move |_| {
+            let mut answer = redirect(status, "/");
+            answer.headers_mut().insert("retry-after", 40.into());
+            answer
+        })
+        .await;
+        let upstreams = bound(upstream(&server.url()));
+        assert_eq!(upstreams.send(get(&[]), &reading()).await.unwrap().status, status);
+        let error = upstreams.send(get(&[]), &reading()).await.unwrap_err();
+        assert_eq!((error.kind, error.retry_after), (kind, Some(40)));
+        assert_eq!(error.message, "the upstream \"api\" asked to be left alone for 40 s");
+        assert_eq!(server.seen().len(), 1, "the second wasn't sent");
+    }
+}
+
+#[tokio::test]
 async fn connections_are_kept_and_never_shared() {
     let server = Server::http(|_| ok("")).await;
     let egress = egress(EgressConfig::default(), &[LOOPBACK]);
@@ -285,11 +303,13 @@ async fn calls_are_counted_by_class_and_code() {
     let upstreams = egress.bind(&connection(&[]), &COMPONENT, &[upstream(&server.url())]).unwrap();
     upstreams.send(get(&[]), &reading()).await.unwrap();
     upstreams.send(get(&[".."]), &reading()).await.unwrap_err();
+    upstreams.send(request(Method::POST, &[]), &reading()).await.unwrap_err();
     let text = String::from_utf8(metrics.render().unwrap()).unwrap();
     for line in [
         "portico_upstream_calls_total{outcome=\"4xx\",provider=\"kinsta\"} 1",
         "portico_upstream_calls_total{outcome=\"invalid_input\",provider=\"kinsta\"} 1",
-        "portico_upstream_seconds_count{provider=\"kinsta\"} 2",
+        "portico_upstream_calls_total{outcome=\"request_refused\",provider=\"kinsta\"} 1",
+        "portico_upstream_seconds_count{provider=\"kinsta\"} 3",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
