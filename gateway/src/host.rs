@@ -19,6 +19,8 @@ mod meter;
 mod mutate;
 mod pool;
 mod query;
+#[cfg(test)]
+mod tests;
 mod trap;
 
 pub use check::Interfaces;

@@ -66,6 +66,11 @@ impl ConnectionState {
         }
     }
 
+    #[cfg(test)]
+    pub(in crate::host) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
     /// Loads everything once; later calls cost one atomic read.
     async fn ready(&self) -> Result<(), Error> {
         let load = || async {
