@@ -133,6 +133,17 @@ impl Gateway {
         id.to_owned()
     }
 
+    /// A token of this organization, which is made if it doesn't exist.
+    pub fn new_token(&self, organization: &str) -> String {
+        let mut command = Command::new(binary());
+        command.args(["token", "create", "--organization", organization]).env("PORTICO_DATA_DIR", self.data());
+        let output = command.output().expect("portico token create runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let token = text.split_whitespace().find(|word| word.starts_with("ptk_"));
+        token.unwrap_or_else(|| panic!("no token in {text:?}")).to_owned()
+    }
+
     /// The sum of a counter or gauge over its series with these labels (`name="value"`).
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let text = self.admin.fresh().get("/metrics").await.is(200);

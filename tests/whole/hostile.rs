@@ -7,7 +7,6 @@ use http::Method;
 use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
 use std::{
-    process::Command,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -258,7 +257,7 @@ async fn keeps_a_secret_for_another_connection() {
     stage.connect("thief", json!({})).await;
     assert_eq!(read(&stage.api, "thief").await, nothing);
     // A connection of the same id in another organization.
-    let other = stage.api.with_token(&token_of_another_organization(&stage.gateway));
+    let other = stage.api.with_token(&stage.gateway.new_token("other"));
     let body = json!({"id": "keeper", "provider": "hostile", "name": "keeper"});
     let _ = other.post("/connections", &body).await.is(201);
     assert_eq!(read(&other, "keeper").await, nothing);
@@ -279,16 +278,6 @@ async fn a_changed_connection_gets_instances_of_its_own() {
     let _ = stage.api.json(Method::PATCH, "/connections/changes", &[], &body).await.is(200);
     let native = live(&stage.api, "/sites/changes~read").await.is(200).json()["native"].clone();
     assert_eq!(native, json!({"memory": null, "state": "one"}), "memory of an older revision was used again");
-}
-
-fn token_of_another_organization(gateway: &Gateway) -> String {
-    let mut command = Command::new(portico_tests::gateway::binary());
-    command.args(["token", "create", "--organization", "other"]).env("PORTICO_DATA_DIR", gateway.data());
-    let output = command.output().expect("portico token create runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let token = text.split_whitespace().find(|word| word.starts_with("ptk_"));
-    token.unwrap_or_else(|| panic!("no token in {text:?}")).to_owned()
 }
 
 fn resident_bytes(pid: u32) -> u64 {

@@ -1,0 +1,44 @@
+//! A guest with a secret, which the host adds to requests and the guest never sees.
+
+use portico_guests::Settings;
+use portico_sdk::{
+    Auth, Configuration, Description, Error, Page, PageRequest, Provider, Site, Sites, Upstream, UpstreamDeclaration,
+};
+
+const API: Upstream = Upstream::named("api");
+
+struct Keyed;
+
+impl Provider for Keyed {
+    type Settings = Settings;
+
+    fn describe() -> Description {
+        Description::new("keyed", "Keyed", "An upstream behind a bearer token", "1.0.0", &Settings::schema()).with_secret(
+            "api_key",
+            "API key",
+            "the test knows it",
+            true,
+        )
+    }
+
+    fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {
+        let url = settings.url.unwrap_or_else(|| "https://api.example.com".to_owned());
+        let api = UpstreamDeclaration::url("api", url, Auth::Bearer("api_key".to_owned()));
+        Ok((Self, Configuration::new(["sites.list", "sites.get"]).with_upstream(api)))
+    }
+}
+
+impl Sites for Keyed {
+    fn list(&self, _: &PageRequest) -> Result<Page<Site>, Error> {
+        Ok(Page::last(Vec::new()))
+    }
+
+    /// Whatever the upstream says is the site's name, so that a test sees what reached the guest.
+    fn get(&self, id: &str) -> Result<Site, Error> {
+        let response = API.get(["echo"]).send()?;
+        let headers: Vec<String> = response.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        Ok(Site::new(id, format!("{} | {}", String::from_utf8_lossy(&response.body), headers.join(", "))))
+    }
+}
+
+portico_sdk::provider!(Keyed: sites);

@@ -1,0 +1,314 @@
+//! Bad input on every endpoint: a 4xx problem, never a 500, and nothing has changed.
+//!
+//! Invariant: the table holds every route of `gateway/src/api.rs`; a route that is missing here is a failing test.
+
+use bytes::Bytes;
+use http::Method;
+use portico_tests::{Api, Gateway, Reply, gateway::root};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// A route, and a body that fits it (none: it takes none). `{…}` stands for something that exists.
+const ENDPOINTS: [(&str, &str, Option<&str>); 25] = [
+    ("GET", "/sites", None),
+    ("POST", "/sites", Some(r#"{"connection": "sandbox", "name": "n"}"#)),
+    ("GET", "/sites/{site}", None),
+    ("PATCH", "/sites/{site}", Some(r#"{"name": "n"}"#)),
+    ("DELETE", "/sites/{site}", None),
+    ("POST", "/sites/{site}/start", None),
+    ("POST", "/sites/{site}/stop", None),
+    ("POST", "/sites/{site}/clone", Some(r#"{"name": "n"}"#)),
+    ("GET", "/sites/{site}/backups", None),
+    ("POST", "/sites/{site}/backups", Some(r#"{"description": "n"}"#)),
+    ("GET", "/sites/{site}/backups/{backup}", None),
+    ("DELETE", "/sites/{site}/backups/{backup}", None),
+    ("POST", "/sites/{site}/backups/{backup}/restore", Some(r#"{"files": true}"#)),
+    ("GET", "/sites/{site}/domains", None),
+    ("POST", "/sites/{site}/domains", Some(r#"{"name": "a.example"}"#)),
+    ("DELETE", "/sites/{site}/domains/{domain}", None),
+    ("POST", "/sites/{site}/domains/{domain}/verify", None),
+    ("PUT", "/sites/{site}/domains/{domain}/primary", None),
+    ("GET", "/connections", None),
+    ("POST", "/connections", Some(r#"{"id": "n", "provider": "sandbox", "name": "n"}"#)),
+    ("GET", "/connections/{connection}", None),
+    ("PATCH", "/connections/{connection}", Some(r#"{"name": "n"}"#)),
+    ("DELETE", "/connections/{connection}", None),
+    ("POST", "/connections/{connection}/test", None),
+    ("GET", "/providers", None),
+];
+const MORE: [(&str, &str, Option<&str>); 4] = [
+    ("GET", "/providers/{provider}", None),
+    ("GET", "/operations", None),
+    ("GET", "/operations/{operation}", None),
+    ("POST", "/operations/{operation}/cancel", None),
+];
+
+fn endpoints() -> impl Iterator<Item = (Method, &'static str, Option<&'static str>)> {
+    let all = ENDPOINTS.iter().chain(&MORE);
+    all.map(|(method, path, body)| (method.parse().expect("a method"), *path, *body))
+}
+
+#[test]
+fn every_route_is_in_the_table() {
+    let source = std::fs::read_to_string(root().join("gateway/src/api.rs")).expect("the route table");
+    let mut routes = BTreeSet::new();
+    for rest in source.split(".route(\"").skip(1) {
+        let (path, rest) = rest.split_once("\", ").expect("a route's path");
+        let handlers = rest.lines().next().unwrap_or_default();
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let named = |prefix: &str| handlers.contains(&format!("{prefix}{method}("));
+            if named(".") || handlers.starts_with(&format!("{method}(")) {
+                routes.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    let table: BTreeSet<String> = endpoints().map(|(method, path, _)| format!("{method} {path}")).collect();
+    assert_eq!(routes, table);
+}
+
+/// A gateway with something behind each id, and all that can be seen of it.
+struct World {
+    gateway: Gateway,
+    ids: Vec<(&'static str, String)>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let gateway = Gateway::start().await;
+        let api = &gateway.api;
+        let made = api.post("/sites", &json!({"connection": "sandbox", "name": "World"})).await.is(201).json();
+        let text = |value: &Value| value.as_str().expect("an id").to_owned();
+        let site = text(&made["result"]["id"]);
+        let backup = api.post(&format!("/sites/{site}/backups"), &json!({})).await.is(201).json();
+        let _ = api.post(&format!("/sites/{site}/domains"), &json!({"name": "www.example.com"})).await.is(201);
+        let ids = vec![
+            ("{site}", site),
+            ("{backup}", text(&backup["result"]["id"])),
+            ("{domain}", "www.example.com".to_owned()),
+            ("{connection}", "sandbox".to_owned()),
+            ("{provider}", "sandbox".to_owned()),
+            ("{operation}", text(&made["id"])),
+        ];
+        Self { gateway, ids }
+    }
+
+    fn fill(&self, path: &str) -> String {
+        self.ids.iter().fold(path.to_owned(), |path, (name, id)| path.replace(name, id))
+    }
+
+    /// Everything that a client can see, as it is now.
+    async fn state(&self) -> Vec<Value> {
+        let site = self.fill("{site}");
+        let lists = ["/sites".to_owned(), "/operations".to_owned(), "/connections".to_owned(), format!("/sites/{site}")];
+        let below = ["backups", "domains"].map(|kind| format!("/sites/{site}/{kind}"));
+        let mut state = Vec::new();
+        for path in lists.iter().chain(&below) {
+            let reply = self.gateway.api.send(Method::GET, path, &[("cache-control", "no-cache")], Bytes::new()).await;
+            let mut value = reply.is(200).json();
+            // When it was looked at isn't part of what is there.
+            if let Some(list) = value.as_object_mut() {
+                list.remove("as_of");
+                list.remove("next_cursor");
+            }
+            state.push(without_health(value));
+        }
+        state
+    }
+}
+
+fn without_health(mut value: Value) -> Value {
+    for item in value["data"].as_array_mut().into_iter().flatten() {
+        if let Some(item) = item.as_object_mut() {
+            item.remove("health");
+        }
+    }
+    value
+}
+
+/// Refused as it should be: 4xx, problem+json with all that a client needs, and not a word from inside.
+#[track_caller]
+fn refused(reply: Reply, what: &str) {
+    let text = reply.text();
+    assert!(reply.status.is_client_error(), "{what}: {} {text}", reply.status);
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{what}: {text}");
+    let problem = reply.json();
+    for key in ["type", "title", "status", "detail", "error", "code", "request_id"] {
+        assert!(!problem[key].is_null(), "{what}: no {key} in {problem}");
+    }
+    for inside in ["panicked", "src/", "::", "sqlx", "wasmtime", "SQL"] {
+        assert!(!text.contains(inside), "{what}: {inside:?} reached the client: {text}");
+    }
+}
+
+async fn send(api: &Api, method: &Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    api.send(method.clone(), path, headers, body.into()).await
+}
+
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
+/// Bodies that fit nothing.
+fn bad_bodies() -> Vec<(&'static str, Bytes)> {
+    let deep = "[".repeat(100_000);
+    let nested = format!("{{\"name\": {}1{}}}", "[".repeat(5000), "]".repeat(5000));
+    vec![
+        ("not JSON", "{".into()),
+        ("two values", "{} {}".into()),
+        ("a list", "[]".into()),
+        ("a text", "\"x\"".into()),
+        ("a number", "7".into()),
+        ("null", "null".into()),
+        ("an unknown field", r#"{"no_such_field": 1}"#.into()),
+        ("deep JSON", deep.into()),
+        ("deep JSON in a field", nested.into()),
+        ("invalid UTF-8", Bytes::from_static(b"{\"name\": \"\xff\xfe\"}")),
+        ("a lone surrogate", r#"{"name": "\ud800"}"#.into()),
+        ("a number without bounds", r#"{"name": 1e999999}"#.into()),
+        ("2 MiB", Bytes::from(format!("{{\"name\": \"{}\"}}", "x".repeat(2 << 20)))),
+    ]
+}
+
+#[tokio::test]
+async fn bad_bodies_are_refused_and_change_nothing() {
+    let world = World::new().await;
+    let before = world.state().await;
+    for (method, path, good) in endpoints().filter(|(method, ..)| method != Method::GET) {
+        let path = world.fill(path);
+        for (what, body) in bad_bodies() {
+            let reply = send(&world.gateway.api, &method, &path, JSON, body).await;
+            refused(reply, &format!("{method} {path} with {what}"));
+        }
+        let Some(good) = good else { continue };
+        let reply = send(&world.gateway.api, &method, &path, &[("content-type", "text/plain")], good).await;
+        refused(reply, &format!("{method} {path} as text/plain"));
+        // Every field with every wrong type.
+        let fields = serde_json::from_str::<Value>(good).expect("a good body");
+        for (field, _) in fields.as_object().expect("an object") {
+            for wrong in
+                [json!(true), json!(-1), json!(1.5), json!([]), json!({}), json!(""), json!("\u{0}"), json!("x".repeat(9999))]
+            {
+                // True is what this one is for.
+                if field == "files" && wrong == json!(true) {
+                    continue;
+                }
+                let mut body = fields.clone();
+                body[field] = wrong.clone();
+                let what = format!("{method} {path} with {field} = {}", wrong.to_string().chars().take(20).collect::<String>());
+                refused(send(&world.gateway.api, &method, &path, JSON, body.to_string()).await, &what);
+            }
+        }
+    }
+    assert_eq!(before, world.state().await, "a refused request changed something");
+}
+
+/// Ids that can't be: for a whole segment, and for the native part.
+const BAD_IDS: [&str; 14] = [
+    "no-tilde",
+    "~",
+    "~x",
+    "sandbox~",
+    "SANDBOX~x",
+    "sandbox~..",
+    "sandbox~.",
+    "sandbox~=ZZ",
+    "sandbox~=2",
+    "sandbox~a%2Fb",
+    "sandbox~%ff",
+    "sandbox~%00",
+    "sand box~x",
+    "-~x",
+];
+
+#[tokio::test]
+async fn bad_ids_are_refused_and_change_nothing() {
+    let world = World::new().await;
+    let before = world.state().await;
+    let long = format!("sandbox~{}", "x".repeat(5000));
+    for (method, path, good) in endpoints().filter(|(_, path, _)| path.contains('{')) {
+        for bad in BAD_IDS.iter().copied().chain([long.as_str()]) {
+            let bad = bad.replace(' ', "%20");
+            for (name, _) in world.ids.iter().filter(|(name, _)| path.contains(name)) {
+                // As an id without a connection, some of these are fine and merely don't exist.
+                let path = world.fill(&path.replace(name, &bad));
+                let headers = if good.is_some() { JSON } else { &[] };
+                let reply = send(&world.gateway.api, &method, &path, headers, good.unwrap_or_default()).await;
+                refused(reply, &format!("{method} {path}"));
+            }
+        }
+    }
+    let after = world.state().await;
+    let kept = |state: &[Value]| [state[0].clone(), state[2].clone(), state[3].clone(), state[4].clone(), state[5].clone()];
+    assert_eq!(kept(&before), kept(&after), "a refused request changed something");
+}
+
+#[tokio::test]
+async fn bad_queries_and_headers_are_refused_and_change_nothing() {
+    let world = World::new().await;
+    let before = world.state().await;
+    let lists = ["/sites", "/connections", "/operations", "/sites/{site}/backups", "/sites/{site}/domains"];
+    let queries = [
+        "limit=0",
+        "limit=-1",
+        "limit=101",
+        "limit=ten",
+        "limit=1&limit=2",
+        "limit=99999999999999999999",
+        "limit=",
+        "cursor=garbage",
+        "cursor=",
+        "cursor=%ff%fe",
+        "cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "no_such_parameter=1",
+    ];
+    for list in lists {
+        for query in queries {
+            let path = format!("{}?{query}", world.fill(list));
+            refused(world.gateway.api.get(&path).await, &path);
+        }
+    }
+    let long = format!("cursor={}", "A".repeat(20_000));
+    for query in ["status=flying", "sort=size", "order=sideways", "connection=UPPER", "connection=none-such", long.as_str()] {
+        refused(world.gateway.api.get(&format!("/sites?{query}")).await, query);
+    }
+    for query in ["wait=61s", "wait=soon", "wait=-1s"] {
+        refused(world.gateway.api.get(&world.fill(&format!("/operations/{{operation}}?{query}"))).await, query);
+    }
+    let body = r#"{"connection": "sandbox", "name": "n"}"#;
+    let huge = "k".repeat(300);
+    for header in [("prefer", "wait=61"), ("prefer", "wait=soon"), ("idempotency-key", ""), ("idempotency-key", &huge)] {
+        let headers = [JSON, &[header]].concat();
+        let reply = send(&world.gateway.api, &Method::POST, "/sites", &headers, body).await;
+        refused(reply, &format!("{header:?}"));
+    }
+    assert_eq!(before, world.state().await, "a refused request changed something");
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_question_alone() {
+    let world = World::new().await;
+    let api = &world.gateway.api;
+    let _ = api.post("/sites", &json!({"connection": "sandbox", "name": "Second"})).await.is(201);
+    let page = api.get("/sites?limit=1").await.is(200).json();
+    let cursor = page["next_cursor"].as_str().expect("a second page");
+    let _ = api.get(&format!("/sites?limit=1&cursor={cursor}")).await.is(200);
+    refused(api.get(&format!("/sites?limit=1&order=desc&cursor={cursor}")).await, "another order");
+    refused(api.get(&format!("/operations?limit=1&cursor={cursor}")).await, "another list");
+    let other = api.with_token(&world.gateway.new_token("other"));
+    refused(other.get(&format!("/sites?limit=1&cursor={cursor}")).await, "another organization");
+    let tampered: String = cursor.chars().rev().collect();
+    refused(api.get(&format!("/sites?limit=1&cursor={tampered}")).await, "tampered with");
+}
+
+#[tokio::test]
+async fn wrong_paths_and_methods_are_refused() {
+    let world = World::new().await;
+    for (method, path, status) in [
+        (Method::GET, "/api/v1/none", 404),
+        (Method::GET, "/api/v2/sites", 404),
+        (Method::PUT, "/api/v1/sites", 405),
+        (Method::DELETE, "/api/v1/providers", 405),
+        (Method::GET, "/api/v1/sites/%ff%fe", 400),
+    ] {
+        let reply = send(&world.gateway.api, &method, path, &[], "").await.is(status);
+        refused(reply, path);
+    }
+}

@@ -1,0 +1,182 @@
+//! The main job, as a client sees it: create a site, watch its operation, list it, back it up, add a domain, delete it.
+//!
+//! Invariant: everything goes through the documented API of a gateway that `portico dev` started, with its own token.
+
+use http::Method;
+use portico_tests::{Api, Gateway, Setup, eventually};
+use serde_json::{Value, json};
+
+/// Creates a site on the sandbox, waits for its end, and gives the site.
+async fn site(api: &Api, name: &str) -> Value {
+    let operation = api.post("/sites", &json!({"connection": "sandbox", "name": name})).await.is(201).json();
+    assert_eq!(operation["status"], "succeeded", "{operation}");
+    operation["result"].clone()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+#[tokio::test]
+async fn the_readme_walk_from_create_to_delete() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    // Without waiting: 202, where to look, when to look again.
+    let body = json!({"connection": "sandbox", "name": "Walk"});
+    let accepted = api.json(Method::POST, "/sites", &[("prefer", "respond-async")], &body).await.is(202);
+    assert!(accepted.header("retry-after").is_some());
+    let location = accepted.header("location").expect("where the operation is").to_owned();
+    let operation = accepted.json();
+    assert_eq!(location, format!("/api/v1/operations/{}", text(&operation["id"])));
+    assert_eq!(operation["action"], "sites.create");
+    let finished = api.get(&format!("{location}?wait=30s")).await.is(200).json();
+    assert_eq!((&finished["status"], &finished["progress"]), (&json!("succeeded"), &json!(100)), "{finished}");
+    let site = &finished["result"];
+    let id = text(&site["id"]);
+    assert!(id.starts_with("sandbox~"), "{id}");
+    assert_eq!((&site["name"], &site["status"], &site["provider"]), (&json!("Walk"), &json!("running"), &json!("sandbox")));
+    // It is in the list of all sites, and by itself.
+    let list = api.get("/sites").await.is(200).json();
+    assert_eq!((&list["total"], &list["data"][0]["id"]), (&json!(1), &json!(id)), "{list}");
+    assert_eq!(api.get(&format!("/sites/{id}")).await.is(200).json()["name"], "Walk");
+    // A backup.
+    let backup = api.post(&format!("/sites/{id}/backups"), &json!({"description": "before"})).await.is(201).json();
+    assert_eq!(backup["result"]["status"], "completed", "{backup}");
+    let backups = api.get(&format!("/sites/{id}/backups")).await.is(200).json();
+    assert_eq!(backups["data"][0]["description"], "before", "{backups}");
+    // A domain, with what proves that it is ours.
+    let domain = api.post(&format!("/sites/{id}/domains"), &json!({"name": "www.example.com"})).await.is(201).json();
+    assert_eq!(domain["result"]["name"], "www.example.com", "{domain}");
+    let domains = api.get(&format!("/sites/{id}/domains")).await.is(200).json();
+    assert!(text(&domains.to_string().into()).contains("www.example.com"), "{domains}");
+    // Gone.
+    assert_eq!(api.delete(&format!("/sites/{id}")).await.is(200).json()["status"], "succeeded");
+    api.get(&format!("/sites/{id}")).await.problem(404, "not_found");
+    assert_eq!(api.get("/sites").await.is(200).json()["data"], json!([]));
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_operation() {
+    let gateway = Gateway::start().await;
+    let send = async |name: &str, key: &str| {
+        let headers = [("idempotency-key", key), ("prefer", "wait=30")];
+        gateway.api.json(Method::POST, "/sites", &headers, &json!({"connection": "sandbox", "name": name})).await
+    };
+    let first = send("Once", "k-1").await.is(201).json();
+    let again = send("Once", "k-1").await.is(201).json();
+    assert_eq!(first["id"], again["id"]);
+    let other = send("Twice", "k-1").await.is(422);
+    assert!(other.text().contains("idempotency"), "{}", other.text());
+    assert_ne!(send("Once", "k-2").await.is(201).json()["id"], first["id"]);
+    assert_eq!(gateway.api.get("/sites").await.json()["total"], 2);
+}
+
+#[tokio::test]
+async fn only_a_token_opens_the_door() {
+    let gateway = Gateway::start().await;
+    for authorization in ["", "Bearer", "Bearer x", "Basic YTpi", "Bearer ptk_0000000000000000000000000000000000000000000"] {
+        let api = Api::new(gateway.api_address, None);
+        let reply = api.send(Method::GET, "/api/v1/sites", &[("authorization", authorization)], bytes::Bytes::new()).await;
+        assert!(reply.header("www-authenticate").is_some(), "{authorization:?}");
+        reply.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn another_organization_sees_nothing() {
+    let gateway = Gateway::start().await;
+    let site = site(&gateway.api, "Mine").await;
+    let other = gateway.api.with_token(&gateway.new_token("other"));
+    assert_eq!(other.get("/sites").await.is(200).json()["data"], json!([]));
+    assert_eq!(other.get("/operations").await.is(200).json()["data"], json!([]));
+    other.get(&format!("/sites/{}", text(&site["id"]))).await.problem(404, "not_found");
+    other.get("/connections/sandbox").await.problem(404, "not_found");
+    other.delete(&format!("/sites/{}", text(&site["id"]))).await.problem(404, "not_found");
+    assert_eq!(gateway.api.get("/sites").await.json()["total"], 1);
+}
+
+#[tokio::test]
+async fn what_a_host_cannot_do_is_501_without_a_call() {
+    let gateway = Gateway::start_with(Setup { guests: vec!["blind"], ..Setup::default() }).await;
+    gateway.connect("narrow", "blind", json!({"url": "http://127.0.0.1:9"})).await;
+    let problem = gateway.api.post("/sites/narrow~1/backups", &json!({})).await.problem(501, "unsupported");
+    assert_eq!(problem["fields"][0]["field"], "backups.create", "{problem}");
+    let operations = gateway.api.get("/operations").await.is(200).json();
+    assert_eq!(operations["data"], json!([]), "an operation was made for what can't be done");
+}
+
+#[tokio::test]
+async fn an_answer_that_did_not_change_is_304() {
+    let gateway = Gateway::start().await;
+    let first = gateway.api.get("/sites").await.is(200);
+    let tag = first.header("etag").expect("a whole list has an ETag").to_owned();
+    let again = gateway.api.send(Method::GET, "/sites", &[("if-none-match", &tag)], bytes::Bytes::new()).await;
+    assert!(again.is(304).body.is_empty());
+    site(&gateway.api, "New").await;
+    eventually("another ETag", async || {
+        let now = gateway.api.send(Method::GET, "/sites", &[("if-none-match", &tag)], bytes::Bytes::new()).await;
+        (now.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn drains_on_sigterm_and_finds_everything_again() {
+    let mut gateway = Gateway::start().await;
+    let site = site(&gateway.api, "Stays").await;
+    let status = gateway.sigterm().await;
+    assert!(status.success(), "{status}: {}", gateway.log());
+    gateway.restart().await;
+    let found = gateway.api.get(&format!("/sites/{}", text(&site["id"]))).await.is(200).json();
+    assert_eq!(found["name"], "Stays");
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_at_rest_and_shown_to_nobody() {
+    const SECRET: &str = "correct-horse-battery-staple";
+    let gateway = Gateway::start_with(Setup { guests: vec!["keyed"], ..Setup::default() }).await;
+    let body = json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "secrets": {"api_key": SECRET}});
+    let made = gateway.api.post("/connections", &body).await.is(201);
+    assert_eq!(made.json()["secrets"]["api_key"]["set"], true, "{}", made.text());
+    let shown = gateway.api.get("/connections/keyed").await.is(200);
+    assert!(!made.text().contains(SECRET) && !shown.text().contains(SECRET));
+    assert!(!gateway.log().contains(SECRET), "the secret is in the log");
+    for entry in std::fs::read_dir(gateway.data()).expect("the data folder") {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let plain = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!plain, "the secret is in {}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn health_and_readiness_are_on_the_admin_listener() {
+    let gateway = Gateway::start().await;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let _ = gateway.admin.get(path).await.is(200);
+    }
+    let _ = gateway.api.get("/api/v1/metrics").await.is(404);
+}
+
+#[tokio::test]
+async fn a_guest_never_sees_the_secret_that_the_host_adds() {
+    const SECRET: &str = "correct-horse-battery-staple";
+    let upstream = portico_tests::Upstream::start(|seen| {
+        // An upstream that repeats what it was sent, as careless ones do.
+        let sent = seen.headers.get("authorization").map_or(String::new(), |value| format!("{value:?}"));
+        let headers =
+            vec![("set-cookie", "a=b".to_owned()), ("x-echo", sent.clone()), ("content-type", "text/plain".to_owned())];
+        portico_tests::Answer::Raw(200, headers, sent.into())
+    })
+    .await;
+    let gateway = Gateway::start_with(Setup { guests: vec!["keyed"], ..Setup::default() }).await;
+    let settings = json!({"url": upstream.url()});
+    let body =
+        json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "settings": settings, "secrets": {"api_key": SECRET}});
+    let _ = gateway.api.post("/connections", &body).await.is(201);
+    let reply = gateway.api.get("/sites/keyed~echo").await;
+    assert_eq!(upstream.seen()[0].headers["authorization"], format!("Bearer {SECRET}"));
+    assert!(!reply.text().contains(SECRET), "the guest saw the secret: {}", reply.text());
+    assert!(!reply.text().contains("set-cookie"), "{}", reply.text());
+    assert!(!gateway.log().contains(SECRET), "the secret is in the log");
+}
