@@ -6,6 +6,7 @@
 
 mod address;
 mod background;
+mod base;
 mod bind;
 mod config;
 mod connector;
@@ -22,6 +23,7 @@ mod request;
 mod response;
 mod retry_after;
 mod send;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;

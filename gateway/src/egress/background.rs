@@ -181,10 +181,10 @@ impl Drop for Reserved {
 
 async fn run(upstream: Arc<Upstream>, prepared: Prepared, record: Arc<Mutex<Record>>, config: BackgroundConfig) {
     let deadline = Instant::now() + Duration::from_secs(config.max_seconds);
-    let label = upstream.target.label();
+    let label = &upstream.target.label;
     let work = async {
         let response = upstream.follow(&prepared, deadline).await?;
-        stream(response, &label, &upstream.shared, &record, &config).await
+        stream(response, label, &upstream.shared, &record, &config).await
     };
     let late = || {
         let message = format!("{label} didn't finish its answer in {} s", config.max_seconds);

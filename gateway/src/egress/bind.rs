@@ -5,6 +5,7 @@
 //! upstream exists, and its pools belong to one revision of one connection. It opens no socket.
 
 use super::{
+    base::Base,
     config::EgressConfig,
     connector::{self, Connector, Place, Target},
     grant::{Asked, Grant, Guard},
@@ -25,7 +26,6 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 use std::{sync::Arc, time::Duration};
-use url::Url;
 
 /// Shorter than what common servers keep an idle connection open for (nginx: 75 s, Node: 5 s; the latter is retried).
 const IDLE: Duration = Duration::from_secs(30);
@@ -59,55 +59,6 @@ pub(super) struct Upstream {
 impl Upstream {
     pub(super) fn base(&self) -> &str {
         self.url.path()
-    }
-}
-
-/// Scheme, host, port and base path.
-#[derive(Debug)]
-pub(super) struct Base {
-    url: Url,
-    authority: String,
-}
-
-impl Base {
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::new(Kind::InvalidInput, format!("the upstream's URL {why}"));
-        let url = Url::parse(text).map_err(|error| wrong(&format!("can't be read: {error}")))?;
-        if !matches!(url.scheme(), "https" | "http") {
-            return Err(wrong("must begin with https://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("must not hold a user or password; give them as secrets"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("must not have a query or fragment"));
-        }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
-        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Self { authority, url })
-    }
-
-    pub(super) fn scheme(&self) -> &str {
-        self.url.scheme()
-    }
-
-    pub(super) fn authority(&self) -> &str {
-        &self.authority
-    }
-
-    pub(super) fn path(&self) -> &str {
-        self.url.path()
-    }
-
-    pub(super) fn join(&self, target: &str) -> Option<Url> {
-        self.url.join(target).ok()
-    }
-
-    /// Is `path`, of a URL that was parsed, at or below the base path? Escaped slashes could hide a way out of it.
-    pub(super) fn holds(&self, path: &str) -> bool {
-        let lower = path.to_ascii_lowercase();
-        let below = path.strip_prefix(self.path().trim_end_matches('/'));
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && !lower.contains("%2f") && !lower.contains("%5c")
     }
 }
 
@@ -193,7 +144,7 @@ impl Binder<'_> {
             Endpoint::Socket(name) => {
                 let (path, guard) = asked.socket(self.grants, name)?;
                 let place = Place::Socket { name: name.clone(), path };
-                Ok((Base::parse("http://localhost")?, Target { place, tls: None, connect_timeout }, guard))
+                Ok((Base::parse("http://localhost")?, Target::new(place, None, connect_timeout), guard))
             }
             Endpoint::Url(text) => {
                 let named =
@@ -203,7 +154,7 @@ impl Binder<'_> {
                 let guard = allowance.guard;
                 let tls = (url.scheme() == "https").then(|| self.tls()).transpose()?;
                 let place = place(&url, allowance, tls.is_none()).map_err(named)?;
-                Ok((url, Target { place, tls, connect_timeout }, guard))
+                Ok((url, Target::new(place, tls, connect_timeout), guard))
             }
         }
     }
@@ -256,8 +207,7 @@ impl Binder<'_> {
 }
 
 fn place(url: &Base, allowance: super::grant::Allowance, plain: bool) -> Result<Place, Error> {
-    let host = url.url.host().map(|host| host.to_owned());
-    let (Some(host), Some(port)) = (host, url.url.port_or_known_default()) else {
+    let (Some(host), Some(port)) = (url.host(), url.port()) else {
         return Err(Error::new(Kind::InvalidInput, "the upstream's URL has no host"));
     };
     connector::check_literal(&host, &allowance, plain)?;

@@ -7,31 +7,22 @@
 use super::{
     address::Network,
     grant::{Allowance, Denied},
+    socket::Socket,
     tls,
 };
 use crate::model::{Error, Kind};
 use futures_util::future::BoxFuture;
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-};
 use rustls::{ClientConfig, pki_types::ServerName};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     time::timeout,
 };
@@ -45,7 +36,9 @@ pub(super) struct Target {
     pub place: Place,
     /// Some for https.
     pub tls: Option<Arc<ClientConfig>>,
-    pub connect_timeout: Duration,
+    connect_timeout: Duration,
+    /// For messages: host and port, never a path.
+    pub label: String,
 }
 
 pub(super) enum Place {
@@ -54,12 +47,12 @@ pub(super) enum Place {
 }
 
 impl Target {
-    /// For messages: host and port, never a path.
-    pub(super) fn label(&self) -> String {
-        match &self.place {
+    pub(super) fn new(place: Place, tls: Option<Arc<ClientConfig>>, connect_timeout: Duration) -> Self {
+        let label = match &place {
             Place::Host { host, port, .. } => format!("{host}:{port}"),
             Place::Socket { name, .. } => format!("the socket {name:?}"),
-        }
+        };
+        Self { place, tls, connect_timeout, label }
     }
 
     async fn open(&self) -> Result<Socket, Error> {
@@ -77,7 +70,7 @@ impl Target {
         let stream = self.within(UnixStream::connect(path)).await?;
         let stream = stream.map_err(|error| {
             let why = if error.kind() == io::ErrorKind::NotFound { "isn't there" } else { "refuses connections" };
-            unavailable(format!("{} {why}; check that its service runs", self.label()), &error)
+            unavailable(format!("{} {why}; check that its service runs", self.label), &error)
         })?;
         Ok(Socket::new(stream, false))
     }
@@ -127,14 +120,14 @@ impl Target {
         for address in addresses {
             match self.within(TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(|error| unavailable(self.label(), &error))?;
+                    stream.set_nodelay(true).map_err(|error| unavailable(self.label.clone(), &error))?;
                     return Ok(stream);
                 }
-                Ok(Err(error)) => last = Some(unavailable(format!("{} {}", self.label(), connect_words(&error)), &error)),
+                Ok(Err(error)) => last = Some(unavailable(format!("{} {}", self.label, connect_words(&error)), &error)),
                 Err(late) => last = Some(late),
             }
         }
-        Err(last.unwrap_or_else(|| Error::new(Kind::Unavailable, format!("{} has no address", self.label()))))
+        Err(last.unwrap_or_else(|| Error::new(Kind::Unavailable, format!("{} has no address", self.label))))
     }
 
     pub(super) async fn handshake(&self, stream: TcpStream, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
@@ -149,13 +142,13 @@ impl Target {
         };
         let connector = TlsConnector::from(Arc::clone(config));
         let done = self.within(connector.connect(name, stream)).await?;
-        done.map_err(|error| tls::handshake_failed(&self.label(), &error))
+        done.map_err(|error| tls::handshake_failed(&self.label, &error))
     }
 
     async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
         timeout(self.connect_timeout, work).await.map_err(|_| {
             let seconds = self.connect_timeout.as_secs();
-            Error::new(Kind::Timeout, format!("{} couldn't be reached in {seconds} s", self.label()))
+            Error::new(Kind::Timeout, format!("{} couldn't be reached in {seconds} s", self.label))
         })
     }
 }
@@ -226,71 +219,38 @@ impl tower::Service<Uri> for Connector {
     }
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::{Grant, tests};
 
-/// Whether a connection has answered before: only then can it have been closed while it idled.
-#[derive(Clone, Default)]
-pub(super) struct Served(Arc<AtomicBool>);
-
-impl Served {
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    fn judge(grants: &[&str], plain: bool, found: &[&str]) -> Result<Vec<String>, Error> {
+        let grants: Vec<Grant> = grants.iter().map(|grant| toml::from_str(grant).unwrap()).collect();
+        let host = url::Host::Domain("api.example".to_owned());
+        let allowance = tests::allowance(&grants);
+        let tls = (!plain).then(|| tls::client_config(&crate::model::TlsTrust::default()).unwrap());
+        let found = found.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 443)).collect();
+        let place = Place::Host { host: host.clone(), port: 443, allowance: allowance.clone() };
+        let target = Target::new(place, tls, Duration::from_secs(1));
+        target.judge(&host, &allowance, found).map(|kept| kept.iter().map(|address| address.ip().to_string()).collect())
     }
 
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A connected TCP, TLS or Unix stream.
-pub(super) struct Socket {
-    io: TokioIo<Box<dyn Duplex>>,
-    h2: bool,
-    served: Served,
-}
-
-impl Socket {
-    fn new(stream: impl Duplex + 'static, h2: bool) -> Self {
-        Self { io: TokioIo::new(Box::new(stream)), h2, served: Served::default() }
-    }
-}
-
-impl Connection for Socket {
-    fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(self.served.clone());
-        if self.h2 { connected.negotiated_h2() } else { connected }
-    }
-}
-
-impl Read for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+    #[test]
+    fn of_a_names_addresses_only_those_that_passed_are_tried() {
+        let private = "organization = \"*\"\nprovider = \"*\"\nnetworks = [\"10.0.0.0/8\"]";
+        let mixed = ["127.0.0.1", "1.1.1.1", "10.0.0.1", "::1", "2606:4700::1111"];
+        assert_eq!(judge(&[], false, &mixed).unwrap(), ["1.1.1.1", "2606:4700::1111"]);
+        assert_eq!(judge(&[private], false, &mixed).unwrap(), ["1.1.1.1", "10.0.0.1", "2606:4700::1111"]);
+        assert_eq!(judge(&[], false, &["1.1.1.1"; 9]).unwrap().len(), MAX_ADDRESSES);
+        for (grants, plain, found, lines) in [
+            (&[][..], false, &["127.0.0.1", "::1", "127.0.0.2"][..], "networks = [\"127.0.0.0/8\", \"::1/128\"]"),
+            (&[], true, &["10.0.0.1"], "networks = [\"10.0.0.0/8\"]\nhttp = true"),
+            (&[private], true, &["10.0.0.1"], "networks = [\"10.0.0.0/8\"]\nhttp = true"),
+            (&[], true, &["1.1.1.1"], "upstream = \"api\"\nhttp = true"),
+        ] {
+            let error = judge(grants, plain, found).unwrap_err();
+            assert!(error.message.ends_with(lines), "{}", error.message);
+            assert!(!found.iter().any(|address| error.message.contains(&format!("{address} "))), "{}", error.message);
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! In goes an error of hyper's client; out comes a model error with a kind to decide by.
 //! Invariant: a message holds host and port of the upstream at most: no path, no query, no secret.
 
-use super::connector::Served;
+use super::socket::Served;
 use crate::model::{Error, Kind};
 use hyper_util::client::legacy;
 use std::error::Error as StdError;

@@ -44,7 +44,7 @@ pub(super) async fn probe(upstream: &Upstream) -> Vec<Check> {
 }
 
 async fn walk(target: &Target, checks: &mut Vec<Check>) -> Result<(), Check> {
-    let label = target.label();
+    let label = &target.label;
     let addresses = match &target.place {
         Place::Socket { path, .. } => {
             checks.push(Check::good("grant", format!("{label} is granted")));
@@ -64,7 +64,7 @@ async fn walk(target: &Target, checks: &mut Vec<Check>) -> Result<(), Check> {
 }
 
 async fn connect(target: &Target, addresses: &[SocketAddr], checks: &mut Vec<Check>) -> Result<(), Check> {
-    let label = target.label();
+    let label = &target.label;
     let stream = target.connect(addresses).await.map_err(|error| Check::bad("connect", error))?;
     checks.push(Check::good("connect", format!("{label} accepts connections")));
     if let Some(config) = &target.tls {

@@ -123,6 +123,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn nothing_but_the_secret_changes(parts in proptest::collection::vec("[a-h \"{}]{0,12}", 1..6)) {
+            let redactor = redactor(&["abcdefgh"]);
+            let text = parts.join("abcdefgh");
+            let clean = redactor.text(text.as_bytes());
+            proptest::prop_assert_eq!(clean.len(), text.len());
+            proptest::prop_assert!(!clean.contains("abcdefgh"));
+            let kept = text.bytes().zip(clean.bytes()).all(|(before, after)| before == after || after == b'*');
+            proptest::prop_assert!(kept);
+        }
+    }
+
     #[test]
     fn the_beginning_of_a_secret_is_noticed() {
         let redactor = redactor(&["abcdefgh"]);

@@ -3,7 +3,7 @@
 //! In go the upstream's base, where a request went, and an answer; out comes where to ask next, or nothing.
 //! Invariant: a redirect never leaves the scheme, host, port and base path that were granted. It sends nothing.
 
-use super::bind::Base;
+use super::base::Base;
 use http::{HeaderMap, StatusCode, header};
 
 /// Hops of one request.

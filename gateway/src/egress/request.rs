@@ -164,6 +164,18 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_segment_leaves_the_base(path in proptest::collection::vec(".{0,6}|[./\\\\%2eEfF]{0,6}", 0..5)) {
+            if let Ok(target) = target("/v2", &path, &[]) {
+                let url = url::Url::parse("https://api.example").unwrap().join(&target).unwrap();
+                proptest::prop_assert_eq!(url.path(), &target, "nothing is left to normalise");
+                proptest::prop_assert!(target == "/v2" || target.starts_with("/v2/"));
+                proptest::prop_assert!(Uri::builder().path_and_query(target).build().is_ok());
+            }
+        }
+    }
+
     #[test]
     fn queries_keep_their_order_and_are_encoded() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());

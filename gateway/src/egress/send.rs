@@ -20,13 +20,12 @@ impl Upstream {
         let deadline = self.deadline(request, context);
         let _turn = self.limits.enter(deadline).await?;
         self.limits.pace(deadline).await?;
-        let label = self.target.label();
         let work = async {
             commit(intent, &prepared).await?;
             let response = self.follow(&prepared, deadline).await?;
-            response::collect(response, &label, &self.shared).await
+            response::collect(response, &self.target.label, &self.shared).await
         };
-        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(fault::too_late(&label)))
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))
     }
 
     pub(super) fn deadline(&self, request: &Request, context: &SendContext) -> Instant {
@@ -60,8 +59,8 @@ impl Upstream {
             }
             answer => answer,
         };
-        let response = answer.map_err(|error| fault::no_answer(&error, &self.target.label()))?;
-        if let Some(served) = response.extensions().get::<super::connector::Served>() {
+        let response = answer.map_err(|error| fault::no_answer(&error, &self.target.label))?;
+        if let Some(served) = response.extensions().get::<super::socket::Served>() {
             served.set();
         }
         if let Some(pause) = retry_after::wait(response.status(), response.headers()) {

@@ -47,6 +47,11 @@ fn grant(toml: &str) -> Grant {
     toml::from_str(toml).unwrap()
 }
 
+/// What the grants give to the upstream `api` of this connection.
+pub(super) fn allowance(grants: &[Grant]) -> grant::Allowance {
+    grant::Asked { connection: &connection(&[]), component: &COMPONENT, upstream: "api" }.allowance(grants)
+}
+
 fn egress(config: EgressConfig, grants: &[&str]) -> Arc<Egress> {
     let metrics = Arc::new(Metrics::new().unwrap());
     Egress::new(config, grants.iter().map(|toml| grant(toml)).collect(), metrics).unwrap()
