@@ -1,0 +1,102 @@
+//! The end of an operation: terminal state, audit and event in one fenced commit, and only then everyone is told.
+//!
+//! In goes how it ended; out goes nothing more, ever. Invariant: a success is never lost because its result could not be read.
+//! It doesn't decide how an operation ends.
+
+use super::{
+    now,
+    runner::{Held, Runner},
+    sealed,
+    step::{Next, target_id},
+};
+use crate::{
+    host::CallContext,
+    model::{Completion, Error, OperationStatus, Target},
+    store::Finish,
+};
+use serde_json::value::RawValue;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A result that takes longer is left out: the resource can be read on its own.
+const READ: Duration = Duration::from_secs(20);
+const UNREAD: &str = "it succeeded, but what it made could not be read back: read the resource again";
+
+impl Runner {
+    /// Reads the result and ends it as succeeded.
+    pub(super) async fn conclude(&self, held: &Held, completion: Completion) -> Result<Next, Error> {
+        let (result, message) = self.read_result(held, &completion).await;
+        let operation = &held.record.operation;
+        let finish = Finish {
+            status: OperationStatus::Succeeded,
+            target: Target { id: target_id(operation, completion.target.as_deref()), ..operation.target.clone() },
+            progress: Some(100),
+            message,
+            result,
+            error: None,
+            secrets: self.secrets(held, &completion)?,
+            at: now(),
+        };
+        self.finish(held, finish).await
+    }
+
+    /// What the action says where there is no resource to read, or none could be read.
+    async fn read_result(&self, held: &Held, completion: &Completion) -> (Option<Box<RawValue>>, Option<String>) {
+        let context = CallContext { deadline: Instant::now() + READ, operation: None };
+        let call = self.carrier.result(held.record.connection, &held.mutation, completion, &context);
+        let details = || completion.details.clone();
+        match self.bounded(context.deadline, call).await {
+            Ok(result) => (result.or_else(details), completion.message.clone()),
+            Err(error) => {
+                tracing::info!(operation = %held.fence.id, %error, internal = error.internal, "no result");
+                let said = completion.message.as_ref().map(|message| format!("{message}; {UNREAD}"));
+                (details(), Some(said.unwrap_or_else(|| UNREAD.to_owned())))
+            }
+        }
+    }
+
+    fn secrets(&self, held: &Held, completion: &Completion) -> Result<Option<Vec<u8>>, Error> {
+        if completion.secrets.is_empty() {
+            return Ok(None);
+        }
+        sealed::seal(&self.sealer, held.record.organization, &held.fence.id, &completion.secrets).map(Some)
+    }
+
+    pub(super) async fn fail(&self, held: &Held, error: Error) -> Result<Next, Error> {
+        self.end(held, OperationStatus::Failed, Some(error), None).await
+    }
+
+    /// Ends it without a result.
+    pub(super) async fn end(
+        &self,
+        held: &Held,
+        status: OperationStatus,
+        error: Option<Error>,
+        message: Option<String>,
+    ) -> Result<Next, Error> {
+        if let Some(error) = &error {
+            tracing::info!(operation = %held.fence.id, status = status.as_str(), %error, internal = error.internal, "ended");
+        }
+        let operation = &held.record.operation;
+        let finish = Finish {
+            status,
+            target: operation.target.clone(),
+            progress: operation.progress,
+            message: message.or_else(|| error.as_ref().map(|error| error.message.clone())),
+            result: None,
+            error,
+            secrets: None,
+            at: now(),
+        };
+        self.finish(held, finish).await
+    }
+
+    async fn finish(&self, held: &Held, finish: Finish) -> Result<Next, Error> {
+        self.insist(|| self.store.operation_finish(&held.fence, &finish)).await?;
+        self.numbers.running.dec();
+        self.numbers.finished(&held.record.operation, finish.status);
+        self.carrier.changed(held.record.connection, &held.mutation);
+        self.waiters.finished(&held.fence.id);
+        Ok(Next::Never)
+    }
+}

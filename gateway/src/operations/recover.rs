@@ -1,0 +1,137 @@
+//! Recovery: a request may have left, and nobody knows whether it was carried out.
+//!
+//! In go an operation with an intent and no outcome, after a crash, a timeout or a trap; out comes a way on. Invariant: it is
+//! sent again only if the upstream honours the key, or was asked and certainly has nothing; otherwise it ends `interrupted`,
+//! with words for people, and is never retried by itself.
+
+use super::{
+    intent::Intent,
+    now,
+    runner::{Held, Runner},
+    step::Next,
+};
+use crate::{
+    model::{Error, Finding, Kind, Mutation, OperationStatus, Recovery, Timestamp},
+    store::Outcome,
+};
+use std::{sync::Arc, time::Duration};
+
+/// Upstreams commonly keep idempotency keys for a day: after this long, sending again is no longer safe.
+const KEYED_FOR_MILLIS: i64 = 12 * 60 * 60 * 1000;
+/// A request that was absent this often won't come through.
+const ABSENT_TRIES: u32 = 8;
+pub const INTERRUPTED: &str = "interrupted";
+
+impl Runner {
+    /// `cause`: the error that left it uncertain, in this process; none after a crash.
+    pub(super) async fn recover(&self, held: &Held, attempts: u32, cause: Option<Error>) -> Result<Next, Error> {
+        let action = held.mutation.action();
+        let class = match self.carrier.recovery(held.record.connection, action).await {
+            Ok(class) => class,
+            Err(error) => return self.could_not_look(held, error, attempts).await,
+        };
+        match class {
+            Recovery::Neither => self.interrupt(held, cause).await,
+            Recovery::Keyed if now() > held.record.operation.created_at.plus_millis(KEYED_FOR_MILLIS) => {
+                self.interrupt(held, cause).await
+            }
+            Recovery::Keyed => match cause {
+                Some(error) => Ok(self.later(attempts, error.retry_after)),
+                None => Box::pin(self.send(held, attempts)).await,
+            },
+            Recovery::LookUp => match (cause, self.settling(held)) {
+                (Some(error), pause) => Ok(at_least(self.later(attempts, error.retry_after), pause)),
+                (None, Some(pause)) => Ok(Next::After { pause, attempts }),
+                (None, None) => self.look_up(held, attempts).await,
+            },
+        }
+    }
+
+    /// How much longer a request that was cut off may still be on its way: until then "absent" proves nothing.
+    fn settling(&self, held: &Held) -> Option<Duration> {
+        let sent = held.record.sent_at.map_or_else(now, |at| at);
+        let settled = sent.plus_millis(i64::try_from(self.options.settle.as_millis()).unwrap_or(i64::MAX));
+        millis_until(settled).map(|left| left.min(self.options.settle))
+    }
+
+    async fn look_up(&self, held: &Held, attempts: u32) -> Result<Next, Error> {
+        let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
+        let context = self.context(held, intent);
+        let call = self.carrier.reconcile(held.record.connection, &held.mutation, &context);
+        match self.bounded(context.deadline, call).await {
+            Ok(Finding::Found(work)) => self.adopt(held, work).await,
+            Ok(Finding::Unknown) => self.interrupt(held, None).await,
+            Ok(Finding::Absent) if attempts >= ABSENT_TRIES => {
+                let text = format!("the host did not carry it out, though it was sent {attempts} times");
+                self.fail(held, Error::new(Kind::Unavailable, text)).await
+            }
+            Ok(Finding::Absent) => {
+                self.commit(&held.fence, &Outcome::Absent).await?;
+                // At once: what it waited for in between was the look-up's own pause.
+                Ok(Next::After { pause: Duration::ZERO, attempts: attempts.saturating_add(1) })
+            }
+            Err(error) => self.could_not_look(held, error, attempts).await,
+        }
+    }
+
+    /// Looking does no harm, so it is tried until it works, unless the answer can't change.
+    async fn could_not_look(&self, held: &Held, error: Error, attempts: u32) -> Result<Next, Error> {
+        let never = matches!(
+            error.kind,
+            Kind::NotFound | Kind::Unsupported | Kind::InvalidInput | Kind::Conflict | Kind::QuotaExceeded
+        );
+        if never {
+            return self.interrupt(held, Some(error)).await;
+        }
+        let message = format!("waits to find out whether it was carried out: {}", error.message);
+        if held.record.operation.message.as_ref() != Some(&message) {
+            self.commit(&held.fence, &Outcome::Message(message)).await?;
+        }
+        Ok(self.later(attempts, error.retry_after))
+    }
+
+    async fn interrupt(&self, held: &Held, cause: Option<Error>) -> Result<Next, Error> {
+        let connection = &held.record.operation.connection;
+        let why = match &cause {
+            Some(error) => format!("({})", error.message),
+            None => "(the gateway was stopped in the middle)".to_owned(),
+        };
+        let text = format!(
+            "the request had left for {connection}, but its outcome is unknown {why}; it was not sent again. Check at the host {} \
+             before you repeat it",
+            what_to_check(&held.mutation)
+        );
+        let error = cause.unwrap_or_else(|| Error::new(Kind::Unavailable, ""));
+        let error = Error { message: text.clone(), retry_after: None, ..error.with_code(INTERRUPTED) };
+        self.end(held, OperationStatus::Interrupted, Some(error), Some(text)).await
+    }
+}
+
+fn at_least(next: Next, least: Option<Duration>) -> Next {
+    match (next, least) {
+        (Next::After { pause, attempts }, Some(least)) => Next::After { pause: pause.max(least), attempts },
+        (next, _) => next,
+    }
+}
+
+fn millis_until(at: Timestamp) -> Option<Duration> {
+    let left = at.as_millis().saturating_sub(now().as_millis());
+    u64::try_from(left).ok().filter(|&left| left > 0).map(Duration::from_millis)
+}
+
+fn what_to_check(mutation: &Mutation) -> String {
+    match mutation {
+        Mutation::SitesCreate(input) => format!("whether a site named {} exists", input.name),
+        Mutation::SitesClone { input, .. } => format!("whether a site named {} exists", input.name),
+        Mutation::SitesUpdate { site, .. } => format!("the settings of site {site}"),
+        Mutation::SitesDelete { site } => format!("whether site {site} is gone"),
+        Mutation::SitesStart { site } | Mutation::SitesStop { site } => format!("whether site {site} runs"),
+        Mutation::BackupsCreate { site, .. } => format!("whether site {site} has a new backup"),
+        Mutation::BackupsDelete { site, backup } => format!("whether backup {backup} of site {site} is gone"),
+        Mutation::BackupsRestore { site, backup, .. } => format!("whether site {site} was restored from backup {backup}"),
+        Mutation::DomainsCreate { site, input } => format!("whether site {site} has the domain {}", input.name),
+        Mutation::DomainsDelete { site, name, .. } => format!("whether site {site} still has the domain {name}"),
+        Mutation::DomainsVerify { site, name, .. } => format!("whether the domain {name} of site {site} is verified"),
+        Mutation::DomainsSetPrimary { site, name, .. } => format!("whether {name} is the primary domain of site {site}"),
+    }
+}

@@ -1,0 +1,91 @@
+//! What an operation keeps sealed: its arguments, what the provider said at the end, and secrets that are shown once.
+//!
+//! In go values, out come sealed bytes, and back. Invariant: they are bound to their operation and organization, so a row that
+//! is copied elsewhere doesn't open.
+
+use crate::{
+    model::{Completion, Error, OperationId, OrganizationId, Secret},
+    seal::{Purpose, Sealer},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+/// A completion as it is kept while its result is being read.
+#[derive(Serialize, Deserialize)]
+pub struct KeptCompletion {
+    target: Option<String>,
+    message: Option<String>,
+    details: Option<Box<RawValue>>,
+    secrets: Vec<Secret>,
+}
+
+impl From<Completion> for KeptCompletion {
+    fn from(Completion { target, message, details, secrets }: Completion) -> Self {
+        Self { target, message, details, secrets }
+    }
+}
+
+impl From<KeptCompletion> for Completion {
+    fn from(KeptCompletion { target, message, details, secrets }: KeptCompletion) -> Self {
+        Self { target, message, details, secrets }
+    }
+}
+
+fn facts(organization: OrganizationId, id: &OperationId) -> Vec<u8> {
+    [organization.0.as_bytes(), id.as_str().as_bytes()].concat()
+}
+
+pub fn seal(sealer: &Sealer, organization: OrganizationId, id: &OperationId, value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let plain = serde_json::to_vec(value).map(Zeroizing::new);
+    let plain = plain.map_err(|error| Error::gateway(format_args!("could not write what {id} keeps: {error}")))?;
+    sealer.seal(Purpose::Operation, &facts(organization, id), &plain)
+}
+
+pub fn open<T: DeserializeOwned>(
+    sealer: &Sealer,
+    organization: OrganizationId,
+    id: &OperationId,
+    sealed: &[u8],
+) -> Result<T, Error> {
+    let plain = sealer.open(Purpose::Operation, &facts(organization, id), sealed);
+    let plain = plain.ok_or_else(|| {
+        Error::gateway(format_args!("what {id} keeps doesn't open: was the key of the data folder replaced? Put it back"))
+    })?;
+    serde_json::from_slice(&plain).map_err(|error| Error::gateway(format_args!("what {id} keeps is unreadable: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mutation, SiteCreate, SiteKind};
+    use uuid::Uuid;
+
+    #[test]
+    fn arguments_come_back_byte_for_byte_and_for_their_operation_only() {
+        let sealer = Sealer::new(&[1; 32]).unwrap();
+        let (organization, id) = (OrganizationId(Uuid::new_v4()), OperationId::generate());
+        let options = RawValue::from_string("{\"b\": 1,\"a\":[ 2 ]}".to_owned()).unwrap();
+        let create = SiteCreate {
+            name: "blog".to_owned(),
+            kind: SiteKind::Plain,
+            domain: None,
+            environment: None,
+            php_version: None,
+            wordpress_version: None,
+            locale: None,
+            title: None,
+            admin: None,
+            region: None,
+            template: None,
+            options,
+        };
+        let sealed = seal(&sealer, organization, &id, &Mutation::SitesCreate(create)).unwrap();
+        match open::<Mutation>(&sealer, organization, &id, &sealed).unwrap() {
+            Mutation::SitesCreate(back) => assert_eq!(back.options.get(), "{\"b\": 1,\"a\":[ 2 ]}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(open::<Mutation>(&sealer, organization, &OperationId::generate(), &sealed).is_err());
+        assert!(open::<Mutation>(&sealer, OrganizationId(Uuid::new_v4()), &id, &sealed).is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! One step of an operation: what is to be done depends on what is committed, and on nothing else.
+//!
+//! In goes a due operation; out comes when to look at it again. Invariant: what a call came to is committed before anything
+//! follows from it, and once there is a handle, the mutation is never sent again. A call whose fate is unknown is for [`recover`].
+//!
+//! [`recover`]: super::recover
+
+use super::{
+    intent::Intent,
+    now,
+    queue::Task,
+    runner::{Held, Runner},
+    sealed::{self, KeptCompletion},
+};
+use crate::{
+    model::{
+        Completion, Error, Kind, Operation, OperationId, OperationStatus, Pending, Progress, ResourceId, Slug, Work, escape,
+    },
+    store::{Fence, Outcome, PendingUpdate},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Bounds of `poll-after`, as the contract has them.
+const POLL: (u32, u32) = (100, 60_000);
+/// Tries to commit what is known and would otherwise be lost.
+const COMMIT_TRIES: u32 = 10;
+
+/// When to look at an operation again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is finished, or another's.
+    Never,
+    After {
+        pause: Duration,
+        attempts: u32,
+    },
+}
+
+/// Whether the provider said for certain that the work was refused.
+pub const fn is_definite(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::InvalidInput
+            | Kind::NotFound
+            | Kind::Conflict
+            | Kind::Forbidden
+            | Kind::Unauthenticated
+            | Kind::QuotaExceeded
+            | Kind::Unsupported
+    )
+}
+
+impl Runner {
+    pub async fn step(&self, task: &Task) -> Result<Next, Error> {
+        let Some(held) = self.hold(&task.id).await? else { return Ok(Next::Never) };
+        if let Some(sealed) = &held.record.completion {
+            let kept: KeptCompletion = sealed::open(&self.sealer, held.record.organization, &task.id, sealed)?;
+            self.conclude(&held, kept.into()).await
+        } else if held.record.handle.is_some() {
+            self.poll(&held, task.attempts).await
+        } else if held.record.sent_at.is_some() {
+            self.recover(&held, task.attempts, None).await
+        } else {
+            self.send(&held, task.attempts).await
+        }
+    }
+
+    pub(super) async fn send(&self, held: &Held, attempts: u32) -> Result<Next, Error> {
+        let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
+        let context = self.context(held, intent.clone());
+        let call = self.carrier.mutate(held.record.connection, &held.mutation, &context);
+        match self.bounded(context.deadline, call).await {
+            Ok(work) => self.adopt(held, work).await,
+            Err(error) => {
+                if intent.committed() {
+                    self.carrier.changed(held.record.connection, &held.mutation);
+                }
+                self.not_sent_through(held, &intent, error, attempts).await
+            }
+        }
+    }
+
+    async fn not_sent_through(&self, held: &Held, intent: &Intent, error: Error, attempts: u32) -> Result<Next, Error> {
+        if intent.refused() {
+            return Ok(self.later(attempts, None));
+        }
+        if is_definite(error.kind) {
+            return self.fail(held, error).await;
+        }
+        if intent.committed() || held.record.sent_at.is_some() {
+            return self.recover(held, attempts, Some(error)).await;
+        }
+        let patience = i64::try_from(self.options.patience.as_millis()).unwrap_or(i64::MAX);
+        let waits = matches!(error.kind, Kind::Overloaded | Kind::RateLimited | Kind::Gateway);
+        if !waits || now() > held.record.operation.created_at.plus_millis(patience) {
+            return self.fail(held, error).await;
+        }
+        let message = Some(format!("waits, and tries again: {}", error.message));
+        self.commit(&held.fence, &Outcome::Queued { message }).await?;
+        self.numbers.running.dec();
+        self.numbers.queued.inc();
+        Ok(self.later(attempts, error.retry_after))
+    }
+
+    /// Takes on what a mutation came to.
+    pub(super) async fn adopt(&self, held: &Held, work: Work) -> Result<Next, Error> {
+        self.carrier.changed(held.record.connection, &held.mutation);
+        match work {
+            Work::Done(completion) => self.complete(held, completion).await,
+            Work::Pending(pending) => self.goes_on(held, pending).await,
+        }
+    }
+
+    async fn poll(&self, held: &Held, attempts: u32) -> Result<Next, Error> {
+        let Some(handle) = &held.record.handle else { return Ok(self.later(attempts, None)) };
+        let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
+        let context = self.context(held, intent.clone());
+        let call = self.carrier.poll(held.record.connection, handle, &context);
+        match self.bounded(context.deadline, call).await {
+            Ok(Progress::Running(pending)) => self.goes_on(held, pending).await,
+            Ok(Progress::Succeeded(completion)) => self.complete(held, completion).await,
+            Ok(Progress::Failed(error)) => self.fail(held, error).await,
+            Ok(Progress::Canceled) => self.end(held, OperationStatus::Canceled, None, None).await,
+            Err(_) if intent.refused() => Ok(self.later(attempts, None)),
+            Err(error) if error.kind.is_transient() || error.kind == Kind::Trapped => {
+                tracing::debug!(operation = %held.fence.id, %error, "could not look how far it is");
+                Ok(self.later(attempts, error.retry_after))
+            }
+            Err(error) => self.fail(held, error).await,
+        }
+    }
+
+    /// Commits the handle and what is new; a poll that tells nothing new costs no commit.
+    async fn goes_on(&self, held: &Held, pending: Pending) -> Result<Next, Error> {
+        let pause = Duration::from_millis(u64::from(pending.poll_after.clamp(POLL.0, POLL.1)));
+        let update = update(held, pending);
+        if is_news(held, &update) {
+            self.commit(&held.fence, &Outcome::Pending(update)).await?;
+        }
+        Ok(Next::After { pause, attempts: 0 })
+    }
+
+    /// Commits that the work is done before its result is read: that may take time, and fail.
+    async fn complete(&self, held: &Held, completion: Completion) -> Result<Next, Error> {
+        let kept = KeptCompletion::from(completion);
+        let sealed = sealed::seal(&self.sealer, held.record.organization, &held.fence.id, &kept)?;
+        self.commit(&held.fence, &Outcome::Completed { sealed }).await?;
+        self.conclude(held, kept.into()).await
+    }
+
+    /// Commits what must not be lost, through short troubles of the store.
+    pub(super) async fn commit(&self, fence: &Fence, outcome: &Outcome) -> Result<(), Error> {
+        self.insist(|| self.store.operation_outcome(fence, outcome, now())).await
+    }
+
+    pub(super) async fn insist<F: Future<Output = Result<(), Error>>>(&self, write: impl Fn() -> F) -> Result<(), Error> {
+        let mut attempts = 0;
+        loop {
+            match write().await {
+                Err(error) if error.kind == Kind::Gateway && attempts < COMMIT_TRIES => {
+                    tracing::warn!(%error, internal = error.internal, "could not commit, will try again");
+                    tokio::time::sleep(self.options.backoff.0.saturating_mul(1 << attempts.min(4))).await;
+                    attempts += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// False: it is no longer queued.
+    pub async fn cancel_queued(&self, operation: &Operation) -> Result<bool, Error> {
+        if operation.status != OperationStatus::Queued || !self.store.operation_cancel_queued(&operation.id, now()).await? {
+            return Ok(false);
+        }
+        self.numbers.queued.dec();
+        self.numbers.finished(operation, OperationStatus::Canceled);
+        self.waiters.finished(&operation.id);
+        Ok(true)
+    }
+
+    /// Asks the upstream to stop, and looks soon whether it did.
+    pub async fn cancel_running(&self, id: &OperationId) -> Result<(), Error> {
+        let record = self.store.operation_record(id).await?;
+        let record = record.filter(|record| record.owner == Some(self.owner) && !record.operation.status.is_terminal());
+        let Some((record, handle)) = record.and_then(|record| record.handle.clone().map(|handle| (record, handle))) else {
+            let text = "the operation can't be canceled at this moment: its request is on the way, or it has just ended";
+            return Err(Error::new(Kind::Conflict, text).with_code("operation_not_cancelable"));
+        };
+        let held = self.held(record)?;
+        let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
+        let context = self.context(&held, intent);
+        let call = self.carrier.cancel(held.record.connection, &handle, &context);
+        self.bounded(context.deadline, call).await?;
+        self.queue.hasten(id);
+        Ok(())
+    }
+}
+
+fn update(held: &Held, pending: Pending) -> PendingUpdate {
+    let Pending { handle, target, progress, message, estimated_completion_at, poll_after: _ } = pending;
+    let target_id = target_id(&held.record.operation, target.as_deref());
+    PendingUpdate { handle, target_id, progress, message, estimated_completion_at }
+}
+
+fn is_news(held: &Held, update: &PendingUpdate) -> bool {
+    let operation = &held.record.operation;
+    held.record.handle.as_ref() != Some(&update.handle)
+        || operation.progress != update.progress
+        || operation.message != update.message
+        || operation.estimated_completion_at != update.estimated_completion_at
+        || operation.target.id != update.target_id
+}
+
+/// The target's id as clients see it: as it was known from the start, or from what the provider made.
+pub(super) fn target_id(operation: &Operation, native: Option<&str>) -> Option<String> {
+    let known = operation.target.id.clone();
+    known.or_else(|| match (native?, operation.target.kind.as_str()) {
+        (native, "site") => Some(ResourceId::new(Slug::parse(&operation.connection).ok()?, native).to_string()),
+        (native, _) => Some(escape(native)),
+    })
+}

@@ -1,0 +1,145 @@
+//! What calls come to: successes, failures of every kind before and after something was sent, and many at once.
+
+use super::*;
+use OperationStatus::{Canceled, Failed, Interrupted, Succeeded};
+
+#[tokio::test]
+async fn a_mutation_is_carried_to_its_end() {
+    let fake = Fake::new(Recovery::Neither);
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, ended.progress, ended.message.as_deref()), (Succeeded, Some(100), Some("made")));
+    assert_eq!(ended.target.id.as_deref(), Some("docker~new=20site"));
+    assert_eq!(ended.result.unwrap().get(), "\"new site\"");
+    assert!(ended.finished_at.is_some() && ended.error.is_none());
+    let log: Vec<_> = fake.log.borrow().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(log, ["Mutate", "sent", "changed", "Result", "changed"]);
+    assert_eq!((gateway.gauge(OperationStatus::Queued), gateway.gauge(OperationStatus::Running)), (0, 0));
+    assert_eq!(gateway.metrics.operations_finished.with_label_values(&["sites.stop", "succeeded"]).get(), 1);
+}
+
+/// Runs one operation over scripts of its calls.
+async fn check(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (OperationStatus, usize)) -> Operation {
+    let fake = Fake::new(recovery);
+    for (call, acts) in scripts {
+        fake.script(*call, acts);
+    }
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, fake.count("sent")), expected, "{recovery:?} {scripts:?}");
+    assert_eq!((gateway.gauge(OperationStatus::Queued), gateway.gauge(OperationStatus::Running)), (0, 0));
+    ended
+}
+
+#[tokio::test]
+async fn before_anything_was_sent_a_failure_is_a_failure_unless_it_is_about_room() {
+    use Kind::{Forbidden, Internal, InvalidInput, NotFound, Timeout, Trapped, Unavailable, Unsupported};
+    for kind in [Forbidden, Internal, InvalidInput, NotFound, Timeout, Trapped, Unavailable, Unsupported] {
+        let ended = check(Recovery::LookUp, &[(Call::Mutate, &[Act::Fail(kind)])], (Failed, 0)).await;
+        assert_eq!(ended.error.unwrap().kind, kind);
+    }
+    for kind in [Kind::Overloaded, Kind::RateLimited, Kind::Gateway] {
+        check(Recovery::Neither, &[(Call::Mutate, &[Act::Fail(kind)]), (Call::Mutate, &[Act::Fail(kind)])], (Succeeded, 1))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn room_that_never_comes_is_a_failure_in_the_end() {
+    let fake = Fake::new(Recovery::Neither);
+    (0..1000).for_each(|_| drop(fake.script(Call::Mutate, &[Act::Fail(Kind::Overloaded)])));
+    let options = Options { patience: Duration::from_millis(50), ..hurried() };
+    let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
+    let id = gateway.submit().await;
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, ended.error.unwrap().kind), (Failed, Kind::Overloaded));
+}
+
+#[tokio::test]
+async fn after_something_was_sent_only_a_definite_refusal_is_a_failure() {
+    use Kind::{Conflict, Forbidden, InvalidInput, NotFound, QuotaExceeded, Unauthenticated, Unsupported};
+    for kind in [Conflict, Forbidden, InvalidInput, NotFound, QuotaExceeded, Unauthenticated, Unsupported] {
+        let ended = check(Recovery::LookUp, &[(Call::Mutate, &[Act::Send, Act::Fail(kind)])], (Failed, 1)).await;
+        assert_eq!(ended.error.unwrap().kind, kind);
+    }
+    for kind in [Kind::Timeout, Kind::Unavailable, Kind::Trapped, Kind::Internal, Kind::RateLimited] {
+        let lost: &[Act] = &[Act::Send, Act::Fail(kind)];
+        let ended = check(Recovery::Neither, &[(Call::Mutate, lost)], (Interrupted, 1)).await;
+        assert_eq!(ended.error.unwrap().code(), "interrupted");
+        check(Recovery::Keyed, &[(Call::Mutate, lost), (Call::Mutate, lost)], (Succeeded, 3)).await;
+        check(Recovery::LookUp, &[(Call::Mutate, lost), (Call::Reconcile, &[Act::Done])], (Succeeded, 1)).await;
+        check(Recovery::LookUp, &[(Call::Mutate, lost), (Call::Reconcile, &[Act::Absent])], (Succeeded, 2)).await;
+        check(Recovery::LookUp, &[(Call::Mutate, lost), (Call::Reconcile, &[Act::Unknown])], (Interrupted, 1)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_never_arrives_is_not_sent_for_ever() {
+    let fake = Fake::new(Recovery::LookUp);
+    for _ in 0..50 {
+        fake.script(Call::Mutate, &[Act::Send, Act::Fail(Kind::Timeout)]).script(Call::Reconcile, &[Act::Absent]);
+    }
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    assert_eq!(gateway.end_of(&id).await.status, Failed);
+    assert!(fake.count("sent") < 10, "{}", fake.count("sent"));
+}
+
+#[tokio::test]
+async fn polls_go_on_through_trouble_and_end_as_the_host_says() {
+    let sent: (Call, &[Act]) = (Call::Mutate, &[Act::Send, Act::Pending("h")]);
+    for kind in [Kind::Unavailable, Kind::Timeout, Kind::RateLimited, Kind::Overloaded, Kind::Trapped, Kind::Gateway] {
+        check(Recovery::Neither, &[sent, (Call::Poll, &[Act::Fail(kind)]), (Call::Poll, &[Act::Done])], (Succeeded, 1)).await;
+    }
+    for kind in [Kind::NotFound, Kind::Internal, Kind::Forbidden] {
+        let ended = check(Recovery::Keyed, &[sent, (Call::Poll, &[Act::Fail(kind)])], (Failed, 1)).await;
+        assert_eq!(ended.error.unwrap().kind, kind);
+    }
+    let ended = check(Recovery::Keyed, &[sent, (Call::Poll, &[Act::Failed(Kind::Timeout)])], (Failed, 1)).await;
+    assert_eq!(ended.error.unwrap().message, "h");
+    check(Recovery::Keyed, &[sent, (Call::Poll, &[Act::Canceled])], (Canceled, 1)).await;
+    let next: (Call, &[Act]) = (Call::Poll, &[Act::Send, Act::Pending("next")]);
+    let ended = check(Recovery::Neither, &[sent, next, (Call::Poll, &[Act::Failed(Kind::Conflict)])], (Failed, 2)).await;
+    assert_eq!(ended.error.unwrap().message, "next", "the new handle replaces the old");
+}
+
+#[tokio::test]
+async fn success_outlives_an_unreadable_result() {
+    let ended = check(Recovery::Neither, &[(Call::Result, &[Act::Fail(Kind::Unavailable)])], (Succeeded, 1)).await;
+    assert!(ended.result.is_none());
+    assert!(ended.message.unwrap().contains("could not be read back"));
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_step_and_nothing_else() {
+    check(Recovery::Neither, &[(Call::Mutate, &[Act::Panic])], (Succeeded, 1)).await;
+    check(Recovery::Neither, &[(Call::Mutate, &[Act::Send, Act::Panic])], (Interrupted, 1)).await;
+}
+
+#[tokio::test]
+async fn a_call_that_never_returns_is_uncertain_after_its_time() {
+    let fake = Fake::new(Recovery::Neither);
+    fake.script(Call::Mutate, &[Act::Send, Act::Hang]);
+    let options = Options { call: Duration::from_millis(1), ..hurried() };
+    let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
+    let id = gateway.submit().await;
+    assert_eq!(gateway.end_of(&id).await.status, Interrupted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_pending_operations_complete() {
+    const COUNT: usize = 1000;
+    let fake = Fake::new(Recovery::Neither);
+    (0..COUNT).for_each(|_| drop(fake.script(Call::Mutate, &[Act::Send, Act::Pending("h")])));
+    (0..COUNT).for_each(|_| drop(fake.script(Call::Poll, &[Act::Pending("h")])));
+    let gateway = Gateway::start(&fake).await;
+    let submitted = (0..COUNT).map(|_| gateway.submit());
+    let ids = futures_util::future::join_all(submitted).await;
+    for id in &ids {
+        assert_eq!(gateway.end_of(id).await.status, Succeeded);
+    }
+    assert_eq!((fake.count("sent"), fake.count("Mutate"), fake.count("Poll")), (COUNT, COUNT, 2 * COUNT));
+    assert_eq!((gateway.gauge(OperationStatus::Queued), gateway.gauge(OperationStatus::Running)), (0, 0));
+}
