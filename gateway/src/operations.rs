@@ -97,6 +97,8 @@ pub struct Options {
     pub patience: Duration,
     /// One call of a provider.
     pub call: Duration,
+    /// The host ends its calls itself; this much later the runner stops waiting for it.
+    pub grace: Duration,
 }
 
 impl Default for Options {
@@ -110,6 +112,7 @@ impl Default for Options {
             settle: Duration::from_secs(2),
             patience: Duration::from_mins(10),
             call: Duration::from_secs(120),
+            grace: Duration::from_secs(5),
         }
     }
 }
@@ -299,5 +302,7 @@ const fn past(status: OperationStatus) -> &'static str {
 
 /// The wall clock: leases and records must mean the same to another process.
 fn now() -> Timestamp {
-    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+    #[expect(clippy::disallowed_methods, reason = "no injected clock could be shared with other processes")]
+    let now = jiff::Timestamp::now();
+    Timestamp::from_millis(now.as_millisecond())
 }

@@ -15,6 +15,7 @@ use crate::{
     store::Outcome,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Upstreams commonly keep idempotency keys for a day: after this long, sending again is no longer safe.
 const KEYED_FOR_MILLIS: i64 = 12 * 60 * 60 * 1000;
@@ -26,7 +27,8 @@ impl Runner {
     /// `cause`: the error that left it uncertain, in this process; none after a crash.
     pub(super) async fn recover(&self, held: &Held, attempts: u32, cause: Option<Error>) -> Result<Next, Error> {
         let action = held.mutation.action();
-        let class = match self.carrier.recovery(held.record.connection, action).await {
+        let call = self.carrier.recovery(held.record.connection, action);
+        let class = match self.bounded(Instant::now() + self.options.call, call).await {
             Ok(class) => class,
             Err(error) => return self.could_not_look(held, error, attempts).await,
         };
@@ -49,7 +51,7 @@ impl Runner {
 
     /// How much longer a request that was cut off may still be on its way: until then "absent" proves nothing.
     fn settling(&self, held: &Held) -> Option<Duration> {
-        let sent = held.record.sent_at.map_or_else(now, |at| at);
+        let sent = held.record.sent_at.unwrap_or_else(now);
         let settled = sent.plus_millis(i64::try_from(self.options.settle.as_millis()).unwrap_or(i64::MAX));
         millis_until(settled).map(|left| left.min(self.options.settle))
     }

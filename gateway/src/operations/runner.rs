@@ -29,8 +29,6 @@ use uuid::Uuid;
 
 /// Ids read from the store at once.
 const PAGE: u32 = 1000;
-/// The host ends its calls itself; this much later we stop waiting for it.
-const GRACE: Duration = Duration::from_secs(5);
 
 pub struct Runner {
     pub store: Arc<dyn Store>,
@@ -214,7 +212,7 @@ impl Runner {
 
     /// Nothing that a provider does may hold a step for ever.
     pub async fn bounded<T>(&self, deadline: Instant, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let ended = timeout_at(deadline + GRACE, call).await;
+        let ended = timeout_at(deadline + self.options.grace, call).await;
         ended.unwrap_or_else(|_| Err(Error::new(Kind::Timeout, "the provider did not answer in time")))
     }
 

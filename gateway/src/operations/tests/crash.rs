@@ -139,3 +139,54 @@ async fn a_shutdown_lets_running_calls_finish_and_the_next_start_goes_on_at_once
     let gateway = gateway.crash().await;
     assert_eq!(gateway.end_of(&second).await.status, OperationStatus::Succeeded);
 }
+
+/// Crashes when the log has `lines` lines: whatever is under way then, the promise holds.
+async fn check_crash_after(lines: usize) {
+    const OPERATIONS: usize = 4;
+    let fake = Fake::new(Recovery::Neither);
+    for _ in 0..OPERATIONS {
+        fake.script(Call::Mutate, &[Act::Send, Act::Pending("h")]);
+    }
+    let gateway = Gateway::start(&fake).await;
+    let submitted = (0..OPERATIONS).map(|_| gateway.submit());
+    let ids = futures_util::future::join_all(submitted).await;
+    fake.until("", lines).await;
+    let gateway = gateway.crash().await;
+    for id in &ids {
+        let ended = gateway.end_of(id).await;
+        let key = uuid::Uuid::parse_str(&id.as_str()[3..]).unwrap();
+        let sent = fake.count(&format!("sent {key}"));
+        let expected: &[OperationStatus] = match sent {
+            0 => &[OperationStatus::Interrupted],
+            _ => &[OperationStatus::Succeeded, OperationStatus::Interrupted],
+        };
+        assert!(sent <= 1 && expected.contains(&ended.status), "after {lines}: {sent} {ended:?} {:?}", fake.log.borrow());
+    }
+    assert_eq!(gateway.gauge(OperationStatus::Queued) + gateway.gauge(OperationStatus::Running), 0, "after {lines}");
+}
+
+#[tokio::test]
+async fn wherever_it_crashes_each_is_sent_at_most_once_and_ends() {
+    // All four write six lines each.
+    futures_util::future::join_all((1..=24).map(check_crash_after)).await;
+}
+
+#[tokio::test]
+async fn the_lease_is_renewed_while_a_call_runs() {
+    let fake = Fake::new(Recovery::Neither);
+    let gate = Arc::new(Semaphore::new(0));
+    fake.script(Call::Mutate, &[Act::Gate(Arc::clone(&gate)), Act::Send, Act::Done]);
+    let options = Options { lease: Duration::from_millis(600), ..hurried() };
+    let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
+    let id = gateway.submit().await;
+    fake.until("Mutate", 1).await;
+    let later = now().plus_millis(700);
+    let renewed = async {
+        while gateway.store.operations_claimable(later, None, 10).await.unwrap().contains(&id) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, renewed).await.expect("the lease was not renewed");
+    gate.add_permits(1);
+    assert_eq!(gateway.end_of(&id).await.status, OperationStatus::Succeeded);
+}

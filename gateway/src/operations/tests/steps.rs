@@ -49,7 +49,9 @@ async fn before_anything_was_sent_a_failure_is_a_failure_unless_it_is_about_room
 #[tokio::test]
 async fn room_that_never_comes_is_a_failure_in_the_end() {
     let fake = Fake::new(Recovery::Neither);
-    (0..1000).for_each(|_| drop(fake.script(Call::Mutate, &[Act::Fail(Kind::Overloaded)])));
+    for _ in 0..1000 {
+        fake.script(Call::Mutate, &[Act::Fail(Kind::Overloaded)]);
+    }
     let options = Options { patience: Duration::from_millis(50), ..hurried() };
     let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
     let id = gateway.submit().await;
@@ -122,7 +124,7 @@ async fn a_panic_ends_one_step_and_nothing_else() {
 async fn a_call_that_never_returns_is_uncertain_after_its_time() {
     let fake = Fake::new(Recovery::Neither);
     fake.script(Call::Mutate, &[Act::Send, Act::Hang]);
-    let options = Options { call: Duration::from_millis(1), ..hurried() };
+    let options = Options { call: Duration::from_millis(1), grace: Duration::from_millis(200), ..hurried() };
     let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
     let id = gateway.submit().await;
     assert_eq!(gateway.end_of(&id).await.status, Interrupted);
@@ -132,8 +134,9 @@ async fn a_call_that_never_returns_is_uncertain_after_its_time() {
 async fn a_thousand_pending_operations_complete() {
     const COUNT: usize = 1000;
     let fake = Fake::new(Recovery::Neither);
-    (0..COUNT).for_each(|_| drop(fake.script(Call::Mutate, &[Act::Send, Act::Pending("h")])));
-    (0..COUNT).for_each(|_| drop(fake.script(Call::Poll, &[Act::Pending("h")])));
+    for _ in 0..COUNT {
+        fake.script(Call::Mutate, &[Act::Send, Act::Pending("h")]).script(Call::Poll, &[Act::Pending("h")]);
+    }
     let gateway = Gateway::start(&fake).await;
     let submitted = (0..COUNT).map(|_| gateway.submit());
     let ids = futures_util::future::join_all(submitted).await;

@@ -93,6 +93,7 @@ CREATE TABLE operations (
 CREATE INDEX operations_by_time ON operations (organization, created_at, id);
 CREATE INDEX operations_queued ON operations (organization) WHERE status = 'queued';
 CREATE INDEX operations_open ON operations (connection) WHERE status IN ('queued', 'running');
+CREATE INDEX operations_unfinished ON operations (id) WHERE status IN ('queued', 'running');
 
 CREATE TABLE idempotency (
     organization BLOB NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,

@@ -80,3 +80,19 @@ async fn a_failed_write_takes_nothing_of_its_batch_with_it() {
     }
     assert_eq!((refused, store.connections(organization).await.unwrap().len()), (100, 200));
 }
+
+#[tokio::test]
+async fn what_runs_often_reads_only_what_is_unfinished() {
+    let (_folder, store) = open().await;
+    for query in [
+        "EXPLAIN QUERY PLAN SELECT id FROM operations WHERE status IN ('queued', 'running') AND id > '' ORDER BY id LIMIT 5",
+        "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM operations WHERE organization = x'00' AND status = 'queued'",
+        "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM operations WHERE connection = x'00' AND status IN ('queued', 'running')",
+        "EXPLAIN QUERY PLAN SELECT id FROM operations WHERE organization = x'00' ORDER BY created_at DESC, id DESC LIMIT 5",
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(&store.readers).await.unwrap();
+        let plan: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
+        let indexed = plan.len() == 1 && plan[0].contains("INDEX operations_");
+        assert!(indexed, "{query}: {plan:?}");
+    }
+}
