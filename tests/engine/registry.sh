@@ -46,14 +46,15 @@ registry_stop() {
 
 # A web server in one static binary, padded with noise so that pulling it takes a moment and has a progress to tell.
 plain_image() {
-  local root=$CACHE/plain
+  local root
+  root=$CACHE/plain-$(sha256sum "$HERE/registry.sh" | cut -c1-16)
   if [ ! -s "$root.tar" ]; then
     say "making the plain image from Debian's busybox-static"
-    rm -rf "$root" && mkdir -p "$root/root/www" "$root/deb"
+    rm -rf "$CACHE"/plain* && mkdir -p "$root/root/www" "$root/deb"
     (cd "$root/deb" && { apt-get download -qq busybox-static >/dev/null 2>&1 ||
       { apt-get update -qq && apt-get download -qq busybox-static; } >/dev/null; } && dpkg-deb -x busybox-static_*.deb "$root/deb")
     mkdir -p "$root/root/bin"
-    cp "$(find "$root/deb" -name busybox -type f | head -n 1)" "$root/root/bin/busybox"
+    install -m 755 "$(find "$root/deb" -path '*/bin/busybox' -type f)" "$root/root/bin/busybox"
     echo 'a plain page of the test image' >"$root/root/www/index.html"
     head -c 24000000 /dev/urandom >"$root/root/noise"
     tar -C "$root/root" -cf "$root.part" . && mv "$root.part" "$root.tar"
