@@ -90,6 +90,10 @@ impl Configured {
     pub fn provider(&self) -> &Arc<Provider> {
         &self.provider
     }
+
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
 }
 
 /// Instances at this moment.

@@ -4,10 +4,19 @@
 //! `server -> layers -> api -> operations -> dispatch -> host -> (wit) -> guest -> egress -> upstream`.
 //! `model`, `config`, `policy` and `seal` are leaves; `store` and `metrics` are written to from the side; `app` knows everyone.
 
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dispatch;
 pub mod egress;
 pub mod host;
+pub mod layers;
 pub mod metrics;
 pub mod model;
 pub mod operations;
+pub mod policy;
 pub mod seal;
+pub mod server;
 pub mod store;

@@ -74,6 +74,30 @@ pub enum Answer {
     Domains(Vec<Domain>),
 }
 
+impl Answer {
+    /// Empty when it is an answer of another kind.
+    pub fn sites(&self) -> &[Site] {
+        match self {
+            Self::Sites(sites) => sites,
+            _ => &[],
+        }
+    }
+
+    pub fn backups(&self) -> &[Backup] {
+        match self {
+            Self::Backups(backups) => backups,
+            _ => &[],
+        }
+    }
+
+    pub fn domains(&self) -> &[Domain] {
+        match self {
+            Self::Domains(domains) => domains,
+            _ => &[],
+        }
+    }
+}
+
 /// A changing call. Its JSON is `{"action": "sites.create", "args": {…}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "action", content = "args")]

@@ -48,7 +48,16 @@ impl SqliteStore {
     /// Opens or makes the database at `path`, and brings its schema up to date. Fails when another process has it open, or
     /// when a newer gateway wrote it.
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        let lock = prepare(path)?;
+        Self::connect(path, Some(prepare(path)?)).await
+    }
+
+    /// Opens the database of a gateway that may be running, for a command that adds a row. It takes no lock, and so must not
+    /// run operations.
+    pub async fn open_beside(path: &Path) -> Result<Self, Error> {
+        Self::connect(path, None).await
+    }
+
+    async fn connect(path: &Path, lock: Option<File>) -> Result<Self, Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)

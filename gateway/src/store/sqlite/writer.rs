@@ -62,7 +62,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: SqliteConnection, lock: File) -> Self {
+    pub fn start(connection: SqliteConnection, lock: Option<File>) -> Self {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let closing = CancellationToken::new();
         tokio::spawn(serve(connection, waiting, lock, closing.clone()));
@@ -91,7 +91,7 @@ impl Writer {
 async fn serve(
     mut connection: SqliteConnection,
     mut waiting: mpsc::Receiver<Box<dyn Job>>,
-    lock: File,
+    lock: Option<File>,
     closing: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH);

@@ -1,0 +1,21 @@
+//! Finds the built-in components. It never builds them: cargo inside cargo would wait for its own lock.
+
+use std::{env, path::PathBuf};
+
+const NAMES: [&str; 2] = ["sandbox", "docker"];
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(portico_components)");
+    let Ok(manifest) = env::var("CARGO_MANIFEST_DIR") else { return };
+    let folder = PathBuf::from(manifest).join("../target/components");
+    let files: Vec<_> = NAMES.iter().map(|name| folder.join(format!("{name}.wasm"))).collect();
+    for file in &files {
+        println!("cargo::rerun-if-changed={}", file.display());
+    }
+    if files.iter().all(|file| file.exists()) {
+        println!("cargo::rustc-cfg=portico_components");
+        println!("cargo::rustc-env=PORTICO_COMPONENTS={}", folder.display());
+    } else {
+        println!("cargo::warning=the built-in providers are not built, so this binary has none: run `make components` first");
+    }
+}

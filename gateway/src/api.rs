@@ -1,0 +1,183 @@
+//! The API, `/api/v1`: routes, thin handlers, and the one form of every answer.
+//!
+//! In go requests that were authenticated; out come JSON answers or problem+json. Invariant: only this room and the layers
+//! above it know HTTP statuses; handlers decide nothing that a room to the right could decide.
+
+mod answer;
+mod backups;
+mod connections;
+mod cursor;
+mod domains;
+mod extract;
+mod mutation;
+mod names;
+mod operations;
+pub mod problem;
+mod providers;
+mod respond;
+mod sites;
+mod sites_list;
+mod walk;
+
+use crate::{
+    dispatch::{Connection, Dispatch, Freshness},
+    model::{Answer, Query},
+    operations::Operations,
+    policy::Principal,
+    seal::Sealer,
+};
+use axum::{
+    Extension, Router,
+    extract::{FromRequestParts, State},
+    response::Response,
+    routing::{delete, get, post, put},
+};
+use cursor::Scope;
+use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
+use problem::Problem;
+use respond::Read;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use walk::{Page, Paging, Walk, Walks};
+
+/// The `[api]` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// How long a mutating call waits for its operation before it answers 202, when the client asks for nothing else.
+    pub answer_wait_ms: u64,
+    /// Bytes of list snapshots pinned by cursors.
+    pub cursor_bytes: u64,
+    /// A cursor is good for this long after its last use.
+    pub cursor_minutes: u64,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self { answer_wait_ms: 250, cursor_bytes: 256 << 20, cursor_minutes: 10 }
+    }
+}
+
+pub struct Api {
+    dispatch: Arc<Dispatch>,
+    operations: Arc<Operations>,
+    sealer: Arc<Sealer>,
+    walks: Walks,
+    config: ApiConfig,
+}
+
+impl Api {
+    pub fn new(dispatch: Arc<Dispatch>, operations: Arc<Operations>, sealer: Arc<Sealer>, config: ApiConfig) -> Arc<Self> {
+        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, sealer, config })
+    }
+
+    /// A page of one site's list: the same walks as over many connections, with one part.
+    async fn list_one<T: Serialize>(
+        &self,
+        principal: &Principal,
+        connection: &Arc<Connection>,
+        (query, freshness): (Query, Freshness),
+        paging: Paging,
+        of: impl Fn(&Answer) -> &[T],
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let scope = Scope { sealer: &self.sealer, principal, question: paging.question };
+        let stretch = match &paging.cursor {
+            Some(cursor) => self.walks.resume(cursor, paging.limit, &scope)?,
+            None => {
+                let snapshot = self.dispatch.query(connection, query, freshness).await?;
+                let rows = (0..u32::try_from(of(&snapshot.answer).len()).unwrap_or(u32::MAX)).map(|index| (0, index)).collect();
+                self.walks.begin(Walk { parts: vec![snapshot], rows, failures: Vec::new() }, paging.limit, &scope)?
+            }
+        };
+        let walk = &stretch.walk;
+        let rows = walk.rows[stretch.range.clone()].iter();
+        let page = Page {
+            data: rows.map(|&(part, index)| &of(&walk.parts[part as usize].answer)[index as usize]).collect(),
+            next_cursor: stretch.next.clone(),
+            total: walk.total(),
+            as_of: walk.as_of(),
+            errors: Vec::new(),
+        };
+        let read = Read { request: headers, as_of: page.as_of, partial: false };
+        Ok(served_by(connection, read.answer(&page)?))
+    }
+}
+
+/// Every route, under `/api/v1`.
+pub fn router(api: Arc<Api>) -> Router {
+    let sites = Router::new()
+        .route("/sites", get(sites_list::list).post(sites::create))
+        .route("/sites/{site}", get(sites::get).patch(sites::update).delete(sites::delete))
+        .route("/sites/{site}/start", post(sites::start))
+        .route("/sites/{site}/stop", post(sites::stop))
+        .route("/sites/{site}/clone", post(sites::clone))
+        .route("/sites/{site}/backups", get(backups::list).post(backups::create))
+        .route("/sites/{site}/backups/{backup}", get(backups::get).delete(backups::delete))
+        .route("/sites/{site}/backups/{backup}/restore", post(backups::restore))
+        .route("/sites/{site}/domains", get(domains::list).post(domains::create))
+        .route("/sites/{site}/domains/{domain}", delete(domains::delete))
+        .route("/sites/{site}/domains/{domain}/verify", post(domains::verify))
+        .route("/sites/{site}/domains/{domain}/primary", put(domains::set_primary));
+    let rest = Router::new()
+        .route("/connections", get(connections::list).post(connections::create))
+        .route("/connections/{connection}", get(connections::get).patch(connections::update).delete(connections::delete))
+        .route("/connections/{connection}/test", post(connections::test))
+        .route("/providers", get(providers::list))
+        .route("/providers/{provider}", get(providers::get))
+        .route("/operations", get(operations::list))
+        .route("/operations/{operation}", get(operations::get))
+        .route("/operations/{operation}/cancel", post(operations::cancel));
+    Router::new()
+        .nest("/api/v1", sites.merge(rest))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(api)
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_such_path", format!("there is nothing at {}; the API is at /api/v1", uri.path()))
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{} doesn't take {method}; the Allow header names what it takes", uri.path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// Response extension: the provider that an answer came from, for metrics.
+#[derive(Clone)]
+pub struct ServedBy(pub Arc<str>);
+
+fn served_by(connection: &Connection, mut response: Response) -> Response {
+    response.extensions_mut().insert(ServedBy(connection.record.provider.as_str().into()));
+    response
+}
+
+/// Dispatch answers in kind; anything else is a bug of ours.
+fn answer_of_another_kind() -> Problem {
+    Problem::from(crate::model::Error::gateway("a query was answered by another kind of answer"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What nearly every handler takes.
+type Shared = State<Arc<Api>>;
+type Caller = Extension<Arc<Principal>>;
+
+/// `Cache-Control: no-cache` asks for a live answer.
+struct Fresh(Freshness);
+
+impl<S: Send + Sync> FromRequestParts<S> for Fresh {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let directives = parts.headers.get_all(header::CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
+        let wants_live = directives.flat_map(|value| value.split(',')).any(|one| {
+            let directive = one.trim();
+            directive.eq_ignore_ascii_case("no-cache") || directive.eq_ignore_ascii_case("max-age=0")
+        });
+        Ok(Self(if wants_live { Freshness::Live } else { Freshness::Cached }))
+    }
+}

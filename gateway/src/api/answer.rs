@@ -1,0 +1,115 @@
+//! Operations as clients see them.
+//!
+//! Invariant: one body whatever the status; a failure before the answer is problem+json with its own status, one after a 202
+//! stands in the operation's `error`. Secrets are in the one answer that took them, which nobody may store.
+
+use super::{problem::Problem, respond};
+use crate::model::{Action, Error, Operation, OperationStatus, Secret};
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Seconds after which a client may ask again, while the work goes on.
+const RETRY_AFTER: u32 = 1;
+
+#[derive(Serialize)]
+pub struct View<'a> {
+    id: &'a str,
+    action: Action,
+    connection: &'a str,
+    target: &'a crate::model::Target,
+    status: OperationStatus,
+    progress: Option<u8>,
+    message: Option<&'a str>,
+    result: Option<&'a RawValue>,
+    error: Option<Problem>,
+    /// What is shown once: a generated password, a login link.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<&'a str, &'a str>,
+    estimated_completion_at: Option<crate::model::Timestamp>,
+    created_at: crate::model::Timestamp,
+    updated_at: crate::model::Timestamp,
+    finished_at: Option<crate::model::Timestamp>,
+    native: Option<&'a RawValue>,
+}
+
+pub fn view<'a>(operation: &'a Operation, secrets: &'a [Secret]) -> View<'a> {
+    View {
+        id: operation.id.as_str(),
+        action: operation.action,
+        connection: &operation.connection,
+        target: &operation.target,
+        status: operation.status,
+        progress: operation.progress,
+        message: operation.message.as_deref(),
+        result: operation.result.as_deref(),
+        error: operation.error.clone().map(Problem::from),
+        secrets: secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str())).collect(),
+        estimated_completion_at: operation.estimated_completion_at,
+        created_at: operation.created_at,
+        updated_at: operation.updated_at,
+        finished_at: operation.finished_at,
+        native: operation.native.as_deref(),
+    }
+}
+
+/// The answer to a mutating call.
+pub fn mutation(operation: &Operation, secrets: &[Secret], waited: Option<Duration>) -> Result<Response, Problem> {
+    if let Some(problem) = failure(operation) {
+        return Err(problem);
+    }
+    let (status, location) = match operation.status {
+        OperationStatus::Succeeded if is_creation(operation.action) => (StatusCode::CREATED, resource_path(operation)),
+        OperationStatus::Queued | OperationStatus::Running => {
+            (StatusCode::ACCEPTED, Some(format!("/api/v1/operations/{}", operation.id)))
+        }
+        _ => (StatusCode::OK, None),
+    };
+    let mut response = respond::json(status, respond::to_bytes(&view(operation, secrets))?);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(location) = location.and_then(|path| HeaderValue::from_str(&path).ok()) {
+        headers.insert(header::LOCATION, location);
+    }
+    if status == StatusCode::ACCEPTED {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER.into());
+    }
+    if let Some(wait) = waited {
+        let applied = if wait.is_zero() { "respond-async".to_owned() } else { format!("wait={}", wait.as_secs()) };
+        headers.extend(
+            HeaderValue::from_str(&applied).ok().map(|value| (http::HeaderName::from_static("preference-applied"), value)),
+        );
+    }
+    Ok(response)
+}
+
+fn failure(operation: &Operation) -> Option<Problem> {
+    let error = match operation.status {
+        OperationStatus::Failed | OperationStatus::Interrupted => operation.error.clone().unwrap_or_else(|| {
+            Error::gateway(format_args!("{} ended {} without an error", operation.id, operation.status.as_str()))
+        }),
+        OperationStatus::Canceled => {
+            Error::new(crate::model::Kind::Conflict, "the operation was canceled").with_code("canceled")
+        }
+        _ => return None,
+    };
+    Some(Problem::from(error).with_operation(&operation.id))
+}
+
+const fn is_creation(action: Action) -> bool {
+    matches!(action, Action::SitesCreate | Action::SitesClone | Action::BackupsCreate | Action::DomainsCreate)
+}
+
+fn resource_path(operation: &Operation) -> Option<String> {
+    let id = operation.target.id.as_deref()?;
+    let under = |group: &str| Some(format!("/api/v1/sites/{}/{group}/{id}", operation.target.site.as_deref()?));
+    match operation.target.kind.as_str() {
+        "site" => Some(format!("/api/v1/sites/{id}")),
+        "backup" => under("backups"),
+        // A domain has no page of its own; its list has.
+        "domain" => Some(format!("/api/v1/sites/{}/domains", operation.target.site.as_deref()?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,128 @@
+//! Backups of a site: list, get, create, delete, restore.
+
+use super::{
+    Caller, Fresh, Shared,
+    extract::{Json, Path, Query},
+    mutation::{Manner, NoBody},
+    names,
+    problem::Problem,
+    respond::Read,
+    walk,
+};
+use crate::model::{Answer, BackupCreate, BackupKind, Contents, Mutation, Query as Ask, RestoreInput};
+use axum::{Extension, extract::State, response::Response};
+use http::HeaderMap;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameters {
+    environment: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBody {
+    environment: Option<String>,
+    kind: Option<BackupKind>,
+    description: Option<String>,
+}
+
+/// Without any part, everything is restored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreBody {
+    environment: Option<String>,
+    database: Option<bool>,
+    files: Option<bool>,
+    plugins: Option<bool>,
+    themes: Option<bool>,
+}
+
+pub async fn list(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Fresh(freshness): Fresh,
+    Path(site): Path<String>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    names::text("environment", parameters.environment.as_deref(), 100)?;
+    let question = format!("backups {site} {:?}", parameters.environment);
+    let ask = Ask::BackupsList { site: id.native, environment: parameters.environment };
+    let paging = walk::Paging { limit: walk::limit(parameters.limit)?, cursor: parameters.cursor, question };
+    api.list_one(&principal, &connection, (ask, freshness), paging, Answer::backups, &headers).await
+}
+
+pub async fn get(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Fresh(freshness): Fresh,
+    Path((site, backup)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    let ask = Ask::BackupsGet { site: id.native, backup: names::native(&backup)? };
+    let snapshot = api.dispatch.query(&connection, ask, freshness).await?;
+    let Answer::Backup(backup) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
+    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
+    Ok(super::served_by(&connection, read.answer(backup)?))
+}
+
+pub async fn create(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(site): Path<String>,
+    manner: Manner,
+    Json(body): Json<CreateBody>,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    names::text("environment", body.environment.as_deref(), 100)?;
+    names::text("description", body.description.as_deref(), 500)?;
+    let kind = body.kind.unwrap_or(BackupKind::Full);
+    let input = BackupCreate { environment: body.environment, kind, description: body.description };
+    api.carry_out(&principal, &connection, Mutation::BackupsCreate { site: id.native, input }, manner).await
+}
+
+pub async fn delete(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path((site, backup)): Path<(String, String)>,
+    manner: Manner,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    let mutation = Mutation::BackupsDelete { site: id.native, backup: names::native(&backup)? };
+    api.carry_out(&principal, &connection, mutation, manner).await
+}
+
+pub async fn restore(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path((site, backup)): Path<(String, String)>,
+    manner: Manner,
+    Json(body): Json<RestoreBody>,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    names::text("environment", body.environment.as_deref(), 100)?;
+    let contents = body.contents()?;
+    let input = RestoreInput { environment: body.environment, contents };
+    let mutation = Mutation::BackupsRestore { site: id.native, backup: names::native(&backup)?, input };
+    api.carry_out(&principal, &connection, mutation, manner).await
+}
+
+impl RestoreBody {
+    fn contents(&self) -> Result<Contents, Problem> {
+        let parts = [self.database, self.files, self.plugins, self.themes];
+        // Nothing named means everything; as soon as a part is named, the others are left alone.
+        let default = parts.iter().all(Option::is_none);
+        let [database, files, plugins, themes] = parts.map(|part| part.unwrap_or(default));
+        if !(database || files || plugins || themes) {
+            return Err(Problem::invalid("database", "name at least one of database, files, plugins, themes as true"));
+        }
+        Ok(Contents { database, files, plugins, themes })
+    }
+}

@@ -1,0 +1,246 @@
+//! Connections: list, get, create, change, test, delete.
+//!
+//! Invariant: a secret goes in and never comes out; answers say only that it is set, and since when.
+
+use super::{
+    Caller, Shared,
+    cursor::Scope,
+    extract::{Json, Path, Query},
+    mutation::NoBody,
+    names,
+    problem::Problem,
+    respond::{self, Read},
+    walk::{self, Page},
+};
+use crate::{
+    clock,
+    dispatch::{Connection, NewConnection, Patch, SecretChange},
+    model::{Features, Slug, Timestamp, TlsTrust},
+    policy::Principal,
+};
+use axum::{Extension, extract::State, response::Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use zeroize::Zeroizing;
+
+/// A secret is at most this long: private keys fit.
+const MAX_SECRET: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBody {
+    /// Made from the name when it is left out.
+    id: Option<String>,
+    provider: String,
+    name: String,
+    #[serde(default = "empty_object")]
+    settings: serde_json::Value,
+    #[serde(default)]
+    secrets: BTreeMap<String, Zeroizing<String>>,
+    #[serde(default)]
+    tls: TlsTrust,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateBody {
+    name: Option<String>,
+    settings: Option<serde_json::Value>,
+    /// `null` removes one.
+    #[serde(default)]
+    secrets: BTreeMap<String, Option<Zeroizing<String>>>,
+    tls: Option<TlsTrust>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParameters {
+    provider: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteParameters {
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a Slug,
+    provider: &'a str,
+    name: &'a str,
+    settings: &'a serde_json::Value,
+    secrets: BTreeMap<&'a str, SecretView>,
+    tls: &'a TlsTrust,
+    health: crate::dispatch::HealthReport,
+    /// Null while the connection can't be configured; `health` says why.
+    features: Option<Features>,
+    revision: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct SecretView {
+    set: bool,
+    updated_at: Timestamp,
+}
+
+fn empty_object() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+fn view(connection: &Connection) -> View<'_> {
+    let record = &connection.record;
+    let secrets =
+        record.secrets.iter().map(|(name, secret)| (name.as_str(), SecretView { set: true, updated_at: secret.updated_at }));
+    View {
+        id: &record.slug,
+        provider: &record.provider,
+        name: &record.name,
+        settings: &record.settings,
+        secrets: secrets.collect(),
+        tls: &record.tls,
+        health: connection.health.report(),
+        features: connection.known_features(),
+        revision: record.revision,
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+    }
+}
+
+pub async fn list(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Query(parameters): Query<ListParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let limit = walk::limit(parameters.limit)?;
+    let scope =
+        Scope { sealer: &api.sealer, principal: &principal, question: format!("connections {:?}", parameters.provider) };
+    let after: Option<Slug> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
+    let mut connections = api.dispatch.connections(principal.organization).await?;
+    connections.retain(|one| parameters.provider.as_ref().is_none_or(|provider| one.record.provider == *provider));
+    let total = connections.len();
+    connections.retain(|one| after.as_ref().is_none_or(|after| one.record.slug > *after));
+    let more = connections.len() > limit;
+    connections.truncate(limit);
+    let last = connections.last().filter(|_| more);
+    let next_cursor = last.map(|last| scope.seal(&last.record.slug)).transpose()?;
+    let data = connections.iter().map(|connection| view(connection)).collect();
+    let page = Page { data, next_cursor, total: Some(total), as_of: None, errors: Vec::new() };
+    Read { request: &headers, as_of: Some(clock::now()), partial: false }.answer(&page)
+}
+
+pub async fn get(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let connection = api.dispatch.connection(principal.organization, &names::slug(&id)?).await?;
+    api.dispatch.learn_features(&connection).await;
+    Read { request: &headers, as_of: Some(clock::now()), partial: false }.answer(&view(&connection))
+}
+
+pub async fn create(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Json(body): Json<CreateBody>,
+) -> Result<Response, Problem> {
+    names::display_name("name", &body.name)?;
+    body.secrets.iter().try_for_each(|(name, value)| check_secret(name, value))?;
+    let slug = match &body.id {
+        Some(id) => Slug::parse(id).map_err(|error| Problem::invalid("id", error.to_string()))?,
+        None => names::slugify(&body.name)
+            .ok_or_else(|| Problem::invalid("id", "no id can be made from this name; give one of a-z, 0-9 and -"))?,
+    };
+    let new = NewConnection {
+        slug,
+        provider: body.provider,
+        name: body.name,
+        settings: body.settings,
+        secrets: body.secrets,
+        tls: body.tls,
+    };
+    let connection = api.dispatch.create_connection(principal.organization, new).await?;
+    let mut response = written(StatusCode::CREATED, &connection)?;
+    let path = format!("/api/v1/connections/{}", connection.record.slug);
+    if let Ok(location) = HeaderValue::from_str(&path) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub async fn update(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(id): Path<String>,
+    Json(body): Json<UpdateBody>,
+) -> Result<Response, Problem> {
+    let present = find(&api, &principal, &id).await?;
+    if let Some(name) = &body.name {
+        names::display_name("name", name)?;
+    }
+    let set = body.secrets.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+    set.map(|(name, value)| check_secret(name, value)).collect::<Result<(), _>>()?;
+    let change = |value: Option<_>| value.map_or(SecretChange::Remove, SecretChange::Set);
+    let patch = Patch {
+        name: body.name,
+        settings: body.settings,
+        secrets: body.secrets.into_iter().map(|(name, value)| (name, change(value))).collect(),
+        tls: body.tls,
+    };
+    let connection = api.dispatch.update_connection(&present, patch).await?;
+    written(StatusCode::OK, &connection)
+}
+
+pub async fn delete(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(id): Path<String>,
+    Query(parameters): Query<DeleteParameters>,
+    _: NoBody,
+) -> Result<StatusCode, Problem> {
+    let present = find(&api, &principal, &id).await?;
+    api.dispatch.delete_connection(&present, parameters.force).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize)]
+struct TestReport {
+    ok: bool,
+    checks: Vec<crate::dispatch::Check>,
+}
+
+pub async fn test(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(id): Path<String>,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let connection = find(&api, &principal, &id).await?;
+    let checks = api.dispatch.test_connection(&connection).await;
+    let report = TestReport { ok: checks.iter().all(|check| check.ok), checks };
+    Ok(respond::json(StatusCode::OK, respond::to_bytes(&report)?))
+}
+
+async fn find(api: &super::Api, principal: &Principal, id: &str) -> Result<std::sync::Arc<Connection>, Problem> {
+    Ok(api.dispatch.connection(principal.organization, &names::slug(id)?).await?)
+}
+
+fn written(status: StatusCode, connection: &Connection) -> Result<Response, Problem> {
+    let mut response = respond::json(status, respond::to_bytes(&view(connection))?);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn check_secret(name: &str, value: &str) -> Result<(), Problem> {
+    let fits = !value.is_empty() && value.len() <= MAX_SECRET && !value.contains(['\r', '\n', '\0']);
+    let message = format!("1 to {MAX_SECRET} bytes, without line breaks");
+    if fits { Ok(()) } else { Err(Problem::invalid(format!("secrets.{name}"), message)) }
+}

@@ -1,0 +1,175 @@
+//! What handlers take out of a request, with our own refusals instead of the framework's plain text.
+//!
+//! Invariant: every refusal is problem+json and names the field: 400 for what can't be parsed, 413 and 415 for size and type,
+//! 422 for what parses but doesn't fit. Nothing is changed by a refused request.
+
+use super::problem::{Field, Problem};
+use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
+use bytes::Bytes;
+use http::{StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+/// A JSON body is at most this long: the largest real one, a site with its options, takes a few KiB.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// A JSON body of at most [`MAX_BODY`] bytes. An empty body stands for `{}`.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
+        let body = read(request).await?;
+        if body.is_empty() {
+            return parse(b"{}").map(Self);
+        }
+        if !content_type.as_deref().is_some_and(is_json) {
+            let detail = "send the body as JSON, with Content-Type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+        parse(&body).map(Self)
+    }
+}
+
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    essence == b"application/json" || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let limited = Limited::new(request.into_body(), MAX_BODY);
+    match limited.collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            let detail = format!("the body is larger than {MAX_BODY} bytes");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
+        }
+        Err(_) => Err(Problem::malformed("the body ended early")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would take an array for an object, field by field.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| refuse(".", &error))?;
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", "the body must be a JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(&path, error.inner())
+    })?;
+    deserializer.end().map_err(|error| refuse(".", &error))?;
+    Ok(value)
+}
+
+fn refuse(path: &str, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return Problem::malformed(format!("the body is not valid JSON: {error}"));
+    }
+    let message = plain(error);
+    let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", message.clone());
+    if path != "." {
+        problem = Problem::invalid(path, message);
+    } else if let Some(field) = quoted(&message) {
+        problem.fields.push(Field { field: field.to_owned(), message });
+    }
+    problem
+}
+
+/// serde's message without its position, which the path says better.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").map_or(text.clone(), |end| text[..end].to_owned())
+}
+
+/// The name in "missing field `name`".
+fn quoted(message: &str) -> Option<&str> {
+    let mut parts = message.split('`');
+    parts.next()?;
+    parts.next()
+}
+
+/// Query parameters; unknown ones are refused by the target's `deny_unknown_fields`.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
+                let text = error.to_string();
+                let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, cause)| cause);
+                Err(query_problem(text))
+            }
+            Err(_) => Err(Problem::malformed("the query string can't be read")),
+        }
+    }
+}
+
+fn query_problem(text: &str) -> Problem {
+    match text.split_once(": ") {
+        Some((field, message)) if !field.contains(' ') => Problem::invalid(field, message),
+        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", text),
+    }
+}
+
+/// Path parameters, decoded.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => Err(Problem::malformed("the path is not valid UTF-8")),
+            Err(_) => Err(Problem::malformed("the path can't be read")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(rename = "admin")]
+        _admin: Option<Admin>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Admin {
+        #[serde(rename = "email")]
+        _email: String,
+    }
+
+    fn check(body: &str, status: u16, field: Option<&str>) {
+        let problem = parse::<Body>(body.as_bytes()).unwrap_err();
+        let named = problem.fields.first().map(|field| field.field.as_str());
+        assert_eq!((problem.status.as_u16(), named), (status, field), "{body}: {}", problem.detail);
+    }
+
+    #[test]
+    fn tells_what_cannot_be_parsed_from_what_does_not_fit() {
+        check("{", 400, None);
+        check("{\"name\": \"a\"} x", 400, None);
+        check("[\"a\"]", 422, None);
+        check(&"[".repeat(10_000), 400, None);
+        check("{}", 422, Some("name"));
+        check("{\"name\": 1}", 422, Some("name"));
+        check("{\"name\": \"a\", \"admin\": {\"email\": []}}", 422, Some("admin.email"));
+        check("{\"name\": \"a\", \"color\": 1}", 422, Some("color"));
+        let deep = format!("{{\"a\": {}", "[".repeat(10_000));
+        assert_eq!(parse::<serde_json::Value>(deep.as_bytes()).unwrap_err().status.as_u16(), 400);
+        assert_eq!(parse::<Body>(b"{\"name\": \"\xff\"}").unwrap_err().status.as_u16(), 400);
+    }
+}

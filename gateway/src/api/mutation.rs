@@ -1,0 +1,164 @@
+//! From a mutating request to its operation, and the one form of the answer.
+//!
+//! In go a connection and a mutation; out comes 200 or 201 when the work ended in time, 202 when it goes on, or problem+json
+//! when it failed before the answer. Invariant: nothing is called before the operation is durable.
+
+use super::{Api, answer, extract, problem::Problem};
+use crate::{
+    dispatch::Connection,
+    model::{Mutation, ResourceId, Target},
+    operations::{Idempotency, Submit},
+    policy::Principal,
+};
+use axum::{extract::FromRequestParts, response::Response};
+use http::{HeaderMap, StatusCode, request::Parts};
+use ring::digest;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Longest `wait`, in seconds.
+pub const MAX_WAIT: u64 = 60;
+const MAX_KEY: usize = 255;
+
+/// What the request's headers say about how to answer.
+pub struct Manner {
+    /// From `Prefer: wait=N` (RFC 7240), or `respond-async`, which is no wait at all.
+    pub wait: Option<Duration>,
+    key: Option<String>,
+    route: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Manner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let wait = preferred_wait(&parts.headers)?;
+        let key = idempotency_key(&parts.headers)?;
+        Ok(Self { wait, key, route: format!("{} {}", parts.method, parts.uri.path()) })
+    }
+}
+
+fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    for preference in
+        headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
+    {
+        let preference = preference.trim();
+        if preference.eq_ignore_ascii_case("respond-async") {
+            return Ok(Some(Duration::ZERO));
+        }
+        if let Some(seconds) = preference.strip_prefix("wait=") {
+            let refuse = || {
+                Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "malformed",
+                    format!("Prefer: wait takes 0 to {MAX_WAIT} seconds, not {seconds:?}"),
+                )
+            };
+            let seconds: u64 = seconds.trim_matches('"').parse().map_err(|_| refuse())?;
+            return if seconds <= MAX_WAIT { Ok(Some(Duration::from_secs(seconds))) } else { Err(refuse()) };
+        }
+    }
+    Ok(None)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
+    let detail = format!("Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters");
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::malformed(detail))
+}
+
+impl Api {
+    /// Carries out `mutation` as an operation and answers as the client prefers.
+    pub(super) async fn carry_out(
+        &self,
+        principal: &Principal,
+        connection: &Arc<Connection>,
+        mutation: Mutation,
+        manner: Manner,
+    ) -> Result<Response, Problem> {
+        self.dispatch.require(connection, &mutation).await?;
+        let idempotency = manner.key.map(|key| {
+            Ok::<_, Problem>(Idempotency {
+                key,
+                scope: format!("{} {}", principal.name(), manner.route),
+                fingerprint: fingerprint(&mutation)?,
+            })
+        });
+        let submit = Submit {
+            organization: principal.organization,
+            principal: principal.name(),
+            connection: connection.record.id,
+            connection_slug: connection.record.slug.clone(),
+            target: target(connection, &mutation),
+            mutation,
+            idempotency: idempotency.transpose()?,
+        };
+        let accepted = self.operations.submit(submit).await?;
+        let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
+        let operation = if accepted.status.is_terminal() || wait.is_zero() {
+            accepted
+        } else {
+            self.operations.wait(principal.organization, &accepted.id, Instant::now() + wait).await?
+        };
+        let secrets = self.operations.take_secrets(principal.organization, &operation.id).await?;
+        Ok(super::served_by(connection, answer::mutation(&operation, &secrets, manner.wait)?))
+    }
+}
+
+/// A hash of what was asked, after parsing: two bodies that mean the same are the same.
+fn fingerprint(mutation: &Mutation) -> Result<[u8; 32], Problem> {
+    let bytes = super::respond::to_bytes(mutation)?;
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, &bytes).as_ref());
+    Ok(out)
+}
+
+fn target(connection: &Connection, mutation: &Mutation) -> Target {
+    let whole = |native: &str| ResourceId::new(connection.record.slug.clone(), native).to_string();
+    let (kind, id) = match mutation {
+        Mutation::SitesCreate(_) | Mutation::SitesClone { .. } => ("site", None),
+        Mutation::SitesUpdate { site, .. }
+        | Mutation::SitesDelete { site }
+        | Mutation::SitesStart { site }
+        | Mutation::SitesStop { site } => return Target { kind: "site".to_owned(), id: Some(whole(site)), site: None },
+        Mutation::BackupsCreate { .. } => ("backup", None),
+        Mutation::BackupsDelete { backup, .. } | Mutation::BackupsRestore { backup, .. } => {
+            ("backup", Some(crate::model::escape(backup)))
+        }
+        Mutation::DomainsCreate { input, .. } => ("domain", Some(crate::model::escape(&input.name))),
+        Mutation::DomainsDelete { name, .. }
+        | Mutation::DomainsVerify { name, .. }
+        | Mutation::DomainsSetPrimary { name, .. } => ("domain", Some(crate::model::escape(name))),
+    };
+    Target { kind: kind.to_owned(), id, site: mutation.site().map(whole).filter(|_| kind != "site") }
+}
+
+/// A mutating route without a body takes none: `{}` at most.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+pub type NoBody = extract::Json<Nothing>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_preferred_wait() {
+        let check = |value: &'static str, expected: Result<Option<u64>, u16>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("prefer", http::HeaderValue::from_static(value));
+            let found =
+                preferred_wait(&headers).map(|wait| wait.map(|wait| wait.as_secs())).map_err(|problem| problem.status.as_u16());
+            assert_eq!(found, expected, "{value}");
+        };
+        check("wait=5", Ok(Some(5)));
+        check("handling=lenient, wait=\"60\"", Ok(Some(60)));
+        check("respond-async", Ok(Some(0)));
+        check("return=minimal", Ok(None));
+        check("wait=61", Err(400));
+        check("wait=soon", Err(400));
+    }
+}

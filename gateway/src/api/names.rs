@@ -1,0 +1,127 @@
+//! Ids and names from paths and bodies, checked before anything is asked.
+//!
+//! Invariant: what passes here is safe to hand to a provider as it is; nothing is looked up.
+
+use super::problem::Problem;
+use crate::model::{self, ResourceId, Slug};
+
+pub const MAX_NAME: usize = 100;
+
+/// A site's whole id. An id that can't be one is like one that doesn't exist, but the words say why.
+pub fn site_id(text: &str) -> Result<ResourceId, Problem> {
+    ResourceId::parse(text).map_err(|error| {
+        Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?} is not a site's id: {error}"))
+    })
+}
+
+pub fn slug(text: &str) -> Result<Slug, Problem> {
+    Slug::parse(text).map_err(|error| Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?}: {error}")))
+}
+
+/// The native id behind a sub-resource's segment.
+pub fn native(text: &str) -> Result<String, Problem> {
+    model::unescape(text)
+        .map_err(|error| Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?}: {error}")))
+}
+
+/// A name for people: 1 to 100 characters, none of them a control character, no white space at the ends.
+pub fn display_name(field: &str, text: &str) -> Result<(), Problem> {
+    let length = text.chars().count();
+    if length == 0 || length > MAX_NAME {
+        return Err(Problem::invalid(field, format!("1 to {MAX_NAME} characters, not {length}")));
+    }
+    if text.chars().any(char::is_control) || text.trim() != text {
+        return Err(Problem::invalid(field, "no control characters, and no white space at the ends"));
+    }
+    Ok(())
+}
+
+/// Short free text such as a version, a region or a title.
+pub fn text(field: &str, value: Option<&str>, max: usize) -> Result<(), Problem> {
+    match value {
+        Some("") => Err(Problem::invalid(field, "leave it out, or give it a value")),
+        Some(text) if text.len() > max => Err(Problem::invalid(field, format!("at most {max} bytes"))),
+        Some(text) if text.chars().any(char::is_control) => Err(Problem::invalid(field, "no control characters")),
+        _ => Ok(()),
+    }
+}
+
+/// A domain in the one form that the API knows: lower-case A-labels (RFC 5890) without a trailing dot, `*` as first label.
+pub fn domain(field: &str, name: &str) -> Result<(), Problem> {
+    let refuse = |why: &str| Err(Problem::invalid(field, format!("{name:?}: {why}")));
+    if name.len() > 253 {
+        return refuse("a domain has at most 253 characters");
+    }
+    let bare = name.strip_prefix("*.").unwrap_or(name);
+    if !bare.contains('.') {
+        return refuse("a domain has at least two labels, such as example.com");
+    }
+    if bare.split('.').all(is_label) {
+        Ok(())
+    } else {
+        refuse("use lower-case labels of a-z, 0-9 and - (punycode for others), without a trailing dot")
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(allowed)
+}
+
+/// A slug made from a name for people: `Client A & Sons` becomes `client-a-sons`.
+pub fn slugify(name: &str) -> Option<Slug> {
+    let mut out = String::new();
+    for character in name.chars().flat_map(char::to_lowercase) {
+        match character {
+            'a'..='z' | '0'..='9' => out.push(character),
+            _ if !out.is_empty() && !out.ends_with('-') => out.push('-'),
+            _ => {}
+        }
+        if out.len() >= 40 {
+            break;
+        }
+    }
+    Slug::parse(out.trim_end_matches('-')).ok()
+}
+
+/// A page that a mailbox could have; hosts check the rest.
+pub fn email(field: &str, text: &str) -> Result<(), Problem> {
+    let fits = text.len() <= 254
+        && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.') && !host.contains('@'))
+        && !text.chars().any(|character| character.is_control() || character.is_whitespace());
+    if fits { Ok(()) } else { Err(Problem::invalid(field, "not an e-mail address")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_have_one_form() {
+        for good in ["example.com", "*.example.com", "xn--bcher-kva.example", "a-1.b.co"] {
+            assert!(domain("name", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "com",
+            "Example.com",
+            "example.com.",
+            "-a.com",
+            "a..com",
+            "*.com",
+            "a.*.com",
+            "bücher.example",
+            "a b.com",
+            "a/b.com",
+        ] {
+            assert!(domain("name", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_become_slugs() {
+        for (name, slug) in [("Client A & Sons", Some("client-a-sons")), ("  Äpfel 7 ", Some("pfel-7")), ("!!!", None)] {
+            assert_eq!(slugify(name).as_ref().map(Slug::as_str), slug, "{name}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Operations: list, get (with a long poll), cancel.
+
+use super::{
+    Caller, Shared, answer,
+    cursor::Scope,
+    extract::{Path, Query},
+    mutation::{MAX_WAIT, NoBody},
+    problem::Problem,
+    respond,
+    walk::{self, Page},
+};
+use crate::{
+    clock,
+    model::{Action, Operation, OperationId, OperationStatus, Timestamp},
+    operations::ListFilter,
+};
+use axum::{Extension, extract::State, response::Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::Instant;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListParameters {
+    connection: Option<String>,
+    status: Option<OperationStatus>,
+    action: Option<Action>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetParameters {
+    /// `30s`, or `30`.
+    wait: Option<String>,
+}
+
+/// Newest first.
+pub async fn list(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Query(parameters): Query<ListParameters>,
+) -> Result<Response, Problem> {
+    let limit = walk::limit(parameters.limit)?;
+    let question = format!("operations {:?} {:?} {:?}", parameters.connection, parameters.status, parameters.action);
+    let scope = Scope { sealer: &api.sealer, principal: &principal, question };
+    let after: Option<(Timestamp, OperationId)> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
+    let filter = ListFilter {
+        connection: parameters.connection,
+        status: parameters.status,
+        action: parameters.action,
+        ..ListFilter::default()
+    };
+    // One more than asked tells whether there is more.
+    let fetch = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    let mut operations = api.operations.list(principal.organization, &filter, after.as_ref(), fetch).await?;
+    let more = operations.len() > limit;
+    operations.truncate(limit);
+    let last = operations.last().filter(|_| more);
+    let next_cursor = last.map(|last| scope.seal(&(last.created_at, &last.id))).transpose()?;
+    let data = operations.iter().map(|operation| answer::view(operation, &[])).collect();
+    let page = Page { data, next_cursor, total: None, as_of: Some(clock::now()), errors: Vec::new() };
+    Ok(no_store(respond::json(StatusCode::OK, respond::to_bytes(&page)?)))
+}
+
+pub async fn get(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(id): Path<String>,
+    Query(parameters): Query<GetParameters>,
+) -> Result<Response, Problem> {
+    let id = operation_id(&id)?;
+    let operation = match parameters.wait.as_deref().map(wait).transpose()? {
+        Some(wait) => api.operations.wait(principal.organization, &id, Instant::now() + wait).await?,
+        None => api.operations.get(principal.organization, &id).await?,
+    };
+    let secrets = if operation.status.is_terminal() {
+        api.operations.take_secrets(principal.organization, &id).await?
+    } else {
+        Vec::new()
+    };
+    let mut response = no_store(respond::json(StatusCode::OK, respond::to_bytes(&answer::view(&operation, &secrets))?));
+    if !operation.status.is_terminal() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}
+
+pub async fn cancel(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(id): Path<String>,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let operation: Operation = api.operations.cancel(principal.organization, &operation_id(&id)?).await?;
+    let status = if operation.status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(no_store(respond::json(status, respond::to_bytes(&answer::view(&operation, &[]))?)))
+}
+
+fn operation_id(text: &str) -> Result<OperationId, Problem> {
+    let detail = || {
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?} is not an operation's id: op_ and 32 hex digits"))
+    };
+    OperationId::parse(text).ok_or_else(detail)
+}
+
+fn wait(text: &str) -> Result<Duration, Problem> {
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok().filter(|seconds| *seconds <= MAX_WAIT);
+    seconds.map(Duration::from_secs).ok_or_else(|| Problem::invalid("wait", format!("0s to {MAX_WAIT}s, not {text:?}")))
+}
+
+fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,189 @@
+//! problem+json (RFC 9457): the one form of every refusal and failure.
+//!
+//! In go model errors and the API's own refusals; out come responses. Invariant: this is the only place where a kind becomes a
+//! status, and nothing but `message`, `field` and the other public facts of an error is written; `internal` goes to the log.
+
+use crate::model::{Error, Kind, OperationId};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub title: &'static str,
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    pub detail: String,
+    /// The same text as `detail`, under the name that the hosts' own APIs use.
+    pub error: String,
+    /// Stable: decide by this one.
+    pub code: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<Field>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
+    /// The path that was asked for, and the request's id: filled in by the layer that knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Dotted, as in the request's JSON: `admin.email`.
+    pub field: String,
+    pub message: String,
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status,
+            error: detail.clone(),
+            detail,
+            code: code.into(),
+            fields: Vec::new(),
+            provider: None,
+            connection: None,
+            upstream_status: None,
+            operation: None,
+            retry_after: None,
+            instance: None,
+            request_id: None,
+        }
+    }
+
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", format!("{field}: {message}"));
+        problem.fields.push(Field { field, message });
+        problem
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    #[must_use]
+    pub fn with_operation(mut self, id: &OperationId) -> Self {
+        self.operation = Some(id.clone());
+        self
+    }
+}
+
+/// DESIGN's table "kinds to status".
+const fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict | Kind::QuotaExceeded => StatusCode::CONFLICT,
+        Kind::Unauthenticated | Kind::Forbidden | Kind::Internal | Kind::Trapped => StatusCode::BAD_GATEWAY,
+        Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Kind::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        Kind::Unavailable | Kind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Kind::Gateway => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        if let Some(internal) = &error.internal {
+            tracing::error!(code = error.code(), connection = error.connection, internal, "{}", error.message);
+        }
+        let mut problem = Self::new(status(error.kind), error.code(), error.message.clone());
+        problem.fields = error.field.into_iter().map(|field| Field { field, message: error.message.clone() }).collect();
+        problem.provider = error.provider;
+        problem.connection = error.connection;
+        problem.upstream_status = error.upstream_status;
+        problem.retry_after = error.retry_after.or_else(|| default_wait(error.kind));
+        problem
+    }
+}
+
+/// Overload and rate limits always say when to come back.
+const fn default_wait(kind: Kind) -> Option<u32> {
+    match kind {
+        Kind::Overloaded => Some(1),
+        Kind::RateLimited => Some(5),
+        _ => None,
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portico\""));
+        }
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // The body is written by `layers::problem`, which knows the path and the request's id.
+        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_the_documented_status_and_code() {
+        let table = [
+            (Kind::InvalidInput, 422, "invalid_input"),
+            (Kind::NotFound, 404, "not_found"),
+            (Kind::Conflict, 409, "conflict"),
+            (Kind::QuotaExceeded, 409, "quota_exceeded"),
+            (Kind::Unsupported, 501, "unsupported"),
+            (Kind::Unauthenticated, 502, "upstream_credentials"),
+            (Kind::Forbidden, 502, "upstream_credentials"),
+            (Kind::RateLimited, 429, "upstream_rate_limited"),
+            (Kind::Unavailable, 503, "upstream_unavailable"),
+            (Kind::Timeout, 504, "upstream_timeout"),
+            (Kind::Internal, 502, "upstream_invalid"),
+            (Kind::Trapped, 502, "provider_failed"),
+            (Kind::Overloaded, 503, "overloaded"),
+            (Kind::Gateway, 500, "internal"),
+        ];
+        for (kind, status, code) in table {
+            let problem = Problem::from(Error::new(kind, "words"));
+            assert_eq!((problem.status.as_u16(), problem.code.as_str()), (status, code));
+        }
+    }
+
+    #[test]
+    fn internal_text_is_not_written() {
+        let json = serde_json::to_string(&Problem::from(Error::gateway("disk /secret/path is full"))).unwrap();
+        assert!(!json.contains("/secret/path"), "{json}");
+    }
+}

@@ -1,0 +1,230 @@
+//! One site: read, create, update, delete, start, stop, clone.
+//!
+//! Invariant: bodies are checked here for form alone; whether a host can do it is its features' word.
+
+use super::{
+    Api, Caller, Fresh, Shared,
+    extract::{Json, Path},
+    mutation::{Manner, NoBody},
+    names,
+    problem::Problem,
+    respond::Read,
+};
+use crate::{
+    dispatch::Connection,
+    model::{Answer, Mutation, Query, ResourceId, SiteAdmin, SiteClone, SiteCreate, SiteKind, SiteStatus, SiteUpdate, Slug},
+    policy::Principal,
+};
+use axum::{Extension, extract::State, response::Response};
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateBody {
+    connection: String,
+    name: String,
+    kind: Option<SiteKind>,
+    domain: Option<String>,
+    environment: Option<String>,
+    php_version: Option<String>,
+    wordpress_version: Option<String>,
+    locale: Option<String>,
+    title: Option<String>,
+    admin: Option<SiteAdmin>,
+    region: Option<String>,
+    template: Option<String>,
+    options: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateBody {
+    name: Option<String>,
+    php_version: Option<String>,
+    wordpress_version: Option<String>,
+    status: Option<SiteStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloneBody {
+    name: String,
+    domain: Option<String>,
+    source_environment: Option<String>,
+    region: Option<String>,
+    options: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+pub async fn get(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Fresh(freshness): Fresh,
+    Path(site): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    let snapshot = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
+    let Answer::Site(site) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
+    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
+    Ok(super::served_by(&connection, read.answer(site)?))
+}
+
+pub async fn create(
+    State(api): Shared,
+    Extension(principal): Caller,
+    manner: Manner,
+    Json(body): Json<CreateBody>,
+) -> Result<Response, Problem> {
+    let slug = Slug::parse(&body.connection).map_err(|error| Problem::invalid("connection", error.to_string()))?;
+    let connection = api.dispatch.connection(principal.organization, &slug).await?;
+    let input = body.checked()?;
+    api.dispatch.check_site_options(&connection, &input.options).await?;
+    api.carry_out(&principal, &connection, Mutation::SitesCreate(input), manner).await
+}
+
+impl CreateBody {
+    fn checked(self) -> Result<SiteCreate, Problem> {
+        names::display_name("name", &self.name)?;
+        if let Some(domain) = &self.domain {
+            names::domain("domain", domain)?;
+        }
+        names::text("environment", self.environment.as_deref(), 100)?;
+        names::text("php_version", self.php_version.as_deref(), 32)?;
+        names::text("wordpress_version", self.wordpress_version.as_deref(), 32)?;
+        names::text("locale", self.locale.as_deref(), 32)?;
+        names::text("title", self.title.as_deref(), 200)?;
+        names::text("region", self.region.as_deref(), 64)?;
+        names::text("template", self.template.as_deref(), 100)?;
+        self.admin.as_ref().map_or(Ok(()), check_admin)?;
+        Ok(SiteCreate {
+            name: self.name,
+            kind: self.kind.unwrap_or(SiteKind::Wordpress),
+            domain: self.domain,
+            environment: self.environment,
+            php_version: self.php_version,
+            wordpress_version: self.wordpress_version,
+            locale: self.locale,
+            title: self.title,
+            admin: self.admin,
+            region: self.region,
+            template: self.template,
+            options: raw(self.options)?,
+        })
+    }
+}
+
+fn check_admin(admin: &SiteAdmin) -> Result<(), Problem> {
+    names::text("admin.user", Some(&admin.user), 60)?;
+    names::email("admin.email", &admin.email)?;
+    names::text("admin.password", admin.password.as_deref(), 200)
+}
+
+fn raw(options: Option<serde_json::Map<String, serde_json::Value>>) -> Result<Box<RawValue>, Problem> {
+    let json = serde_json::value::to_raw_value(&options.unwrap_or_default());
+    json.map_err(|error| Problem::from(crate::model::Error::gateway(error)))
+}
+
+/// `status` is the same action as start or stop, so it comes alone.
+pub async fn update(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(site): Path<String>,
+    manner: Manner,
+    Json(body): Json<UpdateBody>,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    let site = id.native;
+    let changes = body.name.is_some() || body.php_version.is_some() || body.wordpress_version.is_some();
+    let mutation = match (body.status, changes) {
+        (Some(_), true) => return Err(Problem::invalid("status", "change the status in a request of its own")),
+        (Some(SiteStatus::Running), false) => Mutation::SitesStart { site },
+        (Some(SiteStatus::Stopped), false) => Mutation::SitesStop { site },
+        (Some(_), false) => return Err(Problem::invalid("status", "can be set to running or stopped")),
+        (None, false) => {
+            return Err(Problem::invalid("name", "give at least one of name, php_version, wordpress_version, status"));
+        }
+        (None, true) => Mutation::SitesUpdate { site, input: body.checked()? },
+    };
+    api.carry_out(&principal, &connection, mutation, manner).await
+}
+
+impl UpdateBody {
+    fn checked(self) -> Result<SiteUpdate, Problem> {
+        if let Some(name) = &self.name {
+            names::display_name("name", name)?;
+        }
+        names::text("php_version", self.php_version.as_deref(), 32)?;
+        names::text("wordpress_version", self.wordpress_version.as_deref(), 32)?;
+        Ok(SiteUpdate { name: self.name, php_version: self.php_version, wordpress_version: self.wordpress_version })
+    }
+}
+
+pub async fn delete(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(site): Path<String>,
+    manner: Manner,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    api.carry_out(&principal, &connection, Mutation::SitesDelete { site: id.native }, manner).await
+}
+
+pub async fn start(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(site): Path<String>,
+    manner: Manner,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    api.carry_out(&principal, &connection, Mutation::SitesStart { site: id.native }, manner).await
+}
+
+pub async fn stop(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(site): Path<String>,
+    manner: Manner,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    api.carry_out(&principal, &connection, Mutation::SitesStop { site: id.native }, manner).await
+}
+
+pub async fn clone(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Path(site): Path<String>,
+    manner: Manner,
+    Json(body): Json<CloneBody>,
+) -> Result<Response, Problem> {
+    let (connection, id) = api.site(&principal, &site).await?;
+    names::display_name("name", &body.name)?;
+    if let Some(domain) = &body.domain {
+        names::domain("domain", domain)?;
+    }
+    names::text("source_environment", body.source_environment.as_deref(), 100)?;
+    names::text("region", body.region.as_deref(), 64)?;
+    let input = SiteClone {
+        name: body.name,
+        domain: body.domain,
+        source_environment: body.source_environment,
+        region: body.region,
+        options: raw(body.options)?,
+    };
+    api.dispatch.check_site_options(&connection, &input.options).await?;
+    api.carry_out(&principal, &connection, Mutation::SitesClone { site: id.native, input }, manner).await
+}
+
+impl Api {
+    /// The connection and native id behind a site's id in a path.
+    pub(super) async fn site(&self, principal: &Principal, text: &str) -> Result<(Arc<Connection>, ResourceId), Problem> {
+        let id = names::site_id(text)?;
+        let connection = self.dispatch.connection(principal.organization, &id.connection).await?;
+        Ok((connection, id))
+    }
+}

@@ -1,0 +1,13 @@
+//! The providers that the binary carries.
+//!
+//! Invariant: they are the components that `make components` built; a binary made without them says so at every start.
+
+/// (name, component)
+#[cfg(all(feature = "embed-providers", portico_components))]
+pub const BUILTIN: &[(&str, &[u8])] = &[
+    ("sandbox", include_bytes!(concat!(env!("PORTICO_COMPONENTS"), "/sandbox.wasm"))),
+    ("docker", include_bytes!(concat!(env!("PORTICO_COMPONENTS"), "/docker.wasm"))),
+];
+
+#[cfg(not(all(feature = "embed-providers", portico_components)))]
+pub const BUILTIN: &[(&str, &[u8])] = &[];

@@ -1,0 +1,105 @@
+//! The data folder: its key, its database, and the addresses of the running gateway.
+//!
+//! Invariant: the folder and the key are readable by their owner alone, and a key is never made for a database that already
+//! exists: what was sealed under the lost one would be unreadable without a word.
+
+use crate::{
+    config::Config,
+    seal::{KEY_LENGTH, Sealer},
+    store::{SqliteStore, Store},
+};
+use anyhow::{Context as _, bail};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use std::{
+    fs,
+    io::Write as _,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+};
+use zeroize::Zeroizing;
+
+pub struct Data {
+    pub store: Arc<dyn Store>,
+    pub sealer: Arc<Sealer>,
+}
+
+/// Opens the folder for a gateway: alone, until the process ends.
+pub async fn open(config: &Config) -> anyhow::Result<Data> {
+    folder(&config.data_dir)?;
+    let sealer = Arc::new(Sealer::new(&*key(config)?)?);
+    let store = SqliteStore::open(&config.database()).await?;
+    Ok(Data { store: Arc::new(store), sealer })
+}
+
+/// Opens the database beside a gateway that may be running, for a command.
+pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if !config.database().exists() {
+        bail!(
+            "there is no database in {}: start the gateway once, or name its folder with --data-dir",
+            config.data_dir.display()
+        );
+    }
+    Ok(Arc::new(SqliteStore::open_beside(&config.database()).await?))
+}
+
+fn folder(path: &Path) -> anyhow::Result<()> {
+    if !path.exists() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("can't make {}", path.display()))?;
+    }
+    let metadata = fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        bail!("{} is open to other users: chmod 700 it", path.display());
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        bail!("{} belongs to another user", path.display());
+    }
+    Ok(())
+}
+
+fn key(config: &Config) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
+    let file = config.key_file();
+    if file.exists() {
+        return read_key(&file);
+    }
+    if config.database().exists() {
+        bail!(
+            "{} is missing, but there is a database: restore the key from your backup (a new one couldn't open its secrets)",
+            file.display()
+        );
+    }
+    let key = Sealer::generate()?;
+    write_private(&file, Zeroizing::new(BASE64_STANDARD.encode(key.as_ref()) + "\n").as_bytes())?;
+    tracing::info!(file = %file.display(), "made a new master key: keep a copy in a safe place");
+    Ok(key)
+}
+
+fn read_key(file: &Path) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
+    let text = Zeroizing::new(fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?);
+    let bytes = BASE64_STANDARD.decode(text.trim()).map(Zeroizing::new).ok();
+    let key = bytes.and_then(|bytes| <[u8; KEY_LENGTH]>::try_from(bytes.as_slice()).ok());
+    key.map(Zeroizing::new).with_context(|| format!("{} doesn't hold {KEY_LENGTH} bytes in base64", file.display()))
+}
+
+/// Writes a file that only its owner can read, as a whole or not at all.
+pub fn write_private(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let draft = file.with_extension("new");
+    let write = || {
+        let mut open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        open.write_all(content)?;
+        open.sync_all()?;
+        fs::rename(&draft, file)
+    };
+    write().with_context(|| format!("can't write {}", file.display()))
+}
+
+/// `addresses.json`: where the gateway listens, for scripts that let it choose ports.
+pub fn write_addresses(config: &Config, api: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
+    let addresses = serde_json::json!({"api": api, "admin": admin, "pid": std::process::id()});
+    write_private(&config.data_dir.join("addresses.json"), format!("{addresses}\n").as_bytes())
+}

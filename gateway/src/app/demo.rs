@@ -1,0 +1,90 @@
+//! The demo organization of `portico dev`: a sandbox connection, and a token to start with.
+//!
+//! Invariant: made once and found again at the next start; the token file is readable by its owner alone.
+
+use super::App;
+use crate::{
+    clock,
+    dispatch::NewConnection,
+    egress::{Grant, Guard},
+    model::{OrganizationId, Slug, TlsTrust},
+    policy::mint_token,
+    store::Organization,
+};
+use anyhow::Context as _;
+use std::{fs, path::Path};
+
+const ORGANIZATION: &str = "demo";
+const SANDBOX: &str = "sandbox";
+
+/// Makes what is missing and returns the token.
+pub async fn prepare(app: &App) -> anyhow::Result<String> {
+    let organization = organization(app).await?;
+    let slug = Slug::parse(SANDBOX)?;
+    if app.dispatch.connection(organization.id, &slug).await.is_err() {
+        let new = NewConnection {
+            slug,
+            provider: SANDBOX.to_owned(),
+            name: "Sandbox".to_owned(),
+            settings: serde_json::json!({}),
+            secrets: Default::default(),
+            tls: TlsTrust::default(),
+        };
+        app.dispatch.create_connection(organization.id, new).await.context("can't make the sandbox connection")?;
+    }
+    token(app, organization.id).await
+}
+
+async fn organization(app: &App) -> anyhow::Result<Organization> {
+    let slug = Slug::parse(ORGANIZATION)?;
+    if let Some(organization) = app.store.organization_by_slug(&slug).await? {
+        return Ok(organization);
+    }
+    let organization =
+        Organization { id: OrganizationId(uuid::Uuid::now_v7()), slug, name: "Demo".to_owned(), created_at: clock::now() };
+    app.store.organization_insert(&organization).await?;
+    Ok(organization)
+}
+
+async fn token(app: &App, organization: OrganizationId) -> anyhow::Result<String> {
+    let file = app.config.data_dir.join("dev-token");
+    match fs::read_to_string(&file) {
+        Ok(token) => Ok(token.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let (token, record) = mint_token(organization, "dev", None)?;
+            app.store.token_insert(&record).await?;
+            super::data::write_private(&file, format!("{}\n", *token).as_bytes())?;
+            Ok(token.to_string())
+        }
+        Err(error) => Err(error).with_context(|| format!("can't read {}", file.display())),
+    }
+}
+
+/// What `portico dev` grants: loopback upstreams over http, and the machine's own Docker Engine where there is one.
+pub fn grants() -> Vec<Grant> {
+    let nothing = Grant {
+        organization: "*".to_owned(),
+        provider: "*".to_owned(),
+        component: None,
+        upstream: None,
+        networks: Vec::new(),
+        http: false,
+        socket: None,
+        socket_name: None,
+        guard: None,
+    };
+    let networks = ["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect();
+    let mut grants = vec![Grant { networks, http: true, ..nothing.clone() }];
+    let engine = Path::new("/var/run/docker.sock");
+    if engine.exists() {
+        grants.push(Grant {
+            organization: ORGANIZATION.to_owned(),
+            provider: "docker".to_owned(),
+            socket: Some(engine.to_owned()),
+            socket_name: Some("engine".to_owned()),
+            guard: Some(Guard::DockerEngine),
+            ..nothing
+        });
+    }
+    grants
+}

@@ -1,0 +1,132 @@
+//! The command line.
+//!
+//! Invariant: commands are thin: they read configuration, call a room, and print; every failure says what to do next.
+
+mod check;
+mod dev;
+mod log;
+mod provider;
+mod serve;
+mod token;
+
+use crate::config::{Config, Overrides};
+use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// One API over every host: sites, backups, domains, deployments, WordPress and billing, through sandboxed providers.
+#[derive(Parser)]
+#[command(
+    name = "portico",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Configuration: defaults < file < environment < flags. Every key can be set by environment, with __ between levels:
+  PORTICO_LISTEN=127.0.0.1:8081 PORTICO_LOG__LEVEL=debug portico serve
+
+Start here: `portico dev` prints a token and curl lines to paste."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start with embedded defaults: a demo organization, a sandbox connection, a token, everything in ./.portico
+    ///
+    /// Not for the public: it grants loopback upstreams over plain http, and the demo organization the local Docker Engine.
+    Dev(Common),
+    /// Start the gateway
+    Serve(Common),
+    /// Check the configuration and the data folder, and load every provider, without serving
+    Check(Common),
+    /// Make API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Look at and build provider components
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Compile a component from standard input (internal: how components are compiled in a process of their own)
+    #[command(name = "__compile", hide = true)]
+    Compile,
+}
+
+#[derive(Args)]
+struct Common {
+    /// The configuration file (TOML); config/portico.toml is the commented example
+    #[arg(long, short, env = "PORTICO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the API listens [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where health and metrics listen [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Database, key and compiled components [default: .portico]
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it, once
+    ///
+    /// Works beside a running gateway. The organization is made if it doesn't exist.
+    Create {
+        #[command(flatten)]
+        common: Common,
+        /// The organization's slug (a-z, 0-9, -)
+        #[arg(long, short)]
+        organization: String,
+        /// What the token is for
+        #[arg(long, short, default_value = "cli")]
+        name: String,
+        /// Days until it expires; never, when it is left out
+        #[arg(long)]
+        days: Option<u32>,
+    },
+}
+
+#[derive(Subcommand)]
+enum ProviderCommand {
+    /// Tell what a component imports and exports, whether this gateway loads it, and what it says of itself
+    Inspect {
+        /// A component (.wasm)
+        file: PathBuf,
+    },
+    /// Build a provider crate into a component
+    Build {
+        /// The crate's folder
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Where the component goes [default: <crate name>.wasm]
+        #[arg(long, short)]
+        out: Option<PathBuf>,
+    },
+}
+
+impl Common {
+    fn load(&self, defaults: &Config) -> anyhow::Result<Config> {
+        let overrides = Overrides { listen: self.listen, admin_listen: self.admin_listen, data_dir: self.data_dir.clone() };
+        Config::load(defaults, self.config.as_deref(), &overrides)
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Dev(common) => dev::run(&common),
+        Command::Serve(common) => serve::run(&common),
+        Command::Check(common) => check::run(&common),
+        Command::Token(TokenCommand::Create { common, organization, name, days }) => {
+            token::create(&common, &organization, &name, days)
+        }
+        Command::Provider(ProviderCommand::Inspect { file }) => provider::inspect(&file),
+        Command::Provider(ProviderCommand::Build { folder, out }) => provider::build(&folder, out.as_deref()),
+        Command::Compile => Ok(crate::host::compile_child()?),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

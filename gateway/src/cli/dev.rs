@@ -1,0 +1,58 @@
+//! `portico dev`
+
+use super::{Common, log, runtime};
+use crate::{
+    app::{App, demo},
+    config::{Config, Log, LogFormat},
+};
+
+pub fn run(common: &Common) -> anyhow::Result<()> {
+    let defaults = Config {
+        log: Log { format: LogFormat::Text, level: "info,access=warn".to_owned() },
+        grants: demo::grants(),
+        ..Config::default()
+    };
+    let config = common.load(&defaults)?;
+    let logging = log::start(&config.log)?;
+    runtime()?.block_on(async {
+        let token_file = config.data_dir.join("dev-token");
+        let app = App::start(config).await?;
+        logging.count_drops(app.metrics());
+        let token = demo::prepare(&app).await?;
+        greet(&app, &token, &token_file);
+        app.run().await
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the greeting is what the command is for")]
+fn greet(app: &App, token: &str, token_file: &std::path::Path) {
+    let (api, admin) = (app.address(), app.admin_address());
+    println!(
+        r#"
+Portico is listening on http://{api} (metrics: http://{admin}/metrics). Ctrl-C stops it.
+
+  export PORTICO=http://{api}/api/v1
+  export TOKEN={token}          # also in {file}
+
+Paste these, one after the other:
+
+  # 1. create a site on the sandbox, and wait until its operation has finished
+  curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Prefer: wait=20' \
+       -d '{{"connection": "sandbox", "name": "My first site"}}' $PORTICO/sites
+
+  # 2. take its id from the list of all sites
+  SITE=$(curl -sS -H "Authorization: Bearer $TOKEN" $PORTICO/sites | sed 's/.*"data":\[{{"id":"\([^"]*\)".*/\1/'); echo $SITE
+
+  # 3. back it up in the background, and watch the operation finish
+  OP=$(curl -sS -X POST -H "Authorization: Bearer $TOKEN" -H 'Prefer: respond-async' $PORTICO/sites/$SITE/backups | sed 's/.*"id":"\(op_[0-9a-f]*\)".*/\1/')
+  curl -sS -H "Authorization: Bearer $TOKEN" "$PORTICO/operations/$OP?wait=20s"
+
+  # 4. add a domain, see what DNS record it wants
+  curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"name": "www.example.com"}}' $PORTICO/sites/$SITE/domains
+
+  # 5. delete the site
+  curl -sS -X DELETE -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=20' $PORTICO/sites/$SITE
+"#,
+        file = token_file.display()
+    );
+}

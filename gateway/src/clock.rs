@@ -1,0 +1,12 @@
+//! The wall clock, read in one place.
+//!
+//! Invariant: nobody else asks the system for the time of day (deadlines use tokio's monotonic clock instead).
+
+use crate::model::Timestamp;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,142 @@
+//! Dispatch: from (connection, action) to a provider call, cached or live, on one connection or fanned out over many.
+//!
+//! In go an organization, a connection's slug and a model call; out come model answers with whole ids.
+//! Invariant: a call on a feature that the connection doesn't have is refused here, before any instance or upstream is touched.
+//! It decides nothing about who may call: the API did that.
+
+mod connection;
+mod fanout;
+mod feature;
+mod health;
+mod manage;
+mod providers;
+mod registry;
+mod secrets;
+mod snapshot;
+mod work;
+
+pub use connection::Connection;
+pub use fanout::{Failure, Gathered};
+pub use health::{Health, HealthStatus, Report as HealthReport};
+pub use manage::{Check, NewConnection, Patch, SecretChange};
+pub use providers::Providers;
+pub use snapshot::{Freshness, Snapshot};
+
+use crate::{
+    egress::Egress,
+    host::{CallContext, Host},
+    metrics::Metrics,
+    model::{Answer, Error, Kind, OrganizationId, Query, Slug},
+    seal::Sealer,
+    store::Store,
+};
+use registry::Registry;
+use serde::{Deserialize, Serialize};
+use snapshot::Snapshots;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The `[cache]` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Bytes of answers kept, all connections together.
+    pub max_bytes: u64,
+    /// How long one connection may take to answer a list over many, in milliseconds.
+    pub list_deadline_ms: u64,
+    /// How long any single read may take, in milliseconds.
+    pub read_deadline_ms: u64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { max_bytes: 256 << 20, list_deadline_ms: 10_000, read_deadline_ms: 30_000 }
+    }
+}
+
+pub struct Dispatch {
+    host: Arc<Host>,
+    egress: Arc<Egress>,
+    providers: Providers,
+    registry: Registry,
+    snapshots: Snapshots,
+    sealer: Arc<Sealer>,
+    store: Arc<dyn Store>,
+    config: CacheConfig,
+}
+
+impl Dispatch {
+    pub fn new(
+        host: Arc<Host>,
+        egress: Arc<Egress>,
+        store: Arc<dyn Store>,
+        sealer: Arc<Sealer>,
+        metrics: &Arc<Metrics>,
+        config: CacheConfig,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            providers: Providers::default(),
+            registry: Registry::new(Arc::clone(&host), Arc::clone(&egress), Arc::clone(&store), Arc::clone(&sealer)),
+            snapshots: Snapshots::new(config.max_bytes, metrics),
+            host,
+            egress,
+            sealer,
+            store,
+            config,
+        })
+    }
+
+    pub const fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// The organization's connection of that name.
+    pub async fn connection(&self, organization: OrganizationId, slug: &Slug) -> Result<Arc<Connection>, Error> {
+        let found = self.registry.of(organization).await?.get(slug).cloned();
+        found.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("there is no connection {slug}")).with_code("connection_not_found")
+        })
+    }
+
+    /// All connections of the organization, by slug.
+    pub async fn connections(&self, organization: OrganizationId) -> Result<Vec<Arc<Connection>>, Error> {
+        Ok(self.registry.of(organization).await?.values().cloned().collect())
+    }
+
+    /// Reads from one connection.
+    pub async fn query(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        query: Query,
+        freshness: Freshness,
+    ) -> Result<Arc<Snapshot>, Error> {
+        let configured = connection.configured(&self.providers).await?;
+        feature::require_query(configured.configuration(), &query).map_err(|error| connection.blame(error))?;
+        let lifetime = self.lifetime(&configured, &query);
+        let this = Arc::clone(self);
+        let live = Arc::clone(connection);
+        let asked = query.clone();
+        let fill = async move { this.live(&live, &configured, &asked).await };
+        self.snapshots.get(connection, query, freshness, lifetime, fill).await
+    }
+
+    async fn live(
+        &self,
+        connection: &Connection,
+        configured: &Arc<crate::host::Configured>,
+        query: &Query,
+    ) -> Result<Answer, Error> {
+        let context =
+            CallContext { deadline: Instant::now() + Duration::from_millis(self.config.read_deadline_ms), operation: None };
+        let answer = self.host.query(configured, query, &context).await;
+        connection.health.note(&answer);
+        answer.map_err(|error| connection.blame(error))
+    }
+
+    fn lifetime(&self, configured: &crate::host::Configured, query: &Query) -> Duration {
+        /// What the contract promises for actions that a provider doesn't name.
+        const DEFAULT_SECONDS: u32 = 10;
+        let seconds = configured.configuration().cache.get(query.action().as_str()).copied();
+        Duration::from_secs(seconds.unwrap_or(DEFAULT_SECONDS).into())
+    }
+}

@@ -1,0 +1,97 @@
+//! A connection that can be called: its record, and what its provider made of it, found out at first use.
+//!
+//! Invariant: one value stands for one revision; a change makes a new one, so nothing learnt under old settings is used again.
+
+use super::{health::Health, providers::Providers, secrets};
+use crate::{
+    egress::Egress,
+    host::{Configured, Host},
+    model::{ConnectionSpec, Error, Features, Secrets},
+    seal::Sealer,
+    store::ConnectionRecord,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use tokio::sync::OnceCell;
+
+pub struct Connection {
+    pub record: ConnectionRecord,
+    pub health: Health,
+    organization_slug: Arc<str>,
+    /// Grows with every mutation: answers cached before are not served after.
+    generation: AtomicU64,
+    configured: OnceCell<Arc<Configured>>,
+    host: Arc<Host>,
+    egress: Arc<Egress>,
+    sealer: Arc<Sealer>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        record: ConnectionRecord,
+        organization_slug: Arc<str>,
+        (host, egress, sealer): (Arc<Host>, Arc<Egress>, Arc<Sealer>),
+    ) -> Self {
+        Self {
+            record,
+            health: Health::default(),
+            organization_slug,
+            generation: AtomicU64::new(0),
+            configured: OnceCell::new(),
+            host,
+            egress,
+            sealer,
+        }
+    }
+
+    /// Configures it on its provider, once; a failure is tried again by the next caller.
+    pub async fn configured(&self, providers: &Providers) -> Result<Arc<Configured>, Error> {
+        let configured = self.configured.get_or_try_init(|| self.configure(providers)).await;
+        configured.cloned().map_err(|error| self.blame(error))
+    }
+
+    async fn configure(&self, providers: &Providers) -> Result<Arc<Configured>, Error> {
+        let provider = providers.get(&self.record.provider)?;
+        let mut spec = self.spec();
+        let configuration = self.host.configure(&provider, &spec).await?;
+        spec.secrets = secrets::open(&self.sealer, &self.record, &configuration)?;
+        let upstreams = self.egress.bind(&spec, provider.hash(), &configuration.upstreams)?;
+        Ok(self.host.configured(provider, spec, configuration, upstreams))
+    }
+
+    /// Its features, if it was configured already.
+    pub fn known_features(&self) -> Option<Features> {
+        self.configured.get().map(|configured| configured.configuration().features.clone())
+    }
+
+    /// Without secrets: `configure` says which upstreams they are bound to, and only then can they be opened.
+    pub(super) fn spec(&self) -> ConnectionSpec {
+        let record = &self.record;
+        ConnectionSpec {
+            id: record.id,
+            revision: record.revision,
+            organization: record.organization,
+            organization_slug: Arc::clone(&self.organization_slug),
+            slug: record.slug.clone(),
+            provider: record.provider.as_str().into(),
+            settings: record.settings.clone(),
+            secrets: Secrets::default(),
+            tls: record.tls.clone(),
+        }
+    }
+
+    /// Says in the error where it happened.
+    pub(super) fn blame(&self, error: Error) -> Error {
+        error.at(self.record.slug.as_str(), &self.record.provider)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn outdate(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,49 @@
+//! One question to many connections at once.
+//!
+//! In go connections and a query; out come the answers that arrived in time, and for every other connection why not.
+//! Invariant: each connection asked is in exactly one of the two; a missing part is never silent.
+
+use super::{Connection, Dispatch, Freshness, Snapshot};
+use crate::model::{Error, Kind, Query};
+use futures_util::future::join_all;
+use std::{sync::Arc, time::Duration};
+
+pub struct Gathered {
+    pub parts: Vec<Arc<Snapshot>>,
+    pub failures: Vec<Failure>,
+}
+
+/// Why a connection's part is missing.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub connection: String,
+    pub error: Error,
+}
+
+impl Dispatch {
+    pub async fn gather(self: &Arc<Self>, connections: &[Arc<Connection>], query: &Query, freshness: Freshness) -> Gathered {
+        let asked = connections.iter().map(|connection| self.part(connection, query.clone(), freshness));
+        let mut gathered = Gathered { parts: Vec::with_capacity(connections.len()), failures: Vec::new() };
+        for (connection, part) in connections.iter().zip(join_all(asked).await) {
+            match part {
+                Ok(snapshot) => gathered.parts.push(snapshot),
+                Err(error) => gathered.failures.push(Failure { connection: connection.record.slug.to_string(), error }),
+            }
+        }
+        gathered
+    }
+
+    async fn part(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        query: Query,
+        freshness: Freshness,
+    ) -> Result<Arc<Snapshot>, Error> {
+        let deadline = Duration::from_millis(self.config.list_deadline_ms);
+        let too_late = || {
+            let message = format!("the connection took longer than {} s to answer", deadline.as_secs_f32());
+            connection.blame(Error::new(Kind::Timeout, message))
+        };
+        tokio::time::timeout(deadline, self.query(connection, query, freshness)).await.unwrap_or_else(|_| Err(too_late()))
+    }
+}

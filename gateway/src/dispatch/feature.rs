@@ -1,0 +1,112 @@
+//! Which features a call needs, down to its fields.
+//!
+//! Invariant: decided from `configure`'s answer alone, before anything is called; the error names the missing feature.
+
+use crate::model::{BackupCreate, Configuration, Contents, Error, Kind, Mutation, Query, SiteCreate, SiteKind, SiteUpdate};
+
+pub fn require_query(configuration: &Configuration, query: &Query) -> Result<(), Error> {
+    require(configuration, query.action().as_str())
+}
+
+pub fn require_mutation(configuration: &Configuration, mutation: &Mutation) -> Result<(), Error> {
+    // Deployments have no case here yet; `create` of the others is one feature plus one for each optional field.
+    require(configuration, mutation.action().as_str())?;
+    fields(mutation).into_iter().try_for_each(|field| require(configuration, field))
+}
+
+fn require(configuration: &Configuration, feature: &str) -> Result<(), Error> {
+    if configuration.features.has(feature) {
+        return Ok(());
+    }
+    let message = format!("this connection's provider doesn't support {feature}");
+    Err(Error::new(Kind::Unsupported, message).with_field(feature))
+}
+
+fn fields(mutation: &Mutation) -> Vec<&'static str> {
+    match mutation {
+        Mutation::SitesCreate(input) => site_create(input),
+        Mutation::SitesUpdate { input, .. } => site_update(input),
+        Mutation::BackupsCreate { input, .. } => backup_create(input),
+        Mutation::BackupsRestore { input, .. } => given(&[
+            (input.environment.is_some(), "backups.restore.environment"),
+            (!is_everything(input.contents), "backups.restore.contents"),
+        ]),
+        Mutation::DomainsCreate { input, .. } => given(&[(input.environment.is_some(), "domains.create.environment")]),
+        _ => Vec::new(),
+    }
+}
+
+fn given(pairs: &[(bool, &'static str)]) -> Vec<&'static str> {
+    pairs.iter().filter(|(is_given, _)| *is_given).map(|(_, feature)| *feature).collect()
+}
+
+fn site_create(input: &SiteCreate) -> Vec<&'static str> {
+    given(&[
+        (input.kind == SiteKind::Plain, "sites.create.kind.plain"),
+        (input.kind == SiteKind::Static, "sites.create.kind.static"),
+        (input.domain.is_some(), "sites.create.domain"),
+        (input.environment.is_some(), "sites.create.environment"),
+        (input.php_version.is_some(), "sites.create.php_version"),
+        (input.wordpress_version.is_some(), "sites.create.wordpress_version"),
+        (input.locale.is_some(), "sites.create.locale"),
+        (input.title.is_some(), "sites.create.title"),
+        (input.admin.is_some(), "sites.create.admin"),
+        (input.region.is_some(), "sites.create.region"),
+        (input.template.is_some(), "sites.create.template"),
+    ])
+}
+
+fn site_update(input: &SiteUpdate) -> Vec<&'static str> {
+    given(&[
+        (input.name.is_some(), "sites.update.name"),
+        (input.php_version.is_some(), "sites.update.php_version"),
+        (input.wordpress_version.is_some(), "sites.update.wordpress_version"),
+    ])
+}
+
+fn backup_create(input: &BackupCreate) -> Vec<&'static str> {
+    let kind = match input.kind {
+        crate::model::BackupKind::Full => "backups.create.kind.full",
+        crate::model::BackupKind::Database => "backups.create.kind.database",
+        crate::model::BackupKind::Files => "backups.create.kind.files",
+    };
+    given(&[(true, kind), (input.environment.is_some(), "backups.create.environment")])
+}
+
+const fn is_everything(contents: Contents) -> bool {
+    contents.database && contents.files && contents.plugins && contents.themes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Features;
+
+    fn check(features: &[&str], mutation: &Mutation, missing: Option<&str>) {
+        let configuration = Configuration {
+            features: Features(features.iter().map(|&name| name.to_owned()).collect()),
+            upstreams: Vec::new(),
+            recovery: Default::default(),
+            cache: Default::default(),
+        };
+        let refused = require_mutation(&configuration, mutation).err();
+        assert_eq!(refused.as_ref().and_then(|error| error.field.as_deref()), missing);
+        assert!(refused.is_none_or(|error| error.kind == Kind::Unsupported));
+    }
+
+    #[test]
+    fn names_the_first_missing_feature() {
+        let backup = |kind| Mutation::BackupsCreate {
+            site: "1".into(),
+            input: BackupCreate { environment: None, kind, description: None },
+        };
+        let full = backup(crate::model::BackupKind::Full);
+        check(&[], &full, Some("backups.create"));
+        check(&["backups.create"], &full, Some("backups.create.kind.full"));
+        check(&["backups.create", "backups.create.kind.full"], &full, None);
+        let update = SiteUpdate { php_version: Some("8.3".into()), ..SiteUpdate::default() };
+        let update = Mutation::SitesUpdate { site: "1".into(), input: update };
+        check(&["sites.update", "sites.update.name"], &update, Some("sites.update.php_version"));
+        check(&["sites.update", "sites.update.php_version"], &update, None);
+    }
+}

@@ -1,0 +1,203 @@
+//! Making, changing, testing and deleting connections.
+//!
+//! Invariant: a connection is stored only after its settings fit the provider's schema, the provider configured it, and egress
+//! granted its upstreams; secrets are sealed before they are stored. Deleting one never touches its upstream.
+
+use super::{Connection, Dispatch, Freshness, secrets};
+use crate::{
+    clock,
+    host::Provider,
+    model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Query, Slug, TlsTrust},
+    store::ConnectionRecord,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, sync::Arc};
+use zeroize::Zeroizing;
+
+pub struct NewConnection {
+    pub slug: Slug,
+    pub provider: String,
+    pub name: String,
+    pub settings: serde_json::Value,
+    pub secrets: BTreeMap<String, Zeroizing<String>>,
+    pub tls: TlsTrust,
+}
+
+/// Only what is to change.
+#[derive(Default)]
+pub struct Patch {
+    pub name: Option<String>,
+    pub settings: Option<serde_json::Value>,
+    pub secrets: BTreeMap<String, SecretChange>,
+    pub tls: Option<TlsTrust>,
+}
+
+pub enum SecretChange {
+    Set(Zeroizing<String>),
+    Remove,
+}
+
+/// One line of a connection's test.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// `configuration`, `upstream.api.dns`, …, `read`
+    pub check: String,
+    pub ok: bool,
+    pub detail: String,
+}
+
+impl Dispatch {
+    pub async fn create_connection(&self, organization: OrganizationId, new: NewConnection) -> Result<Arc<Connection>, Error> {
+        let now = clock::now();
+        let record = ConnectionRecord {
+            id: ConnectionId(uuid::Uuid::now_v7()),
+            organization,
+            slug: new.slug,
+            provider: new.provider,
+            name: new.name,
+            settings: new.settings,
+            tls: new.tls,
+            secrets: BTreeMap::new(),
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let changes = new.secrets.into_iter().map(|(name, value)| (name, SecretChange::Set(value))).collect();
+        let record = self.prepared(record, changes).await?;
+        self.store.connection_insert(&record).await?;
+        self.registry.refresh(organization).await?;
+        self.connection(organization, &record.slug).await
+    }
+
+    pub async fn update_connection(&self, present: &Connection, patch: Patch) -> Result<Arc<Connection>, Error> {
+        let mut record = present.record.clone();
+        record.revision += 1;
+        record.updated_at = clock::now();
+        record.name = patch.name.unwrap_or(record.name);
+        record.settings = patch.settings.unwrap_or(record.settings);
+        record.tls = patch.tls.unwrap_or(record.tls);
+        let record = self.prepared(record, patch.secrets).await?;
+        self.store.connection_update(&record).await?;
+        self.host.forget(record.id);
+        self.registry.refresh(record.organization).await?;
+        self.connection(record.organization, &record.slug).await
+    }
+
+    pub async fn delete_connection(&self, present: &Connection, force: bool) -> Result<(), Error> {
+        self.store.connection_delete(present.record.id, force).await?;
+        self.host.forget(present.record.id);
+        self.egress.forget(present.record.id);
+        self.registry.refresh(present.record.organization).await
+    }
+
+    /// Checks the record as a whole, seals the changed secrets, and proves that it can be configured and bound.
+    async fn prepared(
+        &self,
+        mut record: ConnectionRecord,
+        changes: BTreeMap<String, SecretChange>,
+    ) -> Result<ConnectionRecord, Error> {
+        let provider = self.providers.get(&record.provider)?;
+        known_secrets(&provider, &changes)?;
+        let configuration = self.try_configure(&provider, &record).await?;
+        for (name, change) in changes {
+            match change {
+                SecretChange::Remove => drop(record.secrets.remove(&name)),
+                SecretChange::Set(value) => {
+                    let sealed = secrets::seal(&self.sealer, &record, &configuration, &name, &value)?;
+                    record.secrets.insert(name, sealed);
+                }
+            }
+        }
+        required_secrets(&provider, &record)?;
+        self.try_connection(&record).await?;
+        Ok(record)
+    }
+
+    async fn try_configure(&self, provider: &Arc<Provider>, record: &ConnectionRecord) -> Result<Configuration, Error> {
+        let draft = self.draft(record).await?;
+        self.host.configure(provider, &draft.spec()).await
+    }
+
+    async fn try_connection(&self, record: &ConnectionRecord) -> Result<(), Error> {
+        self.draft(record).await?.configured(&self.providers).await.map(drop).map_err(as_input)
+    }
+
+    async fn draft(&self, record: &ConnectionRecord) -> Result<Connection, Error> {
+        let owner = self.store.organization(record.organization).await?;
+        let owner = owner.ok_or_else(|| Error::new(Kind::NotFound, "there is no such organization"))?;
+        Ok(self.registry.connection(record.clone(), &owner))
+    }
+
+    /// Configures the connection if that wasn't done yet; a failure shows in its health.
+    pub async fn learn_features(&self, connection: &Connection) {
+        if let Err(error) = connection.configured(&self.providers).await {
+            connection.health.note::<()>(&Err(error));
+        }
+    }
+
+    /// Checks `options` of a new site against the provider's schema.
+    pub async fn check_site_options(&self, connection: &Connection, options: &RawValue) -> Result<(), Error> {
+        let provider = self.providers.get(&connection.record.provider)?;
+        let value: serde_json::Value = serde_json::from_str(options.get()).map_err(Error::gateway)?;
+        provider.check_site_options(&value)
+    }
+
+    /// What works and what doesn't, check by check; it stops at the first that makes the next meaningless.
+    pub async fn test_connection(self: &Arc<Self>, connection: &Arc<Connection>) -> Vec<Check> {
+        let check = |name: &str, outcome: Result<String, Error>| match outcome {
+            Ok(detail) => Check { check: name.to_owned(), ok: true, detail },
+            Err(error) => Check { check: name.to_owned(), ok: false, detail: error.message },
+        };
+        let configured = match connection.configured(&self.providers).await {
+            Ok(configured) => configured,
+            Err(error) => return vec![check("configuration", Err(error))],
+        };
+        let mut checks = vec![check("configuration", Ok("settings, secrets and grants are in order".to_owned()))];
+        let upstreams = configured.upstreams();
+        for name in upstreams.names() {
+            let steps = upstreams.probe(name).await.unwrap_or_default().into_iter();
+            checks.extend(steps.map(|step| Check {
+                check: format!("upstream.{name}.{}", step.name),
+                ok: step.ok,
+                detail: step.detail,
+            }));
+        }
+        if configured.configuration().features.has("sites.list") {
+            let read = self.query(connection, Query::SitesList, Freshness::Live).await;
+            checks.push(check("read", read.map(|_| "the sites could be listed".to_owned())));
+        }
+        checks
+    }
+}
+
+/// What a connection can't be configured or bound for is wrong in what was sent, as long as nothing was called.
+fn as_input(error: Error) -> Error {
+    match error.kind {
+        Kind::Unauthenticated | Kind::Forbidden => {
+            let code = error.code.clone().unwrap_or_else(|| "connection_refused".to_owned());
+            Error { kind: Kind::InvalidInput, ..error }.with_code(code)
+        }
+        _ => error,
+    }
+}
+
+fn known_secrets(provider: &Provider, changes: &BTreeMap<String, SecretChange>) -> Result<(), Error> {
+    let declared = &provider.description().secrets;
+    let unknown = changes.keys().find(|name| declared.iter().all(|secret| secret.name != **name));
+    unknown.map_or(Ok(()), |name| {
+        let known = declared.iter().map(|secret| secret.name.as_str()).collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        let message = format!("{} has no secret {name}; it takes: {known}", provider.description().name);
+        Err(Error::new(Kind::InvalidInput, message).with_field(format!("secrets.{name}")))
+    })
+}
+
+fn required_secrets(provider: &Provider, record: &ConnectionRecord) -> Result<(), Error> {
+    let declared = provider.description().secrets.iter();
+    let mut missing = declared.filter(|secret| secret.required && !record.secrets.contains_key(&secret.name));
+    missing.next().map_or(Ok(()), |secret| {
+        let message = format!("{} is missing: {}", secret.name, secret.description);
+        Err(Error::new(Kind::InvalidInput, message).with_field(format!("secrets.{}", secret.name)))
+    })
+}

@@ -1,0 +1,98 @@
+//! Which connections an organization has, kept in memory so that a read asks no database.
+//!
+//! Invariant: after a change through this process, the next look-up sees it.
+
+use super::connection::Connection;
+use crate::{
+    egress::Egress,
+    host::Host,
+    model::{ConnectionId, Error, Kind, OrganizationId, Slug},
+    seal::Sealer,
+    store::{ConnectionRecord, Organization, Store},
+};
+use arc_swap::ArcSwap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+type BySlug = Arc<BTreeMap<Slug, Arc<Connection>>>;
+
+pub struct Registry {
+    organizations: ArcSwap<HashMap<OrganizationId, BySlug>>,
+    /// Held while the map is loaded or changed, never while it is read.
+    change: Mutex<()>,
+    host: Arc<Host>,
+    egress: Arc<Egress>,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+}
+
+impl Registry {
+    pub fn new(host: Arc<Host>, egress: Arc<Egress>, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
+        Self { organizations: ArcSwap::default(), change: Mutex::new(()), host, egress, store, sealer }
+    }
+
+    pub async fn of(&self, organization: OrganizationId) -> Result<BySlug, Error> {
+        if let Some(known) = self.organizations.load().get(&organization) {
+            return Ok(Arc::clone(known));
+        }
+        let _guard = self.change.lock().await;
+        if let Some(known) = self.organizations.load().get(&organization) {
+            return Ok(Arc::clone(known));
+        }
+        self.load(organization).await
+    }
+
+    /// Takes a changed, new or deleted connection into view; the others keep what they have learnt.
+    pub async fn refresh(&self, organization: OrganizationId) -> Result<(), Error> {
+        let _guard = self.change.lock().await;
+        self.load(organization).await.map(drop)
+    }
+
+    pub async fn by_id(&self, id: ConnectionId) -> Result<Arc<Connection>, Error> {
+        let known = self.organizations.load().values().flat_map(|all| all.values()).find(|one| one.record.id == id).cloned();
+        if let Some(connection) = known {
+            return Ok(connection);
+        }
+        let gone = || Error::new(Kind::NotFound, "the connection was deleted").with_code("connection_not_found");
+        let record = self.store.connection(id).await?.ok_or_else(gone)?;
+        let all = self.of(record.organization).await?;
+        all.get(&record.slug).filter(|one| one.record.id == id).cloned().ok_or_else(gone)
+    }
+
+    /// What is cached of this connection is stale from now on.
+    pub fn outdate(&self, id: ConnectionId) {
+        let known = self.organizations.load();
+        known.values().flat_map(|all| all.values()).filter(|one| one.record.id == id).for_each(|one| one.outdate());
+    }
+
+    async fn load(&self, organization: OrganizationId) -> Result<BySlug, Error> {
+        let gone = || Error::new(Kind::NotFound, "there is no such organization");
+        let owner = self.store.organization(organization).await?.ok_or_else(gone)?;
+        let before = self.organizations.load().get(&organization).cloned().unwrap_or_default();
+        let records = self.store.connections(organization).await?;
+        let now: BySlug = Arc::new(
+            records.into_iter().map(|record| (record.slug.clone(), self.kept_or_new(&before, record, &owner))).collect(),
+        );
+        self.organizations.rcu(|present| {
+            let mut next = HashMap::clone(present);
+            next.insert(organization, Arc::clone(&now));
+            next
+        });
+        Ok(now)
+    }
+
+    fn kept_or_new(&self, before: &BySlug, record: ConnectionRecord, owner: &Organization) -> Arc<Connection> {
+        match before.get(&record.slug) {
+            Some(kept) if kept.record.id == record.id && kept.record.revision == record.revision => Arc::clone(kept),
+            _ => Arc::new(self.connection(record, owner)),
+        }
+    }
+
+    pub fn connection(&self, record: ConnectionRecord, owner: &Organization) -> Connection {
+        let parts = (Arc::clone(&self.host), Arc::clone(&self.egress), Arc::clone(&self.sealer));
+        Connection::new(record, owner.slug.as_str().into(), parts)
+    }
+}

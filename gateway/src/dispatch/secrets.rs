@@ -1,0 +1,124 @@
+//! Secrets of connections: sealed in the record, opened for egress only.
+//!
+//! Invariant: a secret is bound to its organization and connection, to every upstream that uses it (name, address, auth
+//! scheme), and to whom TLS trusts there. When one of these changes, by new settings or a component update, it no longer
+//! opens and must be given again: it can't follow a changed address.
+
+use crate::{
+    clock,
+    model::{Auth, Configuration, Endpoint, Error, Kind, Secrets, UpstreamDeclaration},
+    seal::{Purpose, Sealer},
+    store::{ConnectionRecord, SealedSecret},
+};
+
+pub fn seal(
+    sealer: &Sealer,
+    record: &ConnectionRecord,
+    configuration: &Configuration,
+    name: &str,
+    value: &str,
+) -> Result<SealedSecret, Error> {
+    let facts = facts(record, configuration, name);
+    Ok(SealedSecret { sealed: sealer.seal(Purpose::Secret, &facts, value.as_bytes())?, updated_at: clock::now() })
+}
+
+pub fn open(sealer: &Sealer, record: &ConnectionRecord, configuration: &Configuration) -> Result<Secrets, Error> {
+    let open_one = |(name, secret): (&String, &SealedSecret)| {
+        let plain = sealer.open(Purpose::Secret, &facts(record, configuration, name), &secret.sealed);
+        let text = plain.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        Ok((name.clone(), text.ok_or_else(|| must_be_given_again(name))?))
+    };
+    record.secrets.iter().map(open_one).collect()
+}
+
+fn must_be_given_again(name: &str) -> Error {
+    let message = format!(
+        "the secret {name} must be given again (PATCH the connection's secrets): it was sealed for another address, auth scheme, \
+         TLS trust or key"
+    );
+    Error::new(Kind::Unauthenticated, message).with_code("secret_unbound").with_field(format!("secrets.{name}"))
+}
+
+fn facts(record: &ConnectionRecord, configuration: &Configuration, name: &str) -> Vec<u8> {
+    let users: Vec<_> = configuration.upstreams.iter().filter(|one| uses(&one.auth, name)).map(describe).collect();
+    let facts = serde_json::json!([record.organization, record.id, record.provider, name, users, record.tls]);
+    facts.to_string().into_bytes()
+}
+
+fn uses(auth: &Auth, secret: &str) -> bool {
+    match auth {
+        Auth::None => false,
+        Auth::Bearer(name) | Auth::ApiKey(name) | Auth::Header { secret: name, .. } => name == secret,
+        Auth::Basic { username, password } => username == secret || password == secret,
+        Auth::Session(session) => session.fields.iter().any(|(_, name)| name == secret),
+    }
+}
+
+fn describe(upstream: &UpstreamDeclaration) -> [String; 3] {
+    let endpoint = match &upstream.endpoint {
+        Endpoint::Url(url) => format!("url {url}"),
+        Endpoint::Socket(name) => format!("socket {name}"),
+    };
+    [upstream.name.clone(), endpoint, format!("{:?}", upstream.auth)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ConnectionId, Features, OrganizationId, Slug, TlsTrust};
+
+    fn record() -> ConnectionRecord {
+        ConnectionRecord {
+            id: ConnectionId(uuid::Uuid::from_u128(1)),
+            organization: OrganizationId(uuid::Uuid::from_u128(2)),
+            slug: Slug::parse("a").unwrap(),
+            provider: "kinsta".to_owned(),
+            name: "A".to_owned(),
+            settings: serde_json::json!({}),
+            tls: TlsTrust::default(),
+            secrets: Default::default(),
+            revision: 1,
+            created_at: clock::now(),
+            updated_at: clock::now(),
+        }
+    }
+
+    fn configuration(url: &str, auth: Auth) -> Configuration {
+        let upstream = UpstreamDeclaration {
+            name: "api".to_owned(),
+            endpoint: Endpoint::Url(url.to_owned()),
+            auth,
+            request_headers: Vec::new(),
+            rate: None,
+            concurrency: None,
+            blob_origins: Vec::new(),
+        };
+        Configuration {
+            features: Features::default(),
+            upstreams: vec![upstream],
+            recovery: Default::default(),
+            cache: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_follow_a_changed_address_scheme_or_trust() {
+        let sealer = Sealer::new(&[1; 32]).unwrap();
+        let bearer = || Auth::Bearer("key".to_owned());
+        let sealed_for = configuration("https://api.example.com", bearer());
+        let mut record = record();
+        let secret = seal(&sealer, &record, &sealed_for, "key", "s3cret").unwrap();
+        record.secrets.insert("key".to_owned(), secret);
+        let opened = open(&sealer, &record, &sealed_for).unwrap();
+        assert_eq!(opened.get("key").map(|value| value.as_str()), Some("s3cret"));
+
+        let refused = |record: &ConnectionRecord, configuration: &Configuration| {
+            let error = open(&sealer, record, configuration).unwrap_err();
+            assert_eq!((error.code(), error.message.contains("s3cret")), ("secret_unbound", false));
+        };
+        refused(&record, &configuration("https://evil.example.com", bearer()));
+        refused(&record, &configuration("https://api.example.com", Auth::ApiKey("key".to_owned())));
+        record.tls.fingerprint = Some("00".repeat(32));
+        refused(&record, &sealed_for);
+    }
+}

@@ -1,0 +1,148 @@
+//! Answers of providers, kept for as long as the provider allows.
+//!
+//! In go a connection, a query and a way to ask; out comes an answer with the time it was read. Invariant: the key holds the
+//! connection's uuid, revision and generation, so an answer never outlives a change or a mutation, and never crosses
+//! connections; one fill runs per key, and goes on when the first caller leaves.
+
+use super::Connection;
+use crate::{
+    clock,
+    metrics::Metrics,
+    model::{Answer, ConnectionId, Error, Query, Timestamp},
+};
+use moka::{Expiry, future::Cache};
+use prometheus::IntCounter;
+use std::{
+    future::Future,
+    mem::size_of,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Whether an answer from before may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    Cached,
+    /// The client asked for `Cache-Control: no-cache`.
+    Live,
+}
+
+#[derive(Debug)]
+pub struct Snapshot {
+    pub answer: Answer,
+    pub as_of: Timestamp,
+    lifetime: Duration,
+    weight: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    connection: ConnectionId,
+    revision: i64,
+    generation: u64,
+    query: Query,
+}
+
+pub struct Snapshots {
+    cache: Cache<Key, Arc<Snapshot>>,
+    hits: IntCounter,
+    misses: IntCounter,
+}
+
+/// Each entry lives as long as its own provider said.
+struct ByProvider;
+
+impl Expiry<Key, Arc<Snapshot>> for ByProvider {
+    fn expire_after_create(&self, _: &Key, value: &Arc<Snapshot>, _: Instant) -> Option<Duration> {
+        Some(value.lifetime)
+    }
+}
+
+impl Snapshots {
+    pub fn new(max_bytes: u64, metrics: &Arc<Metrics>) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_, snapshot: &Arc<Snapshot>| snapshot.weight)
+            .expire_after(ByProvider)
+            .build();
+        let count = |result| metrics.snapshots.with_label_values(&[result]);
+        Self { cache, hits: count("hit"), misses: count("miss") }
+    }
+
+    pub async fn get<F>(
+        &self,
+        connection: &Connection,
+        query: Query,
+        freshness: Freshness,
+        lifetime: Duration,
+        fill: F,
+    ) -> Result<Arc<Snapshot>, Error>
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        let record = &connection.record;
+        let key = Key { connection: record.id, revision: record.revision, generation: connection.generation(), query };
+        if freshness == Freshness::Cached && !lifetime.is_zero() {
+            if let Some(found) = self.cache.get(&key).await {
+                self.hits.inc();
+                return Ok(found);
+            }
+            self.misses.inc();
+            return self.fill(key, lifetime, fill).await;
+        }
+        self.misses.inc();
+        let snapshot = Arc::new(Snapshot::new(fill.await?, lifetime));
+        if !lifetime.is_zero() {
+            self.cache.insert(key, Arc::clone(&snapshot)).await;
+        }
+        Ok(snapshot)
+    }
+
+    /// Fills in a task of its own, so that a caller that leaves doesn't stop it for the others.
+    async fn fill<F>(&self, key: Key, lifetime: Duration, fill: F) -> Result<Arc<Snapshot>, Error>
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        let cache = self.cache.clone();
+        let task =
+            tokio::spawn(
+                async move { cache.try_get_with(key, async { Ok(Arc::new(Snapshot::new(fill.await?, lifetime))) }).await },
+            );
+        let filled = task.await.map_err(|error| Error::gateway(format_args!("a read ended early: {error}")))?;
+        filled.map_err(|error: Arc<Error>| Error::clone(&error))
+    }
+}
+
+impl Snapshot {
+    /// About how many bytes it holds.
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    fn new(answer: Answer, lifetime: Duration) -> Self {
+        let weight = weigh(&answer);
+        Self { answer, as_of: clock::now(), lifetime, weight }
+    }
+}
+
+/// About how many bytes an answer holds. Native JSON and names dominate; the rest is the size of the types.
+fn weigh(answer: &Answer) -> u32 {
+    /// Strings of a usual site, backup or domain, native JSON aside.
+    const STRINGS: usize = 256;
+    fn native(native: &crate::model::Native) -> usize {
+        native.as_ref().map_or(0, |raw| raw.get().len())
+    }
+    fn site(site: &crate::model::Site) -> usize {
+        let environments =
+            site.environments.iter().map(|one| size_of::<crate::model::Environment>() + STRINGS + native(&one.native));
+        size_of::<crate::model::Site>() + STRINGS + native(&site.native) + environments.sum::<usize>()
+    }
+    let bytes = match answer {
+        Answer::Sites(sites) => sites.iter().map(|one| site(one)).sum(),
+        Answer::Site(one) => site(one),
+        Answer::Backups(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
+        Answer::Backup(one) => size_of_val(one) + STRINGS + native(&one.native),
+        Answer::Domains(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum::<usize>(),
+    };
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

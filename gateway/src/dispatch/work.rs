@@ -1,0 +1,117 @@
+//! Dispatch as the carrier of operations: every changing call, poll and look-up goes to its provider through here.
+//!
+//! Invariant: what is cached of a connection is outdated when a mutation begins and when it ends, so that a client reads
+//! its own writes.
+
+use super::{Connection, Dispatch, Freshness, feature};
+use crate::{
+    host::{CallContext, Configured},
+    model::{Action, Answer, Completion, ConnectionId, Error, Finding, Kind, Mutation, Progress, Query, Recovery, Work},
+    operations::Carrier,
+};
+use async_trait::async_trait;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+impl Dispatch {
+    /// Refuses a mutation that the connection's provider doesn't support, before an operation is made of it.
+    pub async fn require(&self, connection: &Connection, mutation: &Mutation) -> Result<Arc<Configured>, Error> {
+        let configured = connection.configured(&self.providers).await?;
+        feature::require_mutation(configured.configuration(), mutation).map_err(|error| connection.blame(error))?;
+        Ok(configured)
+    }
+
+    async fn target(&self, id: ConnectionId) -> Result<(Arc<Connection>, Arc<Configured>), Error> {
+        let connection = self.registry.by_id(id).await?;
+        let configured = connection.configured(&self.providers).await?;
+        Ok((connection, configured))
+    }
+}
+
+#[async_trait]
+impl Carrier for Arc<Dispatch> {
+    async fn recovery(&self, connection: ConnectionId, action: Action) -> Result<Recovery, Error> {
+        Ok(self.target(connection).await?.1.configuration().recovery(action))
+    }
+
+    async fn mutate(&self, connection: ConnectionId, mutation: &Mutation, context: &CallContext) -> Result<Work, Error> {
+        let (connection, configured) = self.target(connection).await?;
+        let outcome = self.host.mutate(&configured, mutation, context).await;
+        connection.health.note(&outcome);
+        connection.outdate();
+        outcome.map_err(|error| connection.blame(error))
+    }
+
+    async fn poll(&self, connection: ConnectionId, handle: &str, context: &CallContext) -> Result<Progress, Error> {
+        let (connection, configured) = self.target(connection).await?;
+        let outcome = self.host.poll(&configured, handle, context).await;
+        connection.health.note(&outcome);
+        match outcome {
+            Ok(Progress::Failed(error)) => Ok(Progress::Failed(connection.blame(error))),
+            other => other.map_err(|error| connection.blame(error)),
+        }
+    }
+
+    async fn reconcile(&self, connection: ConnectionId, mutation: &Mutation, context: &CallContext) -> Result<Finding, Error> {
+        let (connection, configured) = self.target(connection).await?;
+        self.host.reconcile(&configured, mutation, context).await.map_err(|error| connection.blame(error))
+    }
+
+    async fn cancel(&self, connection: ConnectionId, handle: &str, context: &CallContext) -> Result<(), Error> {
+        let (connection, configured) = self.target(connection).await?;
+        self.host.cancel(&configured, handle, context).await.map_err(|error| connection.blame(error))
+    }
+
+    async fn result(
+        &self,
+        connection: ConnectionId,
+        mutation: &Mutation,
+        completion: &Completion,
+        _context: &CallContext,
+    ) -> Result<Option<Box<RawValue>>, Error> {
+        let (connection, configured) = self.target(connection).await?;
+        let reads =
+            read_back(mutation, completion).filter(|query| feature::require_query(configured.configuration(), query).is_ok());
+        let Some(query) = reads else { return Ok(completion.details.clone()) };
+        connection.outdate();
+        let snapshot = self.query(&connection, query, Freshness::Live).await?;
+        as_result(&snapshot.answer, completion)
+    }
+
+    fn changed(&self, connection: ConnectionId, _mutation: &Mutation) {
+        self.registry.outdate(connection);
+    }
+}
+
+/// The query that shows what a mutation made or changed; none where nothing is left to see.
+fn read_back(mutation: &Mutation, completion: &Completion) -> Option<Query> {
+    let target = completion.target.clone();
+    match mutation {
+        Mutation::SitesDelete { .. } | Mutation::BackupsDelete { .. } | Mutation::DomainsDelete { .. } => None,
+        Mutation::SitesCreate(_) | Mutation::SitesClone { .. } => Some(Query::SitesGet { site: target? }),
+        Mutation::SitesUpdate { site, .. } | Mutation::SitesStart { site } | Mutation::SitesStop { site } => {
+            Some(Query::SitesGet { site: site.clone() })
+        }
+        Mutation::BackupsCreate { site, .. } => Some(Query::BackupsGet { site: site.clone(), backup: target? }),
+        Mutation::BackupsRestore { site, backup, .. } => Some(Query::BackupsGet { site: site.clone(), backup: backup.clone() }),
+        Mutation::DomainsCreate { site, .. }
+        | Mutation::DomainsVerify { site, .. }
+        | Mutation::DomainsSetPrimary { site, .. } => Some(Query::DomainsList { site: site.clone(), environment: None }),
+    }
+}
+
+fn as_result(answer: &Answer, completion: &Completion) -> Result<Option<Box<RawValue>>, Error> {
+    let json = match answer {
+        Answer::Site(site) => serde_json::value::to_raw_value(site),
+        Answer::Backup(backup) => serde_json::value::to_raw_value(backup),
+        Answer::Domains(domains) => {
+            let target = completion.target.as_deref();
+            match domains.iter().find(|domain| Some(domain.name.as_str()) == target) {
+                Some(domain) => serde_json::value::to_raw_value(domain),
+                None => return Err(Error::new(Kind::NotFound, "the domain can't be read back")),
+            }
+        }
+        Answer::Sites(_) | Answer::Backups(_) => return Ok(None),
+    };
+    json.map(Some).map_err(Error::gateway)
+}

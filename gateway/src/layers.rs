@@ -1,0 +1,29 @@
+//! The stack above the API, outermost first.
+//!
+//! Invariant: the order below is the order of DESIGN section 4; nothing under `authenticate` is reached without a principal.
+
+mod authenticate;
+mod observe;
+mod problem;
+
+use crate::{
+    api::{self, Api},
+    metrics::Metrics,
+    policy::Authenticator,
+};
+use axum::{Router, middleware::from_fn_with_state};
+use std::sync::Arc;
+use tower::ServiceBuilder;
+
+/// The whole service of the public listener.
+pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Metrics>) -> Router {
+    api::router(api).layer(
+        ServiceBuilder::new()
+            // Sees every answer, refusals and panics of the layers below included.
+            .layer(from_fn_with_state(Arc::new(observe::Observer::new(Arc::clone(metrics))), observe::observe))
+            // Writes refusals of everything below, with the request's id, which `observe` made.
+            .layer(axum::middleware::from_fn(problem::write))
+            // Before anything that costs: routes, bodies and connections are for known callers.
+            .layer(from_fn_with_state(authenticator, authenticate::authenticate)),
+    )
+}

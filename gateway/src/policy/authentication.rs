@@ -1,0 +1,159 @@
+//! Authentication by API token.
+//!
+//! In goes the value of a credential header; out comes the principal, or why not. Invariant: tokens are compared by their
+//! SHA-256 (256 random bits need no slow hash, and a hash of the secret tells nothing by timing); the store is asked once a
+//! token and then every few seconds, so a revoked token is refused soon even by another process, at once by this one.
+
+use crate::{
+    clock,
+    model::{Error, OrganizationId, Timestamp},
+    store::{Store, TokenRecord},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use ring::{
+    digest,
+    rand::{SecureRandom as _, SystemRandom},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// For how long a look-up is trusted.
+const MEMO: Duration = Duration::from_secs(5);
+/// Entries; the memo is emptied when it is full, which costs a look-up each.
+const MEMO_SIZE: usize = 16_384;
+/// `ptk_` and 32 bytes in base64url.
+const TOKEN_LENGTH: usize = 4 + 43;
+
+/// Who is asking, on behalf of which organization.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Principal {
+    pub organization: OrganizationId,
+    pub token: Uuid,
+}
+
+impl Principal {
+    /// As it stands in idempotency scopes and the audit log.
+    pub fn name(&self) -> String {
+        format!("token:{}", self.token)
+    }
+}
+
+#[derive(Debug)]
+pub enum Refusal {
+    /// No credential, one of another form, an unknown, expired or revoked one: clients aren't told which.
+    Unauthenticated,
+    Failed(Error),
+}
+
+struct Known {
+    principal: Arc<Principal>,
+    looked_up: Instant,
+    expires_at: Option<Timestamp>,
+}
+
+pub struct Authenticator {
+    store: Arc<dyn Store>,
+    memo: RwLock<HashMap<[u8; 32], Known>>,
+}
+
+impl Authenticator {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, memo: RwLock::default() }
+    }
+
+    /// `credential`: the value of `Authorization` (`Bearer` or `ApiKey`) or of `X-API-Key`.
+    pub async fn authenticate(&self, credential: Option<&[u8]>) -> Result<Arc<Principal>, Refusal> {
+        let token = credential.and_then(token_of).ok_or(Refusal::Unauthenticated)?;
+        let hash = hash(token);
+        if let Some(principal) = self.remembered(&hash) {
+            return Ok(principal);
+        }
+        let found = self.store.token_by_hash(&hash).await.map_err(Refusal::Failed)?;
+        let record = found.filter(|record| record.revoked_at.is_none() && is_current(record.expires_at));
+        record.map(|record| self.remember(hash, &record)).ok_or(Refusal::Unauthenticated)
+    }
+
+    fn remembered(&self, hash: &[u8; 32]) -> Option<Arc<Principal>> {
+        let memo = self.memo.read().unwrap_or_else(PoisonError::into_inner);
+        let known = memo.get(hash)?;
+        (known.looked_up.elapsed() < MEMO && is_current(known.expires_at)).then(|| Arc::clone(&known.principal))
+    }
+
+    fn remember(&self, hash: [u8; 32], record: &TokenRecord) -> Arc<Principal> {
+        let principal = Arc::new(Principal { organization: record.organization, token: record.id });
+        let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at: record.expires_at };
+        let mut memo = self.memo.write().unwrap_or_else(PoisonError::into_inner);
+        if memo.len() >= MEMO_SIZE {
+            memo.clear();
+        }
+        memo.insert(hash, known);
+        principal
+    }
+}
+
+fn is_current(expires_at: Option<Timestamp>) -> bool {
+    expires_at.is_none_or(|at| clock::now() < at)
+}
+
+fn token_of(credential: &[u8]) -> Option<&[u8]> {
+    let token = match credential.iter().position(|&byte| byte == b' ') {
+        Some(space) => {
+            let (scheme, rest) = credential.split_at(space);
+            let known = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"apikey");
+            known.then(|| rest.trim_ascii())?
+        }
+        None => credential,
+    };
+    (token.len() == TOKEN_LENGTH && token.starts_with(b"ptk_")).then_some(token)
+}
+
+fn hash(token: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
+    out
+}
+
+/// A new token and its record. The token itself is shown once and stored nowhere.
+pub fn mint_token(
+    organization: OrganizationId,
+    name: &str,
+    expires_at: Option<Timestamp>,
+) -> Result<(Zeroizing<String>, TokenRecord), Error> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    SystemRandom::new().fill(bytes.as_mut()).map_err(|_| Error::gateway("could not read random bytes"))?;
+    let token = Zeroizing::new(format!("ptk_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes.as_ref())));
+    let record = TokenRecord {
+        id: Uuid::now_v7(),
+        organization,
+        name: name.to_owned(),
+        hash: hash(token.as_bytes()),
+        prefix: token[..10].to_owned(),
+        created_at: clock::now(),
+        expires_at,
+        revoked_at: None,
+    };
+    Ok((token, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_three_ways_to_send_a_token_and_nothing_else() {
+        let (token, record) = mint_token(OrganizationId(Uuid::nil()), "t", None).unwrap();
+        for good in [format!("Bearer {}", *token), format!("apikey  {}", *token), token.to_string()] {
+            assert_eq!(token_of(good.as_bytes()).map(hash), Some(record.hash), "{good}");
+        }
+        for bad in ["", "Bearer", "Bearer ptk_short", "Basic dXNlcjpwYXNz", &format!("Digest {}", *token)] {
+            assert_eq!(token_of(bad.as_bytes()), None, "{bad}");
+        }
+        assert!(!record.prefix.is_empty() && token.starts_with(&record.prefix) && record.prefix.len() < 12);
+    }
+}

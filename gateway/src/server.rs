@@ -1,0 +1,103 @@
+//! The server: accept loops, HTTP/1.1 and 2, limits on connections, drain.
+//!
+//! In go listeners and services; out come answers on the wire. Invariant: nothing is read from a client without a limit on
+//! time and size, and after shutdown begins no new connection is taken while requests in flight finish. No TLS yet: it
+//! listens on loopback unless told otherwise.
+
+mod admin;
+mod listen;
+
+pub use admin::admin;
+pub use listen::Listener;
+
+use axum::{Router, body::Body};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use prometheus::IntGauge;
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpStream, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// The `[server]` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Client connections at the same time; more wait in the kernel's queue.
+    pub max_connections: usize,
+    /// A request's head must arrive in this time: what slow-loris clients run into.
+    pub header_timeout_ms: u64,
+    /// How long requests in flight may take to finish after SIGTERM.
+    pub drain_ms: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { max_connections: 10_000, header_timeout_ms: 10_000, drain_ms: 20_000 }
+    }
+}
+
+/// A request's head is at most this long.
+const MAX_HEAD: usize = 32 * 1024;
+const MAX_STREAMS: u32 = 250;
+
+/// Serves until `shutdown`, then drains.
+pub async fn serve(listener: Listener, service: Router, config: ServerConfig, open: IntGauge, shutdown: CancellationToken) {
+    let builder = Arc::new(builder(&config));
+    let places = Arc::new(Semaphore::new(config.max_connections));
+    let graceful = GracefulShutdown::new();
+    let service = TowerToHyperService::new(service.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
+    loop {
+        let Some((stream, place)) = next(&listener, &places, &shutdown).await else { break };
+        let watcher = graceful.watcher();
+        let (service, builder, open) = (service.clone(), Arc::clone(&builder), open.clone());
+        tokio::spawn(async move {
+            open.inc();
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection.into_owned()).await {
+                // Clients that vanish or speak nonsense are everyday; their requests were answered or never understood.
+                tracing::debug!(error = %error, "a client connection ended with an error");
+            }
+            open.dec();
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(Duration::from_millis(config.drain_ms), graceful.shutdown()).await.is_err() {
+        tracing::warn!(drain_ms = config.drain_ms, "requests were still in flight when the drain time was over");
+    }
+}
+
+async fn next(
+    listener: &Listener,
+    places: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let accepted = async {
+        let place = Arc::clone(places).acquire_owned().await.ok()?;
+        Some((listener.accept().await, place))
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => None,
+        accepted = accepted => accepted,
+    }
+}
+
+fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
+    let header_timeout = Duration::from_millis(config.header_timeout_ms);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
