@@ -42,7 +42,8 @@ pub struct Expectation<'a> {
 
 impl<'a> Expectation<'a> {
     pub(super) fn new(host: &'a FakeHost, method: Method, path: &str) -> Self {
-        let path = path.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = if path.is_empty() { Vec::new() } else { path.split('/').map(str::to_owned).collect() };
         Self { host, method, path, times: None }
     }
 
