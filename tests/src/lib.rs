@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 pub mod api;
+mod chance;
 #[path = "../engine/engine.rs"]
 pub mod engine;
 pub mod gateway;
@@ -12,6 +13,7 @@ pub mod upstream;
 mod wait;
 
 pub use api::{Api, Reply};
+pub use chance::Chance;
 pub use gateway::{Gateway, Setup};
 pub use upstream::{Answer, Seen, Upstream};
 pub use wait::{eventually, wait_until};

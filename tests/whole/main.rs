@@ -4,7 +4,10 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 mod bad_input;
+mod engine_e2e;
 mod hostile;
+mod paging;
 mod prometheus;
+mod recovery;
 mod spine;
 mod upstreams;

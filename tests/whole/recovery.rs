@@ -1,0 +1,167 @@
+//! `kill -9` in the middle of creations: after a restart each goes on to its true end, nothing is lost, nothing is done twice.
+//!
+//! Invariant: instants are random; the client behaves as documented and repeats a request that it got no answer to, with the
+//! same Idempotency-Key. What is counted at the end is counted where the sites are: in the sandbox, on the Engine, at the upstream.
+
+use http::Method;
+use portico_tests::{Answer, Api, Chance, Gateway, Reply, Setup, Upstream, engine::Engine, eventually, wait_until};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+const KILLS: usize = 20;
+
+/// Sends a creation and doesn't wait for its end. An error is a gateway that was killed.
+async fn create(api: Api, key: String, body: Value) -> anyhow::Result<Reply> {
+    let headers = [("content-type", "application/json"), ("prefer", "respond-async"), ("idempotency-key", key.as_str())];
+    api.try_send(Method::POST, "/sites", &headers, body.to_string().into()).await
+}
+
+/// Twenty creations, each with a kill at a random instant after it was sent; later ones begin while earlier ones still run.
+/// Gives the id of each one's operation.
+async fn create_and_kill(gateway: &mut Gateway, takes: Duration, body: impl Fn(usize) -> Value) -> BTreeMap<String, String> {
+    let mut chance = Chance::new();
+    let mut operations = BTreeMap::new();
+    for n in 0..KILLS {
+        let key = format!("kill-{n}");
+        let sent = tokio::spawn(create(gateway.api.clone(), key.clone(), body(n)));
+        tokio::time::sleep(chance.instant(takes)).await;
+        gateway.kill9();
+        let answer = sent.await.expect("the client goes on").ok();
+        gateway.restart().await;
+        let first = answer.map(|reply| operation_id(&reply));
+        // Whatever it heard, the client may ask again.
+        let again = operation_id(&create(gateway.api.clone(), key.clone(), body(n)).await.expect("the gateway is back"));
+        if let Some(first) = first {
+            assert_eq!(first, again, "{key}: an operation that was acknowledged is lost");
+        }
+        operations.insert(key, again);
+    }
+    operations
+}
+
+#[track_caller]
+fn operation_id(reply: &Reply) -> String {
+    assert!([200, 201, 202].contains(&reply.status.as_u16()), "{}: {}", reply.status, reply.text());
+    reply.json()["id"].as_str().expect("an operation").to_owned()
+}
+
+/// Its end, however long that takes.
+async fn finished(api: &Api, operation: &str) -> Value {
+    wait_until(&format!("the end of {operation}"), Duration::from_secs(120), async || {
+        let now = api.get(&format!("/operations/{operation}?wait=20s")).await.is(200).json();
+        (!["queued", "running"].contains(&now["status"].as_str().unwrap_or_default())).then_some(now)
+    })
+    .await
+}
+
+async fn all_succeed(api: &Api, operations: &BTreeMap<String, String>) {
+    for (key, id) in operations {
+        let operation = finished(api, id).await;
+        assert_eq!(operation["status"], "succeeded", "{key}: {operation}");
+    }
+    let distinct: BTreeSet<&String> = operations.values().collect();
+    assert_eq!(distinct.len(), KILLS, "two creations became one: {operations:?}");
+    let listed: usize =
+        api.walk("/operations?limit=100").await.iter().map(|page| page["data"].as_array().map_or(0, Vec::len)).sum();
+    assert_eq!(listed, KILLS, "there are operations that nobody asked for");
+}
+
+/// How many sites of each name the connection has, asked live.
+async fn names(api: &Api, connection: &str) -> BTreeMap<String, usize> {
+    let path = format!("/sites?connection={connection}&limit=100");
+    let page = api.send(Method::GET, &path, &[("cache-control", "no-cache")], bytes::Bytes::new()).await.is(200).json();
+    assert_eq!(page["errors"], json!([]), "{page}");
+    let mut names = BTreeMap::new();
+    for site in page["data"].as_array().expect("sites") {
+        *names.entry(site["name"].as_str().expect("a name").to_owned()).or_default() += 1;
+    }
+    names
+}
+
+fn once_each() -> BTreeMap<String, usize> {
+    (0..KILLS).map(|n| (format!("Site {n}"), 1)).collect()
+}
+
+#[tokio::test]
+async fn sandbox_creations_survive_kills() {
+    let mut gateway = Gateway::start().await;
+    gateway.connect("killed", "sandbox", json!({"work_seconds": 1})).await;
+    let body = |n| json!({"connection": "killed", "name": format!("Site {n}")});
+    let operations = create_and_kill(&mut gateway, Duration::from_millis(1500), body).await;
+    all_succeed(&gateway.api, &operations).await;
+    assert_eq!(names(&gateway.api, "killed").await, once_each());
+}
+
+#[tokio::test]
+async fn docker_creations_survive_kills() {
+    let engine = Engine::start().await.expect("a Docker Engine");
+    let (image, _turn) = super::engine_e2e::plain_image(&engine).await;
+    let mut gateway = Gateway::start_with(Setup { config: docker_grant(&engine), ..Setup::default() }).await;
+    gateway.connect("killed", "docker", json!({"namespace": "killed", "images": {"plain": image}})).await;
+    let body = |n| json!({"connection": "killed", "name": format!("Site {n}"), "kind": "plain"});
+    let operations = create_and_kill(&mut gateway, Duration::from_secs(3), body).await;
+    all_succeed(&gateway.api, &operations).await;
+    assert_eq!(names(&gateway.api, "killed").await, once_each());
+    // On the Engine itself: one container and one network for each site, and nothing half made.
+    let made = engine.labelled("killed.site").await.expect("what is on the Engine");
+    let of_kind = |kind: &str| made.iter().filter(|one| one.starts_with(kind)).count();
+    assert_eq!((of_kind("container"), of_kind("network")), (KILLS, KILLS), "{made:#?}");
+    let sites = gateway.api.get("/sites?connection=killed&limit=100").await.is(200).json();
+    for site in sites["data"].as_array().expect("sites") {
+        let id = site["id"].as_str().expect("an id");
+        let _ = gateway.api.delete(&format!("/sites/{id}")).await.is(200);
+    }
+    assert_eq!(engine.labelled("killed.site").await.expect("what is on the Engine"), Vec::<String>::new());
+}
+
+pub fn docker_grant(engine: &Engine) -> String {
+    format!(
+        "[[grants]]\norganization = \"*\"\nprovider = \"docker\"\nsocket = {:?}\nsocket_name = \"engine\"\nguard = \"docker-engine\"\n",
+        engine.socket()
+    )
+}
+
+/// The upstream takes its time, so that the kill comes between sending and the answer.
+#[tokio::test]
+async fn what_can_be_neither_keyed_nor_found_is_interrupted() {
+    let slow = Duration::from_secs(60);
+    let upstream = Upstream::start(move |_| Answer::After(slow, Box::new(Answer::Json(200, json!({}))))).await;
+    let mut gateway = Gateway::start_with(Setup { guests: vec!["blind"], ..Setup::default() }).await;
+    gateway.connect("blind", "blind", json!({"url": upstream.url()})).await;
+    let body = json!({"connection": "blind", "name": "Once"});
+    let id = operation_id(&create(gateway.api.clone(), "once".to_owned(), body).await.expect("an operation"));
+    eventually("the request to arrive", async || (upstream.count(&Method::POST, "/sites") == 1).then_some(())).await;
+    gateway.kill9();
+    gateway.restart().await;
+    let operation = finished(&gateway.api, &id).await;
+    assert_eq!(operation["status"], "interrupted", "{operation}");
+    assert!(operation["error"]["detail"].is_string(), "it doesn't say what happened: {operation}");
+    // Also not after another start.
+    gateway.kill9();
+    gateway.restart().await;
+    assert_eq!(finished(&gateway.api, &id).await["status"], "interrupted");
+    assert_eq!(upstream.count(&Method::POST, "/sites"), 1, "it was sent again");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_whenever_the_kill_comes() {
+    let upstream = Upstream::start(|_| Answer::After(Duration::from_millis(100), Box::new(Answer::Json(200, json!({}))))).await;
+    let mut gateway = Gateway::start_with(Setup { guests: vec!["blind"], ..Setup::default() }).await;
+    gateway.connect("blind", "blind", json!({"url": upstream.url()})).await;
+    let body = |n| json!({"connection": "blind", "name": format!("Site {n}")});
+    let operations = create_and_kill(&mut gateway, Duration::from_millis(250), body).await;
+    for (key, id) in &operations {
+        let operation = finished(&gateway.api, id).await;
+        let name = key.replace("kill-", "Site ");
+        let sent = upstream.seen().iter().filter(|seen| seen.json()["name"] == *name).count();
+        let status = operation["status"].as_str().unwrap_or_default();
+        // Interrupted after the intent was written and before anything was sent is the price of never sending twice.
+        assert!(
+            matches!((status, sent), ("succeeded", 1) | ("interrupted", 0 | 1)),
+            "{key} was sent {sent} times: {operation}"
+        );
+    }
+}
