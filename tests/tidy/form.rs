@@ -31,7 +31,8 @@ pub fn place(file: &File) -> Vec<String> {
 }
 
 pub fn unwrap(file: &File) -> Vec<String> {
-    let shipped = file.path.starts_with("gateway/src/") || file.path.starts_with("providers/");
+    let source = file.path.starts_with("gateway/src/") || file.path.starts_with("providers/");
+    let shipped = source && !file.path.contains("/tests/");
     if !file.is_rust() || !shipped {
         return Vec::new();
     }
