@@ -38,7 +38,10 @@ impl Runner {
                 self.interrupt(held, cause).await
             }
             Recovery::Keyed => match cause {
-                Some(error) => Ok(self.later(attempts, error.retry_after)),
+                Some(error) => {
+                    self.say(held, format!("waits, and sends it again: {}", error.message)).await?;
+                    Ok(self.later(attempts, error.retry_after))
+                }
                 None => Box::pin(self.send(held, attempts)).await,
             },
             Recovery::LookUp => match (cause, self.settling(held)) {
@@ -85,10 +88,7 @@ impl Runner {
         if never {
             return self.interrupt(held, Some(error)).await;
         }
-        let message = format!("waits to find out whether it was carried out: {}", error.message);
-        if held.record.operation.message.as_ref() != Some(&message) {
-            self.commit(&held.fence, &Outcome::Message(message)).await?;
-        }
+        self.say(held, format!("waits to find out whether it was carried out: {}", error.message)).await?;
         Ok(self.later(attempts, error.retry_after))
     }
 

@@ -22,7 +22,7 @@ use prometheus::{IntCounterVec, IntGauge};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
+    time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -97,7 +97,9 @@ impl Runner {
     /// Works until `shutdown`, then lets running calls finish, and releases what it owns.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let mut steps = JoinSet::new();
-        let mut keeping = interval(self.options.lease / 3);
+        let often = self.options.lease / 3;
+        // The take-over has just done it.
+        let mut keeping = interval_at(Instant::now() + often, often);
         keeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut upkeep = JoinSet::new();
         loop {

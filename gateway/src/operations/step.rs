@@ -25,6 +25,9 @@ const POLL: (u32, u32) = (100, 60_000);
 /// Tries to commit what is known and would otherwise be lost.
 const COMMIT_TRIES: u32 = 10;
 
+/// Polls that may fail before clients are told: most troubles pass sooner, and telling costs a commit.
+const QUIET_TRIES: u32 = 2;
+
 /// When to look at an operation again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -124,6 +127,9 @@ impl Runner {
             Err(_) if intent.refused() => Ok(self.later(attempts, None)),
             Err(error) if error.kind.is_transient() || error.kind == Kind::Trapped => {
                 tracing::debug!(operation = %held.fence.id, %error, "could not look how far it is");
+                if attempts >= QUIET_TRIES {
+                    self.say(held, format!("waits until the host can be asked again: {}", error.message)).await?;
+                }
                 Ok(self.later(attempts, error.retry_after))
             }
             Err(error) => self.fail(held, error).await,
@@ -146,6 +152,14 @@ impl Runner {
         let sealed = sealed::seal(&self.sealer, held.record.organization, &held.fence.id, &kept)?;
         self.commit(&held.fence, &Outcome::Completed { sealed }).await?;
         self.conclude(held, kept.into()).await
+    }
+
+    /// Tells clients why it takes longer, if that is new.
+    pub(super) async fn say(&self, held: &Held, message: String) -> Result<(), Error> {
+        if held.record.operation.message.as_ref() == Some(&message) {
+            return Ok(());
+        }
+        self.commit(&held.fence, &Outcome::Message(message)).await
     }
 
     /// Commits what must not be lost, through short troubles of the store.

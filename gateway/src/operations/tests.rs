@@ -273,6 +273,17 @@ impl Gateway {
         self.operations.get(self.organization, id).await.unwrap()
     }
 
+    /// Numbers follow the commit that clients see, a moment later.
+    async fn until_nothing_is_open(&self) {
+        let open = || (self.gauge(OperationStatus::Queued), self.gauge(OperationStatus::Running));
+        let zero = async {
+            while open() != (0, 0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(PATIENCE, zero).await.is_ok(), "still open: {:?}", open());
+    }
+
     fn gauge(&self, status: OperationStatus) -> i64 {
         self.metrics.operations.with_label_values(&[status.as_str()]).get()
     }

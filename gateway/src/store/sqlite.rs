@@ -77,8 +77,9 @@ impl SqliteStore {
 
     /// Finishes what was handed in, and frees the data folder for the next process. Later calls fail.
     pub async fn close(&self) {
-        self.writer.close().await;
+        // The writer last: the last to leave puts the log into the file, and readers may not.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }
 

@@ -27,7 +27,7 @@ async fn claimed_but_nothing_sent_is_tried_again() {
     assert_eq!(gateway.gauge(OperationStatus::Running) + gateway.gauge(OperationStatus::Queued), 1);
     assert_eq!(gateway.end_of(&id).await.status, OperationStatus::Succeeded);
     assert_eq!((fake.count("Mutate"), fake.count("sent")), (2, 1));
-    assert_eq!((gateway.gauge(OperationStatus::Running), gateway.gauge(OperationStatus::Queued)), (0, 0));
+    gateway.until_nothing_is_open().await;
 }
 
 /// Crashes after the intent, and follows what recovery makes of it: the end, and how often it was sent in all.
@@ -162,7 +162,7 @@ async fn check_crash_after(lines: usize) {
         };
         assert!(sent <= 1 && expected.contains(&ended.status), "after {lines}: {sent} {ended:?} {:?}", fake.log.borrow());
     }
-    assert_eq!(gateway.gauge(OperationStatus::Queued) + gateway.gauge(OperationStatus::Running), 0, "after {lines}");
+    gateway.until_nothing_is_open().await;
 }
 
 #[tokio::test]
@@ -189,4 +189,21 @@ async fn the_lease_is_renewed_while_a_call_runs() {
     timeout(PATIENCE, renewed).await.expect("the lease was not renewed");
     gate.add_permits(1);
     assert_eq!(gateway.end_of(&id).await.status, OperationStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn without_a_lease_nothing_is_sent_and_nothing_is_judged() {
+    let fake = Fake::new(Recovery::Neither);
+    let gate = Arc::new(Semaphore::new(0));
+    fake.script(Call::Mutate, &[Act::Gate(Arc::clone(&gate)), Act::Send, Act::Done]);
+    // The lease comes back with the next upkeep, after the call has met its loss.
+    let options = Options { lease: Duration::from_secs(3), ..hurried() };
+    let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
+    let id = gateway.submit().await;
+    fake.until("Mutate", 1).await;
+    gateway.store.runner_release(gateway.operations.runner.owner).await.unwrap();
+    gate.add_permits(1);
+    fake.until("Mutate", 2).await;
+    assert_eq!(gateway.end_of(&id).await.status, OperationStatus::Succeeded);
+    assert_eq!(fake.count("sent"), 1);
 }

@@ -13,9 +13,10 @@ async fn a_mutation_is_carried_to_its_end() {
     assert_eq!(ended.target.id.as_deref(), Some("docker~new=20site"));
     assert_eq!(ended.result.unwrap().get(), "\"new site\"");
     assert!(ended.finished_at.is_some() && ended.error.is_none());
+    fake.until("changed", 2).await;
     let log: Vec<_> = fake.log.borrow().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(log, ["Mutate", "sent", "changed", "Result", "changed"]);
-    assert_eq!((gateway.gauge(OperationStatus::Queued), gateway.gauge(OperationStatus::Running)), (0, 0));
+    gateway.until_nothing_is_open().await;
     assert_eq!(gateway.metrics.operations_finished.with_label_values(&["sites.stop", "succeeded"]).get(), 1);
 }
 
@@ -29,7 +30,7 @@ async fn check(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (Operat
     let id = gateway.submit().await;
     let ended = gateway.end_of(&id).await;
     assert_eq!((ended.status, fake.count("sent")), expected, "{recovery:?} {scripts:?}");
-    assert_eq!((gateway.gauge(OperationStatus::Queued), gateway.gauge(OperationStatus::Running)), (0, 0));
+    gateway.until_nothing_is_open().await;
     ended
 }
 
@@ -108,6 +109,20 @@ async fn polls_go_on_through_trouble_and_end_as_the_host_says() {
 }
 
 #[tokio::test]
+async fn clients_are_told_why_it_takes_longer() {
+    let fake = Fake::new(Recovery::Neither);
+    fake.script(Call::Mutate, &[Act::Send, Act::Pending("h")]);
+    (0..3).for_each(|_| _ = fake.script(Call::Poll, &[Act::Fail(Kind::Unavailable)]));
+    fake.script(Call::Poll, &[Act::Hang]);
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    fake.until("Poll", 4).await;
+    let waiting = gateway.get(&id).await;
+    assert_eq!(waiting.message.as_deref(), Some("waits until the host can be asked again: scripted"));
+    assert_eq!(waiting.status, OperationStatus::Running);
+}
+
+#[tokio::test]
 async fn success_outlives_an_unreadable_result() {
     let ended = check(Recovery::Neither, &[(Call::Result, &[Act::Fail(Kind::Unavailable)])], (Succeeded, 1)).await;
     assert!(ended.result.is_none());
@@ -144,5 +159,5 @@ async fn a_thousand_pending_operations_complete() {
         assert_eq!(gateway.end_of(id).await.status, Succeeded);
     }
     assert_eq!((fake.count("sent"), fake.count("Mutate"), fake.count("Poll")), (COUNT, COUNT, 2 * COUNT));
-    assert_eq!((gateway.gauge(OperationStatus::Queued), gateway.gauge(OperationStatus::Running)), (0, 0));
+    gateway.until_nothing_is_open().await;
 }

@@ -31,6 +31,7 @@ async fn only_one_gateway_and_its_user_get_in() {
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
     store.close().await;
+    assert!(!folder.path().join("data/portico.db-wal").exists(), "the log was not put into the file");
     let store = SqliteStore::open(&path).await.unwrap();
     assert!(store.organization(id).await.unwrap().is_some(), "what was acknowledged is gone");
 }
