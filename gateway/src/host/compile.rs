@@ -117,3 +117,22 @@ fn restrict(seconds: u32, memory: u64) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn failure(binary: &str) -> Error {
+        in_child(Path::new(binary), Layout::Pool, &Limits::default(), &vec![0; 1 << 20]).await.unwrap_err()
+    }
+
+    /// A shell that is asked to run `__compile` ends with 2 or 127, `cat` with 1; neither reads what it is sent.
+    #[tokio::test]
+    async fn a_child_that_fails_says_why() {
+        let error = failure("/bin/cat").await;
+        assert!(error.message.contains(CHILD_COMMAND), "{}", error.message);
+        let error = failure("/bin/sh").await;
+        assert!(error.message.contains("exit status") && error.message.contains("limits.compile_memory"), "{}", error.message);
+        assert_eq!(failure("/nonexistent").await.kind, Kind::Gateway);
+    }
+}

@@ -87,6 +87,7 @@ impl Data {
     pub(super) fn begin(&mut self, reach: Option<Reach>) {
         self.reach = reach;
         self.used = Used::default();
+        self.memory.denied = false;
         self.waiting = false;
         self.last_words = None;
         self.gateway_error = None;
