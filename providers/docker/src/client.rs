@@ -12,10 +12,9 @@ use crate::{
 };
 use portico_sdk::{
     Error, ErrorKind, Upstream,
-    error::conflict,
+    error::{conflict, unavailable},
     upstream::{Method, Request},
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -43,7 +42,7 @@ impl Client {
     /// Everything of one site: by `site` or by the `operation` that created it.
     pub fn world(&self, name: &str, value: &str) -> Result<World, Error> {
         let filter = filter(&format!("{}={value}", label(&self.namespace, name)));
-        let volumes: Volumes = self.get(&["volumes"])?.query("filters", &filter).json()?;
+        let volumes: Volumes = looked(self.get(&["volumes"])?.query("filters", &filter).json())?;
         Ok(World { networks: self.networks(&filter)?, containers: self.containers(Some(&filter))?, volumes: volumes.volumes })
     }
 
@@ -54,16 +53,16 @@ impl Client {
     }
 
     fn networks(&self, filter: &str) -> Result<Vec<Network>, Error> {
-        self.get(&["networks"])?.query("filters", filter).json()
+        looked(self.get(&["networks"])?.query("filters", filter).json())
     }
 
     /// All of the Engine's without a filter: their ports are taken.
     pub fn containers(&self, filter: Option<&str>) -> Result<Vec<Container>, Error> {
-        self.get(&["containers", "json"])?.query("all", "true").query_if("filters", filter).json()
+        looked(self.get(&["containers", "json"])?.query("all", "true").query_if("filters", filter).json())
     }
 
     pub fn inspect(&self, container: &str) -> Result<Inspect, Error> {
-        self.get(&["containers", container, "json"])?.json()
+        looked(self.get(&["containers", container, "json"])?.json())
     }
 
     pub fn inspect_raw(&self, container: &str) -> Result<Option<Value>, Error> {
@@ -75,7 +74,7 @@ impl Client {
         let mut path = vec!["images"];
         path.extend(image.split('/'));
         path.push("json");
-        self.get(&path)?.json_if_found()
+        looked(self.get(&path)?.json_if_found())
     }
 
     /// Starts pulling in the background; images are pulled once for all who wait for them.
@@ -89,7 +88,7 @@ impl Client {
         let request = self.request(Method::Post, &["networks", "create"])?.json_body(body);
         let name = body["Name"].as_str().unwrap_or_default();
         self.created(request, body, || {
-            let network: Option<Network> = self.get(&["networks", name])?.json_if_found()?;
+            let network: Option<Network> = looked(self.get(&["networks", name])?.json_if_found())?;
             Ok(network.map(|network| network.labels))
         })
     }
@@ -97,7 +96,7 @@ impl Client {
     pub fn create_container(&self, name: &str, body: &Value) -> Result<(), Error> {
         let request = self.request(Method::Post, &["containers", "create"])?.query("name", name).json_body(body);
         self.created(request, body, || {
-            let container: Option<Inspect> = self.get(&["containers", name, "json"])?.json_if_found()?;
+            let container: Option<Inspect> = looked(self.get(&["containers", name, "json"])?.json_if_found())?;
             Ok(container.map(|container| container.config.labels))
         })
     }
@@ -114,9 +113,12 @@ impl Client {
             other => return other.map(drop),
         };
         let operation = label(&self.namespace, "operation");
-        let ours =
-            find()?.is_some_and(|labels| labels.get(&operation).map(String::as_str) == body["Labels"][&operation].as_str());
-        if ours { Ok(()) } else { Err(refused) }
+        match find()? {
+            Some(labels) if labels.get(&operation).map(String::as_str) == body["Labels"][&operation].as_str() => Ok(()),
+            Some(_) => Err(refused),
+            // The Engine reserves a name before what bears it can be seen: an earlier try of ours may still be under way.
+            None => Err(unavailable("what is to be made isn't visible yet, but its name is taken: looking again")),
+        }
     }
 
     /// The Engine answers with the one that exists, whoever made it.
@@ -167,14 +169,18 @@ impl Client {
         if let Some(version) = self.version.borrow().as_ref() {
             return Ok(version.clone());
         }
-        let version = negotiate(&json_of(UPSTREAM.get(["version"]))?)?;
+        let version = negotiate(&looked(UPSTREAM.get(["version"]).json())?)?;
         *self.version.borrow_mut() = Some(version.clone());
         Ok(version)
     }
 }
 
-fn json_of<T: DeserializeOwned>(request: Request) -> Result<T, Error> {
-    request.json()
+/// An Engine that fails to tell what exists (it is being stopped, say) has refused nothing: it is asked again later.
+fn looked<T>(answer: Result<T, Error>) -> Result<T, Error> {
+    answer.map_err(|error| match error.upstream_status {
+        Some(500..) => Error { kind: ErrorKind::Unavailable, ..error },
+        _ => error,
+    })
 }
 
 fn filter(label: &str) -> String {

@@ -317,6 +317,39 @@ fn missing_images_are_pulled_or_refused() {
 }
 
 #[test]
+fn an_engine_that_cannot_tell_what_exists_is_asked_again() {
+    for skip in 0..12 {
+        let host = FakeHost::install();
+        let engine = fake::install(&host);
+        let mut handle = create(&json!({}));
+        let mut polls = 0;
+        loop {
+            engine.borrow_mut().blind = usize::from(polls == skip);
+            polls += 1;
+            match provider(json!({})).poll(OPERATION, &handle) {
+                Ok(Progress::Running(pending)) => handle = pending.handle,
+                Ok(ended) => break assert!(matches!(ended, Progress::Succeeded(_)), "{ended:?}"),
+                Err(error) => assert_eq!(error.kind, ErrorKind::Unavailable),
+            }
+        }
+        assert_whole(&engine);
+    }
+}
+
+/// A request of a gateway that was killed is still being carried out when the next one comes.
+#[test]
+fn a_name_that_is_taken_by_nothing_visible_is_waited_for() {
+    let host = FakeHost::install();
+    let engine = fake::install(&host);
+    for part in ["portico-01jd-db", "portico-01jd-web"] {
+        engine.borrow_mut().reserved.insert(part.into(), 3);
+    }
+    let handle = create(&json!({}));
+    assert!(matches!(finish(&json!({}), OPERATION, handle), End::Succeeded(_)));
+    assert_whole(&engine);
+}
+
+#[test]
 fn lists_page_by_the_last_id() {
     let host = FakeHost::install();
     let _engine = fake::install(&host);

@@ -30,6 +30,10 @@ pub struct Engine {
     /// What a started web container comes to: `running`, `exited`.
     pub web_becomes: String,
     pub fault: Option<(usize, Fault)>,
+    /// Names of containers that are reserved, but not to be seen: so many more requests find the name taken.
+    pub reserved: BTreeMap<String, usize>,
+    /// So many of the next looks are answered 500.
+    pub blind: usize,
     /// Changing requests so far.
     pub changes: usize,
     made: usize,
@@ -70,6 +74,10 @@ pub fn install(host: &FakeHost) -> Shared {
 impl Engine {
     fn answer(&mut self, request: &RawRequest) -> Result<Response, Error> {
         if request.method == Method::Get {
+            if self.blind > 0 {
+                self.blind -= 1;
+                return Ok(message(500, "the daemon is shutting down"));
+            }
             return Ok(self.carry_out(request));
         }
         self.changes += 1;
@@ -159,7 +167,8 @@ impl Engine {
     }
 
     fn create_container(&mut self, name: &str, mut body: Value) -> Response {
-        if self.containers.contains_key(name) {
+        let reserved = self.reserved.get_mut(name).filter(|left| **left > 0);
+        if reserved.map(|left| *left -= 1).is_some() || self.containers.contains_key(name) {
             return message(409, "Conflict. The container name is already in use");
         }
         if !self.images.contains_key(body["Image"].as_str().unwrap()) {
