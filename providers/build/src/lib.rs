@@ -96,10 +96,8 @@ fn compile(workspace: &Workspace, packages: &[&Package], target_dir: &Path) -> R
     if workspace.root.join("Cargo.lock").exists() {
         command.arg("--locked");
     }
-    for package in packages {
-        command.args(["--package", &package.name]);
-        command.args(package.target_arguments());
-    }
+    command.args(packages.iter().flat_map(|package| ["--package", &package.name]));
+    command.args(workspace::target_arguments(packages));
     let output = command.stderr(std::process::Stdio::inherit()).output().context("couldn't start cargo")?;
     if !output.status.success() {
         bail!("cargo couldn't build {} ({}); its messages are above", names.join(", "), output.status);

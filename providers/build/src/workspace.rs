@@ -134,13 +134,14 @@ impl Package {
         let output = |cdylib: &Cdylib| if cdylib.example { cdylib.name.clone() } else { short.to_owned() };
         self.cdylibs.iter().map(|cdylib| Artifact { target: cdylib.name.clone(), output: output(cdylib) }).collect()
     }
+}
 
-    /// What tells cargo to build exactly the cdylibs.
-    pub fn target_arguments(&self) -> Vec<String> {
-        let examples = self.cdylibs.iter().filter(|cdylib| cdylib.example);
-        let examples = examples.flat_map(|cdylib| ["--example".to_owned(), cdylib.name.clone()]);
-        self.cdylibs.iter().any(|cdylib| !cdylib.example).then(|| "--lib".to_owned()).into_iter().chain(examples).collect()
-    }
+/// What tells cargo to build the cdylibs of these packages: `--lib` once, and each example.
+pub fn target_arguments(packages: &[&Package]) -> Vec<String> {
+    let cdylibs = || packages.iter().flat_map(|package| &package.cdylibs);
+    let examples = cdylibs().filter(|cdylib| cdylib.example);
+    let examples = examples.flat_map(|cdylib| ["--example".to_owned(), cdylib.name.clone()]);
+    cdylibs().any(|cdylib| !cdylib.example).then(|| "--lib".to_owned()).into_iter().chain(examples).collect()
 }
 
 impl Module {
@@ -204,6 +205,21 @@ mod tests {
         assert!(folders.iter().any(|folder| folder.ends_with("providers/sdk")), "{folders:?}");
         let refused = workspace.select(&["portico-provider-build"]).err().unwrap().to_string();
         assert!(refused.contains("cdylib"), "{refused}");
+    }
+
+    #[test]
+    fn libraries_and_examples_are_built_by_one_call() {
+        let cdylib = |name: &str, example| Cdylib { name: name.to_owned(), example };
+        let package = |cdylibs| Package {
+            name: String::new(),
+            folder: PathBuf::new(),
+            id: String::new(),
+            rust_version: None,
+            cdylibs,
+            uses: Vec::new(),
+        };
+        let (one, two) = (package(vec![cdylib("a", false)]), package(vec![cdylib("b", false), cdylib("c", true)]));
+        assert_eq!(target_arguments(&[&one, &two]), ["--lib", "--example", "c"]);
     }
 
     #[test]
