@@ -65,6 +65,7 @@ const DOMAINS: &[&str] = &[
 const DEPLOYMENTS: &[&str] = &[
     "deployments.list",
     "deployments.get",
+    "deployments.create",
     "deployments.create.git",
     "deployments.create.zip",
     "deployments.rollback",
@@ -107,9 +108,8 @@ const WORDPRESS: &[&str] = &[
 const BILLING: &[&str] = &["billing.subscription", "billing.checkout", "billing.invoices", "billing.usage"];
 const OPERATIONS: &[&str] = &["operations.cancel"];
 
-/// Actions that several features share, or that no feature names.
+/// Actions that no feature names.
 const ACTIONS: &[(&str, &str)] = &[
-    ("deployments.create", "deployments"),
     ("deployments.upload", "deployments"),
     ("deployments.commit", "deployments"),
     ("wordpress.security.update", "wordpress"),
