@@ -1,6 +1,7 @@
 //! The sandbox by its public face, group by group, on a fake host.
 //!
 //! Each file below is one group. Invariant: time moves only when a test says so.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "clippy knows test functions, not the helpers beside them")]
 
 #[path = "sandbox/backups.rs"]
 mod backups;

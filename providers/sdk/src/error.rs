@@ -129,3 +129,60 @@ impl From<serde_json::Error> for Error {
         internal(format!("a document {what}, at line {} column {}", error.line(), error.column()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeHost, START};
+
+    #[test]
+    fn statuses_become_kinds() {
+        let _host = FakeHost::install();
+        for (status, kind) in [
+            (400, ErrorKind::InvalidInput),
+            (401, ErrorKind::Unauthenticated),
+            (402, ErrorKind::QuotaExceeded),
+            (403, ErrorKind::Forbidden),
+            (404, ErrorKind::NotFound),
+            (408, ErrorKind::Timeout),
+            (409, ErrorKind::Conflict),
+            (410, ErrorKind::NotFound),
+            (422, ErrorKind::InvalidInput),
+            (429, ErrorKind::RateLimited),
+            (500, ErrorKind::Unavailable),
+            (503, ErrorKind::Unavailable),
+            (504, ErrorKind::Timeout),
+            (302, ErrorKind::Internal),
+            (418, ErrorKind::Internal),
+        ] {
+            let error = from_status(status, None);
+            assert_eq!((error.kind, error.upstream_status), (kind, Some(status)));
+            assert!(!error.message.ends_with('.'), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn retry_after_has_two_forms() {
+        // 2023-11-14T22:13:20Z
+        for (text, seconds) in [
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("99999999999", Some(u32::MAX)),
+            ("Tue, 14 Nov 2023 22:13:50 GMT", Some(30)),
+            ("Tue, 14 Nov 2023 22:13:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after_seconds(text, || START), seconds, "{text}");
+        }
+        assert_eq!(retry_after_seconds("Tue, 14 Nov 2023 22:13:50 GMT", || START + 1), Some(30), "rounded up");
+    }
+
+    #[test]
+    fn a_broken_document_tells_where_and_nothing_else() {
+        let error: Error = serde_json::from_str::<u32>("\"hunter2\"").unwrap_err().into();
+        assert_eq!(error.kind, ErrorKind::Internal);
+        assert!(!error.message.contains("hunter2") && error.message.contains("line 1"), "{}", error.message);
+    }
+}

@@ -208,3 +208,86 @@ impl Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ErrorKind,
+        testing::{FakeHost, response},
+    };
+    use serde_json::{Value, json};
+
+    const API: Upstream = Upstream::named("api");
+
+    #[test]
+    fn a_request_is_what_was_asked_for() {
+        let host = FakeHost::install();
+        host.on(Method::Post, "/sites/*/backups").reply(201, json!({"id": 7}));
+        let call = Call::new("op_1", "key-1");
+        let request = API.post(["sites", "a/b", "backups"]).query("page", 2).query_if("after", None::<&str>);
+        let answer: Value = request.json_body(&json!({"name": "x"})).timeout(500).keyed(&call).json().unwrap();
+        assert_eq!(answer["id"], 7);
+        let sent = host.requests().remove(0);
+        assert_eq!((sent.upstream.as_str(), sent.method, sent.keyed, sent.timeout), ("api", Method::Post, true, Some(500)));
+        assert_eq!(sent.path, ["sites", "a/b", "backups"]);
+        assert_eq!(sent.query, [("page".to_owned(), "2".to_owned())]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(sent.headers, [pair("content-type", "application/json"), pair("idempotency-key", "key-1")]);
+        assert_eq!(sent.body.as_deref(), Some(br#"{"name":"x"}"#.as_slice()));
+    }
+
+    #[test]
+    fn answers_that_are_no_success_are_errors() {
+        let host = FakeHost::install();
+        host.on(Method::Get, "/a").reply_with(|_| Ok(response(429, &[("retry-after", "9")], "slow")));
+        let limited = API.get(["a"]).json::<Value>().unwrap_err();
+        assert_eq!((limited.kind, limited.retry_after), (ErrorKind::RateLimited, Some(9)));
+        host.on(Method::Get, "/b").reply(404, json!({}));
+        assert_eq!(API.get(["b"]).json_if_found::<Value>().unwrap(), None);
+        assert_eq!(API.get(["b"]).send().unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(API.get(["b"]).send_any().unwrap().status, 404);
+        host.on(Method::Get, "/c").reply_with(|_| Ok(response(200, &[], "<html>")));
+        let odd = API.get(["c"]).json::<Value>().unwrap_err();
+        assert_eq!((odd.kind, odd.upstream_status), (ErrorKind::Internal, Some(200)));
+        let unexpected = API.get(["d"]).send().unwrap_err();
+        assert!(unexpected.message.contains("no expectation"), "{}", unexpected.message);
+    }
+
+    #[test]
+    fn an_upstream_has_its_own_words_for_errors() {
+        fn parse(response: &Response) -> Option<Error> {
+            let body: Value = response.json().ok()?;
+            (body["code"] == "name_taken").then(|| error::conflict("the name is taken").with_field("name"))
+        }
+        let host = FakeHost::install();
+        let api = API.with_error_parser(parse);
+        host.on(Method::Put, "/a").reply(400, json!({"code": "other"}));
+        host.on(Method::Put, "/a").times(1).reply(400, json!({"code": "name_taken"}));
+        let taken = api.put(["a"]).send().unwrap_err();
+        assert_eq!((taken.kind, taken.upstream_status), (ErrorKind::Conflict, Some(400)));
+        assert_eq!(api.put(["a"]).send().unwrap_err().kind, ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn background_requests_are_watched() {
+        let host = FakeHost::install();
+        let start = || API.post(["images", "create"]).repeatable().start("pull").unwrap();
+        let id = start();
+        assert_eq!(start(), id);
+        assert_eq!(watch(&id).unwrap().state, BackgroundState::Running);
+        let ended = Background { state: BackgroundState::Finished, status: Some(200), received: 3, tail: b"end".to_vec() };
+        host.set_background("pull", ended.clone());
+        assert_eq!(watch(&id).unwrap(), ended);
+        host.forget_background();
+        assert_eq!(watch(&id).unwrap_err().kind, ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_never_sent() {
+        let host = FakeHost::install();
+        let broken = std::collections::BTreeMap::from([((1, 2), 3)]);
+        assert_eq!(API.post(["a"]).json_body(&broken).send().unwrap_err().kind, ErrorKind::Internal);
+        assert!(host.requests().is_empty());
+    }
+}
