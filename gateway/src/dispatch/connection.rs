@@ -6,7 +6,7 @@ use super::{health::Health, providers::Providers, secrets};
 use crate::{
     egress::Egress,
     host::{Configured, Host},
-    model::{ConnectionSpec, Error, Features, Secrets},
+    model::{ConnectionSpec, Error, Features, Kind, Secrets},
     seal::Sealer,
     store::ConnectionRecord,
 };
@@ -53,7 +53,9 @@ impl Connection {
     }
 
     async fn configure(&self, providers: &Providers) -> Result<Arc<Configured>, Error> {
-        let provider = providers.get(&self.record.provider)?;
+        // The connection is in order; its provider may be loaded again later, so operations wait for it.
+        let missing = |error| Error { kind: Kind::Unavailable, field: None, ..error };
+        let provider = providers.get(&self.record.provider).map_err(missing)?;
         let mut spec = self.spec();
         let configuration = self.host.configure(&provider, &spec).await?;
         spec.secrets = secrets::open(&self.sealer, &self.record, &configuration)?;
