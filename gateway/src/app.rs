@@ -21,7 +21,7 @@ use crate::{
     operations::Operations,
     policy::Authenticator,
     server::{self, Listener},
-    store::Store,
+    store::{SqliteStore, Store},
 };
 use anyhow::Context as _;
 use std::{
@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 /// A gateway that was put together and listens, but serves only once it runs.
 pub struct App {
     config: Config,
-    pub store: Arc<dyn Store>,
+    pub store: Arc<SqliteStore>,
     pub dispatch: Arc<Dispatch>,
     operations: Arc<Operations>,
     api: Arc<Api>,
@@ -51,6 +51,7 @@ impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         let data = data::open(&config).await?;
+        let store: Arc<dyn Store> = data.store.clone();
         let shutdown = CancellationToken::new();
         let egress = Egress::new(config.egress.clone(), config.grants.clone(), Arc::clone(&metrics))?;
         let host = Host::new(
@@ -58,13 +59,13 @@ impl App {
             &config.artifacts(),
             Arc::clone(&data.sealer),
             Compile::Child(std::env::current_exe().context("can't find this program's own file")?),
-            Arc::clone(&data.store),
+            Arc::clone(&store),
             Arc::clone(&metrics),
         )?;
         let dispatch = Dispatch::new(
             Arc::clone(&host),
             egress,
-            Arc::clone(&data.store),
+            Arc::clone(&store),
             Arc::clone(&data.sealer),
             &metrics,
             config.cache.clone(),
@@ -72,7 +73,7 @@ impl App {
         load::providers(&host, dispatch.providers(), &config).await?;
         let carrier = Arc::new(Arc::clone(&dispatch));
         let operations = Operations::start(
-            Arc::clone(&data.store),
+            Arc::clone(&store),
             Arc::clone(&data.sealer),
             carrier,
             Arc::clone(&metrics),
@@ -102,7 +103,7 @@ impl App {
     pub async fn run(self) -> anyhow::Result<()> {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
-        let authenticator = Arc::new(Authenticator::new(Arc::clone(&self.store)));
+        let authenticator = Arc::new(Authenticator::new(self.store.clone()));
         let stack = layers::stack(self.api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
@@ -121,6 +122,7 @@ impl App {
             ended.context("the server's task failed")?;
         }
         self.operations.stopped().await;
+        self.store.close().await;
         admin_shutdown.cancel();
         admin.await.context("the admin server's task failed")?;
         tracing::info!("stopped");

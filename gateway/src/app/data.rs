@@ -6,7 +6,7 @@
 use crate::{
     config::Config,
     seal::{KEY_LENGTH, Sealer},
-    store::{SqliteStore, Store},
+    store::SqliteStore,
 };
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -21,7 +21,7 @@ use std::{
 use zeroize::Zeroizing;
 
 pub struct Data {
-    pub store: Arc<dyn Store>,
+    pub store: Arc<SqliteStore>,
     pub sealer: Arc<Sealer>,
 }
 
@@ -34,14 +34,14 @@ pub async fn open(config: &Config) -> anyhow::Result<Data> {
 }
 
 /// Opens the database beside a gateway that may be running, for a command.
-pub async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+pub async fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     if !config.database().exists() {
         bail!(
             "there is no database in {}: start the gateway once, or name its folder with --data-dir",
             config.data_dir.display()
         );
     }
-    Ok(Arc::new(SqliteStore::open_beside(&config.database()).await?))
+    Ok(SqliteStore::open_beside(&config.database()).await?)
 }
 
 fn folder(path: &Path) -> anyhow::Result<()> {

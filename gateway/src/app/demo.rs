@@ -9,7 +9,7 @@ use crate::{
     egress::{Grant, Guard},
     model::{OrganizationId, Slug, TlsTrust},
     policy::mint_token,
-    store::Organization,
+    store::{Organization, Store as _},
 };
 use anyhow::Context as _;
 use std::{fs, path::Path};

@@ -19,10 +19,11 @@ pub fn create(common: &Common, organization: &str, name: &str, days: Option<u32>
     let slug = Slug::parse(organization).with_context(|| format!("--organization {organization:?}"))?;
     runtime()?.block_on(async {
         let store = open_store(&config).await?;
-        let owner = find_or_make(&*store, slug).await?;
+        let owner = find_or_make(&store, slug).await?;
         let expires_at = days.map(|days| clock::now().plus_millis(i64::from(days) * DAY_MS));
         let (token, record) = mint_token(owner.id, name, expires_at)?;
         store.token_insert(&record).await?;
+        store.close().await;
         println!("{}", *token);
         let until = expires_at.map_or_else(|| "it doesn't expire".to_owned(), |at| format!("it expires at {at}"));
         eprintln!("Token {} of {}; {until}. It is shown this once: keep it safe.", record.prefix, owner.slug);

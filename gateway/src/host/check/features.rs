@@ -109,11 +109,8 @@ const BILLING: &[&str] = &["billing.subscription", "billing.checkout", "billing.
 const OPERATIONS: &[&str] = &["operations.cancel"];
 
 /// Actions that no feature names.
-const ACTIONS: &[(&str, &str)] = &[
-    ("deployments.upload", "deployments"),
-    ("deployments.commit", "deployments"),
-    ("wordpress.security.update", "wordpress"),
-];
+const ACTIONS: &[(&str, &str)] =
+    &[("deployments.upload", "deployments"), ("deployments.commit", "deployments"), ("wordpress.security.update", "wordpress")];
 
 const ALL: [(&str, &[&str]); 8] = [
     ("sites", SITES),
