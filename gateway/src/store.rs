@@ -80,6 +80,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes it and its state, keeps its slug taken. `Conflict` while operations run, unless `force`. False: there was none.
     async fn connection_delete(&self, id: ConnectionId, force: bool) -> Result<bool, Error>;
     async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error>;
+    /// Whether a connection of the organization has, or ever had, this slug.
+    async fn connection_slug_used(&self, organization: OrganizationId, slug: &Slug) -> Result<bool, Error>;
     async fn connections(&self, organization: OrganizationId) -> Result<Vec<ConnectionRecord>, Error>;
 
     async fn state_load(&self, connection: ConnectionId) -> Result<Vec<(String, Vec<u8>)>, Error>;

@@ -156,8 +156,7 @@ pub async fn create(
     body.secrets.iter().try_for_each(|(name, value)| check_secret(name, value))?;
     let slug = match &body.id {
         Some(id) => Slug::parse(id).map_err(|error| Problem::invalid("id", error.to_string()))?,
-        None => names::slugify(&body.name)
-            .ok_or_else(|| Problem::invalid("id", "no id can be made from this name; give one of a-z, 0-9 and -"))?,
+        None => free_slug(&api, &principal, &body.name).await?,
     };
     let new = NewConnection {
         slug,
@@ -168,6 +167,7 @@ pub async fn create(
         tls: body.tls,
     };
     let connection = api.dispatch.create_connection(principal.organization, new).await?;
+    api.dispatch.learn_features(&connection).await;
     let mut response = written(StatusCode::CREATED, &connection)?;
     let path = format!("/api/v1/connections/{}", connection.record.slug);
     if let Ok(location) = HeaderValue::from_str(&path) {
@@ -196,6 +196,7 @@ pub async fn update(
         tls: body.tls,
     };
     let connection = api.dispatch.update_connection(&present, patch).await?;
+    api.dispatch.learn_features(&connection).await;
     written(StatusCode::OK, &connection)
 }
 
@@ -227,6 +228,21 @@ pub async fn test(
     let checks = api.dispatch.test_connection(&connection).await;
     let report = TestReport { ok: checks.iter().all(|check| check.ok), checks };
     Ok(respond::json(StatusCode::OK, respond::to_bytes(&report)?))
+}
+
+/// An id made from the name that was never used in this organization: `client`, `client-2`, …
+async fn free_slug(api: &super::Api, principal: &Principal, name: &str) -> Result<Slug, Problem> {
+    /// Somebody with more connections of one name chooses ids.
+    const TRIES: u32 = 100;
+    let base = names::slugify(name)
+        .ok_or_else(|| Problem::invalid("id", "no id can be made from this name; give one of a-z, 0-9 and -"))?;
+    for number in 1..=TRIES {
+        let candidate = if number == 1 { base.clone() } else { names::numbered(&base, number)? };
+        if !api.dispatch.slug_was_used(principal.organization, &candidate).await? {
+            return Ok(candidate);
+        }
+    }
+    Err(Problem::invalid("id", format!("{base} and its {TRIES} variants are taken; give an id")))
 }
 
 async fn find(api: &super::Api, principal: &Principal, id: &str) -> Result<std::sync::Arc<Connection>, Problem> {

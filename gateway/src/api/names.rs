@@ -84,7 +84,12 @@ pub fn slugify(name: &str) -> Option<Slug> {
     Slug::parse(out.trim_end_matches('-')).ok()
 }
 
-/// A page that a mailbox could have; hosts check the rest.
+/// `base-2`, for the second of a name.
+pub fn numbered(base: &Slug, number: u32) -> Result<Slug, Problem> {
+    slug(&format!("{base}-{number}"))
+}
+
+/// An address that a mailbox could have; hosts check the rest.
 pub fn email(field: &str, text: &str) -> Result<(), Problem> {
     let fits = text.len() <= 254
         && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.') && !host.contains('@'))

@@ -70,6 +70,11 @@ impl Dispatch {
         self.connection(organization, &record.slug).await
     }
 
+    /// Whether a connection of the organization has, or ever had, this slug.
+    pub async fn slug_was_used(&self, organization: OrganizationId, slug: &Slug) -> Result<bool, Error> {
+        self.store.connection_slug_used(organization, slug).await
+    }
+
     pub async fn update_connection(&self, present: &Connection, patch: Patch) -> Result<Arc<Connection>, Error> {
         let mut record = present.record.clone();
         record.revision += 1;

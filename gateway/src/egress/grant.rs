@@ -130,9 +130,11 @@ impl Asked<'_> {
         });
         found.ok_or_else(|| {
             let lines = self.grant_lines();
+            // Who forgets the guard hands over the machine, so the lines to copy have it.
+            let guard = if *self.connection.provider == *"docker" { "\nguard = \"docker-engine\"" } else { "" };
             let message = format!(
                 "the Unix socket {name:?} isn't granted to this connection; to allow it, the operator adds to the \
-                 configuration:\n{lines}socket_name = \"{name}\"\nsocket = \"/path/of/the.sock\""
+                 configuration:\n{lines}socket_name = \"{name}\"\nsocket = \"/path/of/the.sock\"{guard}"
             );
             Error::new(Kind::Forbidden, message).with_code("grant_missing")
         })

@@ -174,6 +174,10 @@ impl Store for SqliteStore {
         connections::get(&self.readers, id).await
     }
 
+    async fn connection_slug_used(&self, organization: OrganizationId, slug: &Slug) -> Result<bool, Error> {
+        connections::slug_used(&self.readers, organization, slug).await
+    }
+
     async fn connections(&self, organization: OrganizationId) -> Result<Vec<ConnectionRecord>, Error> {
         connections::list(&self.readers, organization).await
     }

@@ -133,6 +133,8 @@ async fn connections(store: &dyn Store) {
     assert!(!store.connection_delete(record.id, true).await.unwrap());
     assert!(store.connection(record.id).await.unwrap().is_none());
     assert_eq!(kind(store.connection_insert(&connection_record(mine, "docker")).await), Kind::Conflict, "reused");
+    assert!(store.connection_slug_used(mine, &Slug::parse("docker").unwrap()).await.unwrap());
+    assert!(!store.connection_slug_used(mine, &Slug::parse("docker-2").unwrap()).await.unwrap());
 }
 
 async fn state(store: &dyn Store) {

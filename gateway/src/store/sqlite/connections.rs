@@ -39,6 +39,11 @@ fn read_organization(row: &SqliteRow) -> Result<Organization, Error> {
     })
 }
 
+pub async fn slug_used(readers: &SqlitePool, organization: OrganizationId, slug: &Slug) -> Result<bool, Error> {
+    let query = sqlx::query("SELECT 1 FROM connection_slugs WHERE organization = ? AND slug = ?");
+    Ok(query.bind(blob(organization.0)).bind(slug.as_str()).fetch_optional(readers).await?.is_some())
+}
+
 pub async fn organization_by_slug(readers: &SqlitePool, slug: &Slug) -> Result<Option<Organization>, Error> {
     let query = sqlx::query("SELECT id, slug, name, created_at FROM organizations WHERE slug = ?").bind(slug.as_str());
     query.fetch_optional(readers).await?.as_ref().map(read_organization).transpose()
