@@ -3,13 +3,12 @@
 //! In goes a [`Setup`]; out comes a [`Gateway`] that listens on ports of its own, with an API client. Invariant: the process
 //! ends with the value, the data folder with the last value that uses it, and only processes that were started here are killed.
 
-use crate::{Api, eventually};
+use crate::{Api, compiled, eventually};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -48,7 +47,7 @@ impl Gateway {
 
     pub async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::Builder::new().prefix("portico-").tempdir().expect("a temporary folder");
-        fs::DirBuilder::new().mode(0o700).create(folder.path().join("data")).expect("a data folder");
+        compiled::seed(&folder.path().join("data")).expect("a data folder");
         Self::start_in(folder, setup).await
     }
 

@@ -6,6 +6,7 @@
 
 pub mod api;
 mod chance;
+mod compiled;
 #[path = "../engine/engine.rs"]
 pub mod engine;
 pub mod gateway;

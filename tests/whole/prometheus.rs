@@ -5,10 +5,11 @@
 use bytes::Bytes;
 use http::Method;
 use portico_tests::{Api, Gateway, Setup, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     io::Write as _,
     net::{SocketAddr, TcpListener},
+    ops::Range,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -46,7 +47,9 @@ impl Prometheus {
     async fn value(&self, query: &str) -> Option<f64> {
         let path = format!("/api/v1/query?query={query}");
         let reply = self.api.try_send(Method::GET, &path, &[], Bytes::new()).await.ok()?;
-        reply.json().pointer("/data/result/0/value/1")?.as_str()?.parse().ok()
+        // It answers in plain words until it has started.
+        let answer: Value = serde_json::from_slice(&reply.body).ok()?;
+        answer.pointer("/data/result/0/value/1")?.as_str()?.parse().ok()
     }
 
     fn log(&self) -> String {
@@ -67,10 +70,10 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// Requests with as many different tenant-chosen texts as `count`.
-async fn traffic(gateway: &Gateway, count: usize) {
+/// Requests with a different tenant-chosen text for each number.
+async fn traffic(gateway: &Gateway, numbers: Range<usize>) {
     let api = &gateway.api;
-    for n in 0..count {
+    for n in numbers {
         let body = json!({"connection": "sandbox", "name": format!("{MARK} {n}")});
         let _ = api.json(Method::POST, "/sites", &[("prefer", "respond-async")], &body).await.is(202);
         let _ = api.get(&format!("/sites/sandbox~{MARK}-{n}")).await.is(404);
@@ -99,7 +102,7 @@ async fn scrapes_while_traffic_runs() {
     let prometheus = Prometheus::start(gateway.admin_address);
     let requests = async || prometheus.value("sum(portico_requests_total)").await;
     let before = wait_until("the first scrape", Duration::from_secs(60), async || requests().await).await;
-    traffic(&gateway, 20).await;
+    traffic(&gateway, 0..20).await;
     let _ = gateway.api.get(&format!("/sites/{MARK}~trap")).await.is(502);
     wait_until("a scrape that saw the traffic", Duration::from_secs(30), async || {
         requests().await.filter(|now| *now >= before + 120.0)
@@ -108,7 +111,8 @@ async fn scrapes_while_traffic_runs() {
     assert_eq!(prometheus.value("up").await, Some(1.0), "{}", prometheus.log());
     assert_eq!(prometheus.value("sum(portico_guest_traps_total)").await, Some(1.0));
     for metric in ["portico_request_seconds_count", "portico_guest_calls_total", "portico_operations_finished_total"] {
-        assert!(prometheus.value(&format!("sum({metric})")).await.is_some_and(|sum| sum > 0.0), "{metric} is not counted");
+        let sum = format!("sum({metric})");
+        wait_until(metric, Duration::from_secs(30), async || prometheus.value(&sum).await.filter(|sum| *sum > 0.0)).await;
     }
 }
 
@@ -116,9 +120,9 @@ async fn scrapes_while_traffic_runs() {
 async fn promtool_has_nothing_to_say_and_labels_are_bounded() {
     let gateway = Gateway::start().await;
     gateway.connect(MARK, "sandbox", json!({})).await;
-    traffic(&gateway, 10).await;
+    traffic(&gateway, 0..10).await;
     let few = metrics(&gateway).await;
-    traffic(&gateway, 40).await;
+    traffic(&gateway, 10..50).await;
     let many = metrics(&gateway).await;
     promtool(&many);
     assert!(!many.to_lowercase().contains(MARK), "a tenant's text is a label: {many}");

@@ -42,10 +42,12 @@ async fn create_and_kill(gateway: &mut Gateway, takes: Duration, body: impl Fn(u
     operations
 }
 
+/// Of an operation, or of the problem that tells its failure.
 #[track_caller]
 fn operation_id(reply: &Reply) -> String {
-    assert!([200, 201, 202].contains(&reply.status.as_u16()), "{}: {}", reply.status, reply.text());
-    reply.json()["id"].as_str().expect("an operation").to_owned()
+    let body = reply.json();
+    let id = if reply.status.is_success() { &body["id"] } else { &body["operation"] };
+    id.as_str().unwrap_or_else(|| panic!("no operation: {} {body}", reply.status)).to_owned()
 }
 
 /// Its end, however long that takes.

@@ -67,7 +67,7 @@ async fn the_same_key_is_the_same_operation() {
     assert_eq!(first["id"], again["id"]);
     let other = send("Twice", "k-1").await.is(422);
     assert!(other.text().contains("idempotency"), "{}", other.text());
-    assert_ne!(send("Once", "k-2").await.is(201).json()["id"], first["id"]);
+    assert_ne!(send("Another", "k-2").await.is(201).json()["id"], first["id"]);
     assert_eq!(gateway.api.get("/sites").await.json()["total"], 2);
 }
 
@@ -89,9 +89,10 @@ async fn another_organization_sees_nothing() {
     let other = gateway.api.with_token(&gateway.new_token("other"));
     assert_eq!(other.get("/sites").await.is(200).json()["data"], json!([]));
     assert_eq!(other.get("/operations").await.is(200).json()["data"], json!([]));
-    other.get(&format!("/sites/{}", text(&site["id"]))).await.problem(404, "not_found");
-    other.get("/connections/sandbox").await.problem(404, "not_found");
-    other.delete(&format!("/sites/{}", text(&site["id"]))).await.problem(404, "not_found");
+    // Not a word of it: for them there is no such connection.
+    other.get(&format!("/sites/{}", text(&site["id"]))).await.problem(404, "connection_not_found");
+    other.get("/connections/sandbox").await.problem(404, "connection_not_found");
+    other.delete(&format!("/sites/{}", text(&site["id"]))).await.problem(404, "connection_not_found");
     assert_eq!(gateway.api.get("/sites").await.json()["total"], 1);
 }
 

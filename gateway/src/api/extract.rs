@@ -4,11 +4,13 @@
 //! 422 for what parses but doesn't fit. Nothing is changed by a refused request.
 
 use super::problem::{Field, Problem};
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
 use http::{StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 /// A JSON body is at most this long: the largest real one, a site with its options, takes a few KiB.
 pub const MAX_BODY: usize = 1 << 20;
@@ -39,15 +41,33 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    let limited = Limited::new(request.into_body(), MAX_BODY);
+    let mut body = request.into_body();
+    let limited = Limited::new(&mut body, MAX_BODY);
     match limited.collect().await {
-        Ok(body) => Ok(body.to_bytes()),
+        Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            discard(&mut body).await;
             let detail = format!("the body is larger than {MAX_BODY} bytes");
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
         }
         Err(_) => Err(Problem::malformed("the body ended early")),
     }
+}
+
+/// Takes in some of what is too much: a connection that is closed over unread bytes is reset, and the client would lose the
+/// answer that tells it why.
+async fn discard(body: &mut Body) {
+    const MOST: usize = 8 * MAX_BODY;
+    const LONGEST: Duration = Duration::from_secs(2);
+    let mut left = MOST;
+    let rest = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+            left = rest;
+        }
+    };
+    // What doesn't come in time isn't waited for.
+    drop(tokio::time::timeout(LONGEST, rest).await);
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
