@@ -4,6 +4,7 @@
 //! Invariant: a call on a feature that the connection doesn't have is refused here, before any instance or upstream is touched.
 //! It decides nothing about who may call: the API did that.
 
+mod carrier;
 mod connection;
 mod fanout;
 mod feature;
@@ -15,6 +16,7 @@ mod secrets;
 mod snapshot;
 mod work;
 
+pub use carrier::Carrier;
 pub use connection::Connection;
 pub use fanout::{Failure, Gathered};
 pub use health::{Health, HealthStatus, Report as HealthReport};

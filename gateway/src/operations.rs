@@ -20,41 +20,19 @@ mod waiters;
 pub use crate::store::ListFilter;
 
 use crate::{
-    host::CallContext,
+    dispatch::Carrier,
     metrics::Metrics,
     model::{
-        Action, Completion, ConnectionId, Error, Finding, Kind, Mutation, Operation, OperationId, OperationStatus,
-        OrganizationId, Progress, Recovery, Secret, Slug, Target, Timestamp, Work,
+        ConnectionId, Error, Kind, Mutation, Operation, OperationId, OperationStatus, OrganizationId, Secret, Slug, Target,
+        Timestamp,
     },
     seal::Sealer,
     store::{Acceptance, IdempotencyRecord, NewOperation, Store},
 };
-use async_trait::async_trait;
 use runner::Runner;
-use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 use tokio::{task::AbortHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
-
-/// What carries an operation's calls to its provider. `dispatch` is the real one; tests have their own.
-#[async_trait]
-pub trait Carrier: Send + Sync + 'static {
-    async fn recovery(&self, connection: ConnectionId, action: Action) -> Result<Recovery, Error>;
-    async fn mutate(&self, connection: ConnectionId, mutation: &Mutation, context: &CallContext) -> Result<Work, Error>;
-    async fn poll(&self, connection: ConnectionId, handle: &str, context: &CallContext) -> Result<Progress, Error>;
-    async fn reconcile(&self, connection: ConnectionId, mutation: &Mutation, context: &CallContext) -> Result<Finding, Error>;
-    async fn cancel(&self, connection: ConnectionId, handle: &str, context: &CallContext) -> Result<(), Error>;
-    /// Reads the target again, for the operation's `result`; none where there is nothing to read (a deletion).
-    async fn result(
-        &self,
-        connection: ConnectionId,
-        mutation: &Mutation,
-        completion: &Completion,
-        context: &CallContext,
-    ) -> Result<Option<Box<RawValue>>, Error>;
-    /// Called when a mutation was sent, and when it ended: what is cached of the connection is stale.
-    fn changed(&self, connection: ConnectionId, mutation: &Mutation);
-}
 
 /// A mutation that a client asked for, authorized and checked already.
 #[derive(Clone, Debug)]

@@ -3,11 +3,10 @@
 //! Invariant: what is cached of a connection is outdated when a mutation begins and when it ends, so that a client reads
 //! its own writes.
 
-use super::{Connection, Dispatch, Freshness, feature};
+use super::{Carrier, Connection, Dispatch, Freshness, feature};
 use crate::{
     host::{CallContext, Configured},
     model::{Action, Answer, Completion, ConnectionId, Error, Finding, Kind, Mutation, Progress, Query, Recovery, Work},
-    operations::Carrier,
 };
 use async_trait::async_trait;
 use serde_json::value::RawValue;

@@ -4,13 +4,14 @@
 //! most `concurrency` steps run, an operation that sleeps holds none of them, and a panic in one step ends nothing else.
 
 use super::{
-    Carrier, Options, now,
+    Options, now,
     queue::{Queue, Task},
     sealed,
     step::Next,
     waiters::Waiters,
 };
 use crate::{
+    dispatch::Carrier,
     host::{CallContext, OperationContext},
     metrics::Metrics,
     model::{Error, Kind, Mutation, Operation, OperationId, OperationStatus},

@@ -9,10 +9,14 @@ mod steps;
 
 use super::*;
 use crate::{
-    model::Pending,
+    dispatch::Carrier,
+    host::CallContext,
+    model::{Action, Completion, Finding, Pending, Progress, Recovery, Work},
     seal::KEY_LENGTH,
     store::{SqliteStore, suite},
 };
+use async_trait::async_trait;
+use serde_json::value::RawValue;
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
