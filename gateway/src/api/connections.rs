@@ -186,8 +186,8 @@ pub async fn update(
     if let Some(name) = &body.name {
         names::display_name("name", name)?;
     }
-    let set = body.secrets.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
-    set.map(|(name, value)| check_secret(name, value)).collect::<Result<(), _>>()?;
+    let mut set = body.secrets.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+    set.try_for_each(|(name, value)| check_secret(name, value))?;
     let change = |value: Option<_>| value.map_or(SecretChange::Remove, SecretChange::Set);
     let patch = Patch {
         name: body.name,

@@ -138,7 +138,7 @@ fn weigh(answer: &Answer) -> u32 {
         size_of::<crate::model::Site>() + STRINGS + native(&site.native) + environments.sum::<usize>()
     }
     let bytes = match answer {
-        Answer::Sites(sites) => sites.iter().map(|one| site(one)).sum(),
+        Answer::Sites(sites) => sites.iter().map(site).sum(),
         Answer::Site(one) => site(one),
         Answer::Backups(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
         Answer::Backup(one) => size_of_val(one) + STRINGS + native(&one.native),
