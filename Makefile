@@ -41,7 +41,7 @@ deny: ## Check licences, sources, duplicates and advisories of the dependencies
 	@scripts/deny
 
 docs: ## Build the code's documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
 
 clean: ## Remove everything that was built
 	cargo clean

@@ -99,7 +99,7 @@ enum ProviderCommand {
         /// The crate's folder
         #[arg(default_value = ".")]
         folder: PathBuf,
-        /// Where the component goes [default: <crate name>.wasm]
+        /// Where the component goes [default: CRATE.wasm]
         #[arg(long, short)]
         out: Option<PathBuf>,
     },

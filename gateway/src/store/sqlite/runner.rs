@@ -83,7 +83,7 @@ async fn claim_in(c: &mut SqliteConnection, id: OperationId, owner: Uuid, now: T
     Ok(record_of(c, &id).await?.map(|record| Claim { record, from }))
 }
 
-/// The tail of every fenced update: three parameters, bound last by [`fenced`].
+/// The tail of every fenced update: three parameters, bound last by `execute`.
 macro_rules! fenced {
     ($sql:literal) => {
         concat!($sql, " WHERE id = ? AND owner = ? AND fence = ? AND status = 'running'")
