@@ -14,7 +14,8 @@ fn main() {
     }
     if files.iter().all(|file| file.exists()) {
         println!("cargo::rustc-cfg=portico_components");
-        println!("cargo::rustc-env=PORTICO_COMPONENTS={}", folder.display());
+        // Not `PORTICO_…`: cargo sets it for `cargo run` and `cargo test`, too, where it would be a configuration key.
+        println!("cargo::rustc-env=COMPONENTS_OF_PORTICO={}", folder.display());
     } else {
         println!("cargo::warning=the built-in providers are not built, so this binary has none: run `make components` first");
     }

@@ -9,11 +9,11 @@ use std::{
 pub struct Chance(u64);
 
 impl Chance {
-    /// `PORTICO_SEED` repeats an earlier run.
+    /// `TEST_SEED` repeats an earlier run.
     pub fn new() -> Self {
-        let given = std::env::var("PORTICO_SEED").ok().and_then(|text| text.parse().ok());
+        let given = std::env::var("TEST_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0)) | 1;
-        eprintln!("PORTICO_SEED={seed}");
+        eprintln!("TEST_SEED={seed}");
         Self(seed)
     }
 

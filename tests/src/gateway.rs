@@ -176,6 +176,10 @@ fn spawn(folder: &Path, setup: &Setup) -> Result<Child> {
     let log = File::options().create(true).append(true).open(folder.join("log"))?;
     let mut command = Command::new(binary());
     command.args(["dev", "--config"]).arg(&config).current_dir(folder);
+    // What a developer set for a gateway of their own is none of ours.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTICO_")) {
+        command.env_remove(name);
+    }
     command.env("PORTICO_LISTEN", "127.0.0.1:0").env("PORTICO_ADMIN_LISTEN", "127.0.0.1:0");
     command.env("PORTICO_DATA_DIR", folder.join("data")).env("NO_COLOR", "1");
     command.envs(setup.environment.iter().map(|(name, value)| (name, value)));

@@ -5,8 +5,8 @@
 /// (name, component)
 #[cfg(all(feature = "embed-providers", portico_components))]
 pub const BUILTIN: &[(&str, &[u8])] = &[
-    ("sandbox", include_bytes!(concat!(env!("PORTICO_COMPONENTS"), "/sandbox.wasm"))),
-    ("docker", include_bytes!(concat!(env!("PORTICO_COMPONENTS"), "/docker.wasm"))),
+    ("sandbox", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sandbox.wasm"))),
+    ("docker", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/docker.wasm"))),
 ];
 
 #[cfg(not(all(feature = "embed-providers", portico_components)))]
