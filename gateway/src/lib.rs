@@ -2,7 +2,7 @@
 //!
 //! A request flows one way, and rooms import only rightwards:
 //! `server -> layers -> api -> operations -> dispatch -> host -> (wit) -> guest -> egress -> upstream`.
-//! `model`, `config`, `policy` and `seal` are leaves; `store` and `metrics` are written to from the side; `app` knows everyone.
+//! `model`, `clock`, `seal`, `metrics`, `store` and `policy` stand beside the way; `app` knows everyone.
 
 pub mod api;
 pub mod app;
