@@ -181,3 +181,27 @@ async fn a_guest_never_sees_the_secret_that_the_host_adds() {
     assert!(!reply.text().contains("set-cookie"), "{}", reply.text());
     assert!(!gateway.log().contains(SECRET), "the secret is in the log");
 }
+
+/// What `portico dev` prints is pasted into a shell as it stands.
+#[tokio::test]
+async fn the_printed_curl_lines_work() {
+    let gateway = Gateway::start().await;
+    let log = gateway.log();
+    let start = log.find("  export PORTICO=").expect("the greeting");
+    let end = log[start..].rfind("/sites/$SITE").map(|end| start + end + "/sites/$SITE".len()).expect("the last curl line");
+    let lines = log[start..end].replace("Paste these, one after the other:", "");
+    let output = tokio::process::Command::new("bash").args(["-euc", &lines]).output().await.expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let operations = gateway.api.get("/operations?limit=100").await.is(200).json();
+    let done: Vec<(&str, &str)> = operations["data"]
+        .as_array()
+        .expect("operations")
+        .iter()
+        .rev()
+        .map(|operation| (text(&operation["action"]), text(&operation["status"])))
+        .collect();
+    let wanted = ["sites.create", "backups.create", "domains.create", "sites.delete"].map(|action| (action, "succeeded"));
+    assert_eq!(done, wanted, "{said}");
+    assert_eq!(gateway.api.get("/sites").await.is(200).json()["data"], json!([]), "{said}");
+}
