@@ -3,7 +3,7 @@
 //! In goes a [`Setup`]; out comes a [`Gateway`] that listens on ports of its own, with an API client. Invariant: the process
 //! ends with the value, the data folder with the last value that uses it, and only processes that were started here are killed.
 
-use crate::{Api, compiled, eventually};
+use crate::{Api, compiled, eventually, wait_until};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
@@ -64,7 +64,9 @@ impl Gateway {
     async fn learn(&mut self) {
         let (addresses, token) = (self.data().join("addresses.json"), self.data().join("dev-token"));
         let pid = self.child.id();
-        let (addresses, token) = eventually("the gateway to listen", async || {
+        // Also while other tests build images and compile components.
+        let patience = Duration::from_secs(30);
+        let (addresses, token) = wait_until("the gateway to listen", patience, async || {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 panic!("the gateway ended at its start, {status}:\n{}", self.log());
             }
@@ -116,7 +118,7 @@ impl Gateway {
         let status = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         assert!(status.success(), "the gateway was gone already:\n{}", self.log());
         let child = &mut self.child;
-        crate::wait_until("the gateway to drain", Duration::from_secs(40), async || child.try_wait().expect("its state")).await
+        wait_until("the gateway to drain", Duration::from_secs(40), async || child.try_wait().expect("its state")).await
     }
 
     /// Starts it again on the same data, after it ended.
