@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     operations::Operations,
     policy::Authenticator,
+    seal::Sealer,
     server::{self, Listener},
     store::{SqliteStore, Store},
 };
@@ -34,13 +35,13 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// A gateway that was put together and listens, but serves only once it runs.
+/// A gateway that was put together and has its addresses. Nothing is called and no operation goes on before it runs: a start
+/// that fails leaves everything as it was.
 pub struct App {
     config: Config,
     pub store: Arc<SqliteStore>,
     pub dispatch: Arc<Dispatch>,
-    operations: Arc<Operations>,
-    api: Arc<Api>,
+    sealer: Arc<Sealer>,
     metrics: Arc<Metrics>,
     public: Listener,
     admin: Listener,
@@ -51,39 +52,21 @@ impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         let data = data::open(&config).await?;
-        let store: Arc<dyn Store> = data.store.clone();
-        let shutdown = CancellationToken::new();
-        let egress = Egress::new(config.egress.clone(), config.grants.clone(), Arc::clone(&metrics))?;
-        let host = Host::new(
-            config.limits.clone(),
-            &config.artifacts(),
-            Arc::clone(&data.sealer),
-            Compile::Child(std::env::current_exe().context("can't find this program's own file")?),
-            Arc::clone(&store),
-            Arc::clone(&metrics),
-        )?;
-        let dispatch = Dispatch::new(
-            Arc::clone(&host),
-            egress,
-            Arc::clone(&store),
-            Arc::clone(&data.sealer),
-            &metrics,
-            config.cache.clone(),
-        );
-        load::providers(&host, dispatch.providers(), &config).await?;
-        let carrier = Arc::new(Arc::clone(&dispatch));
-        let operations = Operations::start(
-            Arc::clone(&store),
-            Arc::clone(&data.sealer),
-            carrier,
-            Arc::clone(&metrics),
-            shutdown.child_token(),
-        )
-        .await?;
-        let api = Api::new(Arc::clone(&dispatch), Arc::clone(&operations), data.sealer, config.api.clone());
         let public = Listener::bind("listen", config.listen).await?;
         let admin = Listener::bind("admin_listen", config.admin_listen).await?;
-        Ok(Self { config, store: data.store, dispatch, operations, api, metrics, public, admin, shutdown })
+        let dispatch = dispatch(&config, &data, &metrics).await?;
+        let shutdown = CancellationToken::new();
+        Ok(Self { config, store: data.store, dispatch, sealer: data.sealer, metrics, public, admin, shutdown })
+    }
+
+    /// Everything that can be checked without serving: configuration, grants, folder, key, providers.
+    pub async fn check(config: &Config) -> anyhow::Result<Arc<Dispatch>> {
+        data::check(config)?;
+        let metrics = Arc::new(Metrics::new().context("metrics")?);
+        let data = data::elsewhere().await?;
+        let checked = dispatch(config, &data, &metrics).await;
+        data.remove().await?;
+        checked
     }
 
     pub const fn address(&self) -> SocketAddr {
@@ -104,7 +87,16 @@ impl App {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
         let authenticator = Arc::new(Authenticator::new(self.store.clone()));
-        let stack = layers::stack(self.api, authenticator, &self.metrics);
+        let operations = Operations::start(
+            self.store.clone(),
+            Arc::clone(&self.sealer),
+            Arc::new(Arc::clone(&self.dispatch)),
+            Arc::clone(&self.metrics),
+            self.shutdown.child_token(),
+        )
+        .await?;
+        let api = Api::new(self.dispatch, Arc::clone(&operations), self.sealer, self.config.api.clone());
+        let stack = layers::stack(api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
         let unseen = prometheus::IntGauge::new("admin_connections", "not registered")?;
@@ -121,13 +113,30 @@ impl App {
         while let Some(ended) = servers.join_next().await {
             ended.context("the server's task failed")?;
         }
-        self.operations.stopped().await;
+        operations.stopped().await;
         self.store.close().await;
         admin_shutdown.cancel();
         admin.await.context("the admin server's task failed")?;
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Egress, host and providers over a data folder.
+async fn dispatch(config: &Config, data: &data::Data, metrics: &Arc<Metrics>) -> anyhow::Result<Arc<Dispatch>> {
+    let store: Arc<dyn Store> = data.store.clone();
+    let egress = Egress::new(config.egress.clone(), config.grants.clone(), Arc::clone(metrics))?;
+    let host = Host::new(
+        config.limits.clone(),
+        &data.folder.join("components"),
+        Arc::clone(&data.sealer),
+        Compile::Child(std::env::current_exe().context("can't find this program's own file")?),
+        Arc::clone(&store),
+        Arc::clone(metrics),
+    )?;
+    let dispatch = Dispatch::new(Arc::clone(&host), egress, store, Arc::clone(&data.sealer), metrics, config.cache.clone());
+    load::providers(&host, dispatch.providers(), config).await?;
+    Ok(dispatch)
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

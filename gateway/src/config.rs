@@ -108,7 +108,9 @@ impl Config {
         let figment = Figment::from(Serialized::defaults(defaults));
         let figment = file.iter().fold(figment, |figment, file| figment.merge(Toml::file_exact(file)));
         // PORTICO_CONFIG names the file itself; `__` separates levels: PORTICO_LOG__LEVEL.
-        let environment = Env::prefixed("PORTICO_").ignore(&["config"]).split("__");
+        // Kubernetes gives every pod variables of a service named portico; they are none of ours.
+        let service = |key: &str| key.starts_with("service_") || key == "port" || key.starts_with("port_");
+        let environment = Env::prefixed("PORTICO_").ignore(&["config"]).filter(move |key| !service(key.as_str())).split("__");
         let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
         figment.extract().map_err(|error| anyhow::anyhow!(unknown::explain(error)))
     }
@@ -119,10 +121,6 @@ impl Config {
 
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("portico.db")
-    }
-
-    pub fn artifacts(&self) -> PathBuf {
-        self.data_dir.join("components")
     }
 }
 

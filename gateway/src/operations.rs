@@ -166,12 +166,17 @@ impl Operations {
         found.ok_or_else(|| Error::new(Kind::NotFound, "there is no such operation"))
     }
 
-    /// Waits until it is finished or the deadline has come, and returns it as it then is.
+    /// Waits until it is finished, the deadline has come or the gateway stops, and returns it as it then is.
     pub async fn wait(&self, organization: OrganizationId, id: &OperationId, deadline: Instant) -> Result<Operation, Error> {
         let mut waiter = self.runner.waiters.subscribe(id);
         let operation = self.get(organization, id).await?;
-        if operation.status.is_terminal() || !waiter.finished_before(deadline).await {
+        if operation.status.is_terminal() {
             return Ok(operation);
+        }
+        // Nothing finishes any more once the runner has stopped; who waits learns the operation's id instead of losing it.
+        tokio::select! {
+            _ = waiter.finished_before(deadline) => {}
+            () = self.stopped.cancelled() => {}
         }
         self.get(organization, id).await
     }

@@ -5,6 +5,7 @@
 //! listens on loopback unless told otherwise.
 
 mod admin;
+mod first_word;
 mod listen;
 
 pub use admin::admin;
@@ -51,6 +52,7 @@ pub async fn serve(listener: Listener, service: Router, config: ServerConfig, op
     let builder = Arc::new(builder(&config));
     let places = Arc::new(Semaphore::new(config.max_connections));
     let graceful = GracefulShutdown::new();
+    let patience = Duration::from_millis(config.header_timeout_ms);
     let service = TowerToHyperService::new(service.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
     loop {
         let Some((stream, place)) = next(&listener, &places, &shutdown).await else { break };
@@ -58,8 +60,9 @@ pub async fn serve(listener: Listener, service: Router, config: ServerConfig, op
         let (service, builder, open) = (service.clone(), Arc::clone(&builder), open.clone());
         tokio::spawn(async move {
             open.inc();
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection.into_owned()).await {
+            let (service, spoken) = first_word::told(service);
+            let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
+            if let Err(error) = first_word::or_silence(connection, spoken, patience).await {
                 // Clients that vanish or speak nonsense are everyday; their requests were answered or never understood.
                 tracing::debug!(error = %error, "a client connection ended with an error");
             }

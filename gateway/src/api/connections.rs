@@ -6,7 +6,7 @@ use super::{
     Caller, Shared,
     cursor::Scope,
     extract::{Json, Path, Query},
-    mutation::NoBody,
+    mutation::{NoBody, NoKey},
     names,
     problem::Problem,
     respond::{self, Read},
@@ -150,6 +150,7 @@ pub async fn get(
 pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
+    _: NoKey,
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     names::display_name("name", &body.name)?;
@@ -179,6 +180,7 @@ pub async fn create(
 pub async fn update(
     State(api): Shared,
     Extension(principal): Caller,
+    _: NoKey,
     Path(id): Path<String>,
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
@@ -203,6 +205,7 @@ pub async fn update(
 pub async fn delete(
     State(api): Shared,
     Extension(principal): Caller,
+    _: NoKey,
     Path(id): Path<String>,
     Query(parameters): Query<DeleteParameters>,
     _: NoBody,
@@ -221,6 +224,7 @@ struct TestReport {
 pub async fn test(
     State(api): Shared,
     Extension(principal): Caller,
+    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {

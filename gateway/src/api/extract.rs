@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// A JSON body is at most this long: the largest real one, a site with its options, takes a few KiB.
 pub const MAX_BODY: usize = 1 << 20;
+/// A body of that size takes seconds on a poor line; a trickle must not hold its place.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most [`MAX_BODY`] bytes. An empty body stands for `{}`.
 pub struct Json<T>(pub T);
@@ -43,7 +45,11 @@ fn is_json(content_type: &[u8]) -> bool {
 async fn read(request: Request) -> Result<Bytes, Problem> {
     let mut body = request.into_body();
     let limited = Limited::new(&mut body, MAX_BODY);
-    match limited.collect().await {
+    let Ok(read) = tokio::time::timeout(MAX_WAIT, limited.collect()).await else {
+        let detail = format!("the body did not arrive within {} s", MAX_WAIT.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail));
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             discard(&mut body).await;

@@ -6,13 +6,12 @@
 use super::{Api, answer, extract, problem::Problem};
 use crate::{
     dispatch::Connection,
-    model::{Mutation, ResourceId, Target},
+    model::{Mutation, Operation, ResourceId, Secret, Target},
     operations::{Idempotency, Submit},
     policy::Principal,
 };
 use axum::{extract::FromRequestParts, response::Response};
 use http::{HeaderMap, StatusCode, request::Parts};
-use ring::digest;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -38,27 +37,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
     }
 }
 
+/// RFC 7240: names in any case; `respond-async, wait=10` waits ten seconds and then answers 202.
 fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    for preference in
-        headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','))
-    {
-        let preference = preference.trim();
-        if preference.eq_ignore_ascii_case("respond-async") {
-            return Ok(Some(Duration::ZERO));
+    let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+    let mut at_once = None;
+    for preference in values.flat_map(|value| value.split(',')) {
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+        if name.eq_ignore_ascii_case("wait") {
+            return seconds(value).map(Some);
         }
-        if let Some(seconds) = preference.strip_prefix("wait=") {
-            let refuse = || {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "malformed",
-                    format!("Prefer: wait takes 0 to {MAX_WAIT} seconds, not {seconds:?}"),
-                )
-            };
-            let seconds: u64 = seconds.trim_matches('"').parse().map_err(|_| refuse())?;
-            return if seconds <= MAX_WAIT { Ok(Some(Duration::from_secs(seconds))) } else { Err(refuse()) };
+        if name.eq_ignore_ascii_case("respond-async") {
+            at_once = Some(Duration::ZERO);
         }
     }
-    Ok(None)
+    Ok(at_once)
+}
+
+fn seconds(text: &str) -> Result<Duration, Problem> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= MAX_WAIT);
+    let detail = || format!("Prefer: wait takes 0 to {MAX_WAIT} seconds, not {text:?}");
+    seconds.map(Duration::from_secs).ok_or_else(|| Problem::malformed(detail()))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -82,7 +81,7 @@ impl Api {
             Ok::<_, Problem>(Idempotency {
                 key,
                 scope: format!("{} {}", principal.name(), manner.route),
-                fingerprint: fingerprint(&mutation)?,
+                fingerprint: self.fingerprint(connection, &mutation)?,
             })
         });
         let submit = Submit {
@@ -101,17 +100,22 @@ impl Api {
         } else {
             self.operations.wait(principal.organization, &accepted.id, Instant::now() + wait).await?
         };
-        let secrets = self.operations.take_secrets(principal.organization, &operation.id).await?;
+        let secrets = self.secrets(principal, &operation).await?;
         Ok(super::served_by(connection, answer::mutation(&operation, &secrets, manner.wait)?))
     }
-}
 
-/// A hash of what was asked, after parsing: two bodies that mean the same are the same.
-fn fingerprint(mutation: &Mutation) -> Result<[u8; 32], Problem> {
-    let bytes = super::respond::to_bytes(mutation)?;
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, &bytes).as_ref());
-    Ok(out)
+    /// What is shown once, with the one answer that tells the end.
+    pub(super) async fn secrets(&self, principal: &Principal, operation: &Operation) -> Result<Vec<Secret>, Problem> {
+        if !operation.status.is_terminal() {
+            return Ok(Vec::new());
+        }
+        Ok(self.operations.take_secrets(principal.organization, &operation.id).await?)
+    }
+
+    /// A keyed hash of what was asked, after parsing: two bodies that mean the same are the same.
+    fn fingerprint(&self, connection: &Connection, mutation: &Mutation) -> Result<[u8; 32], Problem> {
+        Ok(self.sealer.fingerprint(&super::respond::to_bytes(&(connection.record.id, mutation))?))
+    }
 }
 
 fn target(connection: &Connection, mutation: &Mutation) -> Target {
@@ -132,6 +136,21 @@ fn target(connection: &Connection, mutation: &Mutation) -> Target {
         | Mutation::DomainsSetPrimary { name, .. } => ("domain", Some(crate::model::escape(name))),
     };
     Target { kind: kind.to_owned(), id, site: mutation.site().map(whole).filter(|_| kind != "site") }
+}
+
+/// Refuses an Idempotency-Key where it isn't honoured: silence would make a retry unsafe.
+pub struct NoKey;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        if !parts.headers.contains_key("idempotency-key") {
+            return Ok(Self);
+        }
+        let detail = "Idempotency-Key is honoured for changes of sites, backups and domains only; send this one without it";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail))
+    }
 }
 
 /// A mutating route without a body takes none: `{}` at most.
@@ -157,6 +176,7 @@ mod tests {
         check("wait=5", Ok(Some(5)));
         check("handling=lenient, wait=\"60\"", Ok(Some(60)));
         check("respond-async", Ok(Some(0)));
+        check("respond-async, Wait=10", Ok(Some(10)));
         check("return=minimal", Ok(None));
         check("wait=61", Err(400));
         check("wait=soon", Err(400));

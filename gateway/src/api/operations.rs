@@ -4,7 +4,7 @@ use super::{
     Caller, Shared, answer,
     cursor::Scope,
     extract::{Path, Query},
-    mutation::{MAX_WAIT, NoBody},
+    mutation::{MAX_WAIT, NoBody, NoKey},
     problem::Problem,
     respond,
     walk::{self, Page},
@@ -15,7 +15,7 @@ use crate::{
     operations::ListFilter,
 };
 use axum::{Extension, extract::State, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -70,17 +70,15 @@ pub async fn get(
     Extension(principal): Caller,
     Path(id): Path<String>,
     Query(parameters): Query<GetParameters>,
+    method: Method,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
     let operation = match parameters.wait.as_deref().map(wait).transpose()? {
         Some(wait) => api.operations.wait(principal.organization, &id, Instant::now() + wait).await?,
         None => api.operations.get(principal.organization, &id).await?,
     };
-    let secrets = if operation.status.is_terminal() {
-        api.operations.take_secrets(principal.organization, &id).await?
-    } else {
-        Vec::new()
-    };
+    // HEAD has no body to show them in.
+    let secrets = if method == Method::HEAD { Vec::new() } else { api.secrets(&principal, &operation).await? };
     let mut response = no_store(respond::json(StatusCode::OK, respond::to_bytes(&answer::view(&operation, &secrets))?));
     if !operation.status.is_terminal() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -91,6 +89,7 @@ pub async fn get(
 pub async fn cancel(
     State(api): Shared,
     Extension(principal): Caller,
+    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {

@@ -8,7 +8,7 @@ use crate::{
     dispatch::{Failure, Snapshot},
     model::Timestamp,
 };
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -54,6 +54,8 @@ impl Walks {
     pub fn new(config: &ApiConfig) -> Self {
         let cache = Cache::builder()
             .max_capacity(config.cursor_bytes)
+            // The newest walk is the one that will be continued.
+            .eviction_policy(EvictionPolicy::lru())
             .weigher(|_, walk: &Arc<Walk>| {
                 let pinned: u64 = walk.parts.iter().map(|part| u64::from(part.weight())).sum();
                 u32::try_from(pinned + walk.rows.len() as u64 * 8 + 256).unwrap_or(u32::MAX)

@@ -15,12 +15,13 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use zeroize::Zeroizing;
 
 pub struct Data {
+    pub folder: PathBuf,
     pub store: Arc<SqliteStore>,
     pub sealer: Arc<Sealer>,
 }
@@ -28,9 +29,40 @@ pub struct Data {
 /// Opens the folder for a gateway: alone, until the process ends.
 pub async fn open(config: &Config) -> anyhow::Result<Data> {
     folder(&config.data_dir)?;
-    let sealer = Arc::new(Sealer::new(&*key(config)?)?);
+    let fresh = !config.database().exists();
+    // The store first: its lock keeps a second gateway from making another key at the same time.
     let store = SqliteStore::open(&config.database()).await?;
-    Ok(Data { store: Arc::new(store), sealer })
+    let sealer = Sealer::new(&*key(config, fresh)?)?;
+    Ok(Data { folder: config.data_dir.clone(), store: Arc::new(store), sealer: Arc::new(sealer) })
+}
+
+/// Looks at the folder without opening or making anything: a gateway may be running on it, or none was ever started.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    if !config.data_dir.exists() {
+        return Ok(());
+    }
+    folder(&config.data_dir)?;
+    match (config.key_file().exists(), config.database().exists()) {
+        (true, _) => read_key(&config.key_file()).map(drop),
+        (false, true) => Err(missing_key(&config.key_file())),
+        (false, false) => Ok(()),
+    }
+}
+
+/// An empty folder that goes again, to load providers in.
+pub async fn elsewhere() -> anyhow::Result<Data> {
+    let path = std::env::temp_dir().join(format!("portico-check-{}", std::process::id()));
+    folder(&path)?;
+    let store = SqliteStore::open(&path.join("portico.db")).await?;
+    let sealer = Sealer::new(&*Sealer::generate()?)?;
+    Ok(Data { folder: path, store: Arc::new(store), sealer: Arc::new(sealer) })
+}
+
+impl Data {
+    pub async fn remove(self) -> anyhow::Result<()> {
+        self.store.close().await;
+        fs::remove_dir_all(&self.folder).with_context(|| format!("can't remove {}", self.folder.display()))
+    }
 }
 
 /// Opens the database beside a gateway that may be running, for a command.
@@ -62,21 +94,25 @@ fn folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn key(config: &Config) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
+fn key(config: &Config, fresh: bool) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
     let file = config.key_file();
     if file.exists() {
         return read_key(&file);
     }
-    if config.database().exists() {
-        bail!(
-            "{} is missing, but there is a database: restore the key from your backup (a new one couldn't open its secrets)",
-            file.display()
-        );
+    if !fresh {
+        return Err(missing_key(&file));
     }
     let key = Sealer::generate()?;
     write_private(&file, Zeroizing::new(BASE64_STANDARD.encode(key.as_ref()) + "\n").as_bytes())?;
     tracing::info!(file = %file.display(), "made a new master key: keep a copy in a safe place");
     Ok(key)
+}
+
+fn missing_key(file: &Path) -> anyhow::Error {
+    let file = file.display();
+    anyhow::anyhow!(
+        "{file} is missing, but there is a database: restore the key from your backup (a new one couldn't open its secrets)"
+    )
 }
 
 fn read_key(file: &Path) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {

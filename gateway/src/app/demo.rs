@@ -21,7 +21,8 @@ const SANDBOX: &str = "sandbox";
 pub async fn prepare(app: &App) -> anyhow::Result<String> {
     let organization = organization(app).await?;
     let slug = Slug::parse(SANDBOX)?;
-    if app.dispatch.connection(organization.id, &slug).await.is_err() {
+    // Once deleted, it stays away: its id can't be used again.
+    if !app.dispatch.slug_was_used(organization.id, &slug).await? {
         let new = NewConnection {
             slug,
             provider: SANDBOX.to_owned(),

@@ -48,7 +48,11 @@ pub struct Check {
 }
 
 impl Dispatch {
-    pub async fn create_connection(&self, organization: OrganizationId, new: NewConnection) -> Result<Arc<Connection>, Error> {
+    pub async fn create_connection(
+        self: &Arc<Self>,
+        organization: OrganizationId,
+        new: NewConnection,
+    ) -> Result<Arc<Connection>, Error> {
         let now = clock::now();
         let record = ConnectionRecord {
             id: ConnectionId(uuid::Uuid::now_v7()),
@@ -65,9 +69,9 @@ impl Dispatch {
         };
         let changes = new.secrets.into_iter().map(|(name, value)| (name, SecretChange::Set(value))).collect();
         let record = self.prepared(record, changes).await?;
-        self.store.connection_insert(&record).await?;
-        self.registry.refresh(organization).await?;
-        self.connection(organization, &record.slug).await
+        let slug = record.slug.clone();
+        self.to_the_end(organization, |this| async move { this.store.connection_insert(&record).await }).await?;
+        self.connection(organization, &slug).await
     }
 
     /// Whether a connection of the organization has, or ever had, this slug.
@@ -75,7 +79,7 @@ impl Dispatch {
         self.store.connection_slug_used(organization, slug).await
     }
 
-    pub async fn update_connection(&self, present: &Connection, patch: Patch) -> Result<Arc<Connection>, Error> {
+    pub async fn update_connection(self: &Arc<Self>, present: &Connection, patch: Patch) -> Result<Arc<Connection>, Error> {
         let mut record = present.record.clone();
         record.revision += 1;
         record.updated_at = clock::now();
@@ -83,17 +87,45 @@ impl Dispatch {
         record.settings = patch.settings.unwrap_or(record.settings);
         record.tls = patch.tls.unwrap_or(record.tls);
         let record = self.prepared(record, patch.secrets).await?;
-        self.store.connection_update(&record).await?;
-        self.host.forget(record.id);
-        self.registry.refresh(record.organization).await?;
-        self.connection(record.organization, &record.slug).await
+        let (id, organization, slug) = (record.id, record.organization, record.slug.clone());
+        let change = |this: Arc<Self>| async move {
+            this.store.connection_update(&record).await?;
+            this.host.forget(id);
+            Ok(())
+        };
+        self.to_the_end(organization, change).await?;
+        self.connection(organization, &slug).await
     }
 
-    pub async fn delete_connection(&self, present: &Connection, force: bool) -> Result<(), Error> {
-        self.store.connection_delete(present.record.id, force).await?;
-        self.host.forget(present.record.id);
-        self.egress.forget(present.record.id);
-        self.registry.refresh(present.record.organization).await
+    pub async fn delete_connection(self: &Arc<Self>, present: &Connection, force: bool) -> Result<(), Error> {
+        let id = present.record.id;
+        let delete = |this: Arc<Self>| async move {
+            this.store.connection_delete(id, force).await?;
+            this.host.forget(id);
+            this.egress.forget(id);
+            Ok(())
+        };
+        self.to_the_end(present.record.organization, delete).await
+    }
+
+    /// Writes, and takes what was written into view, in a task of its own: a client that leaves in the middle must not leave
+    /// the gateway with the old settings. The view is refreshed after a failed write too, which may be a conflict with another.
+    async fn to_the_end<F>(
+        self: &Arc<Self>,
+        organization: OrganizationId,
+        write: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let this = Arc::clone(self);
+        let write = write(Arc::clone(self));
+        let task = tokio::spawn(async move {
+            let written = write.await;
+            this.registry.refresh(organization).await?;
+            written
+        });
+        task.await.map_err(|error| Error::gateway(format_args!("a change of a connection ended early: {error}")))?
     }
 
     /// Checks the record as a whole, seals the changed secrets, and proves that it can be configured and bound.

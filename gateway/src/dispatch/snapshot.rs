@@ -120,7 +120,9 @@ impl Snapshot {
     }
 
     fn new(answer: Answer, lifetime: Duration) -> Self {
-        let weight = weigh(&answer);
+        /// Key and entry: an empty answer isn't free.
+        const ENTRY: u32 = 512;
+        let weight = weigh(&answer).saturating_add(ENTRY);
         Self { answer, as_of: clock::now(), lifetime, weight }
     }
 }

@@ -93,10 +93,16 @@ fn read_back(mutation: &Mutation, completion: &Completion) -> Option<Query> {
         }
         Mutation::BackupsCreate { site, .. } => Some(Query::BackupsGet { site: site.clone(), backup: target? }),
         Mutation::BackupsRestore { site, backup, .. } => Some(Query::BackupsGet { site: site.clone(), backup: backup.clone() }),
-        Mutation::DomainsCreate { site, .. }
-        | Mutation::DomainsVerify { site, .. }
-        | Mutation::DomainsSetPrimary { site, .. } => Some(Query::DomainsList { site: site.clone(), environment: None }),
+        Mutation::DomainsCreate { site, input } => domains(site, &input.environment),
+        Mutation::DomainsVerify { site, environment, .. } | Mutation::DomainsSetPrimary { site, environment, .. } => {
+            domains(site, environment)
+        }
     }
+}
+
+/// The same name may stand in several environments.
+fn domains(site: &str, environment: &Option<String>) -> Option<Query> {
+    Some(Query::DomainsList { site: site.to_owned(), environment: environment.clone() })
 }
 
 fn as_result(answer: &Answer, completion: &Completion) -> Result<Option<Box<RawValue>>, Error> {

@@ -185,13 +185,19 @@ pub struct SiteCreate {
     pub options: Box<RawValue>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SiteAdmin {
     pub user: String,
     pub email: String,
     /// None: the provider generates one.
     pub password: Option<String>,
+}
+
+impl std::fmt::Debug for SiteAdmin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SiteAdmin({})", self.user)
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     host::CallContext,
-    model::{Completion, Error, OperationStatus, Target},
+    model::{Completion, Error, Kind, OperationStatus, Target},
     store::Finish,
 };
 use serde_json::value::RawValue;
@@ -35,6 +35,7 @@ impl Runner {
             result,
             error: None,
             secrets: self.secrets(held, &completion)?,
+            frees_key: false,
             at: now(),
         };
         self.finish(held, finish).await
@@ -77,6 +78,9 @@ impl Runner {
         if let Some(error) = &error {
             tracing::info!(operation = %held.fence.id, status = status.as_str(), %error, internal = error.internal, "ended");
         }
+        let unsent = held.record.sent_at.is_none() && held.record.handle.is_none();
+        let passes = |error: &Error| matches!(error.kind, Kind::Unavailable | Kind::RateLimited | Kind::Overloaded);
+        let frees_key = status == OperationStatus::Failed && unsent && error.as_ref().is_some_and(passes);
         let operation = &held.record.operation;
         let finish = Finish {
             status,
@@ -86,6 +90,7 @@ impl Runner {
             result: None,
             error,
             secrets: None,
+            frees_key,
             at: now(),
         };
         self.finish(held, finish).await

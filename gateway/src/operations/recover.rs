@@ -103,8 +103,9 @@ impl Runner {
              before you repeat it",
             what_to_check(&held.mutation)
         );
-        let error = cause.unwrap_or_else(|| Error::new(Kind::Unavailable, ""));
-        let error = Error { message: text.clone(), retry_after: None, ..error.with_code(INTERRUPTED) };
+        // Whatever the cause was, this must not look like something to try again.
+        let error = cause.unwrap_or_else(|| Error::new(Kind::Internal, ""));
+        let error = Error { kind: Kind::Internal, message: text.clone(), retry_after: None, ..error.with_code(INTERRUPTED) };
         self.end(held, OperationStatus::Interrupted, Some(error), Some(text)).await
     }
 }

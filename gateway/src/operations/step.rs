@@ -125,7 +125,7 @@ impl Runner {
             Ok(Progress::Failed(error)) => self.fail(held, error).await,
             Ok(Progress::Canceled) => self.end(held, OperationStatus::Canceled, None, None).await,
             Err(_) if intent.refused() => Ok(self.later(attempts, None)),
-            Err(error) if error.kind.is_transient() || error.kind == Kind::Trapped => {
+            Err(error) if says_nothing(error.kind) => {
                 tracing::debug!(operation = %held.fence.id, %error, "could not look how far it is");
                 if attempts >= QUIET_TRIES {
                     self.say(held, format!("waits until the host can be asked again: {}", error.message)).await?;
@@ -232,4 +232,10 @@ pub(super) fn target_id(operation: &Operation, native: Option<&str>) -> Option<S
         (native, "site") => Some(ResourceId::new(Slug::parse(&operation.connection).ok()?, native).to_string()),
         (native, _) => Some(escape(native)),
     })
+}
+
+/// Kinds of a poll's error that say nothing about the work: the host goes on, so it is asked again. One odd answer, or a key that
+/// is being replaced, must not make a client start the same work a second time.
+const fn says_nothing(kind: Kind) -> bool {
+    kind.is_transient() || matches!(kind, Kind::Trapped | Kind::Internal | Kind::Unauthenticated | Kind::Forbidden)
 }

@@ -123,6 +123,8 @@ pub struct Finish {
     pub error: Option<Error>,
     /// Sealed.
     pub secrets: Option<Vec<u8>>,
+    /// A failure that may pass, of something that was never sent: the same Idempotency-Key may try again.
+    pub frees_key: bool,
     pub at: Timestamp,
 }
 

@@ -258,6 +258,7 @@ fn end(status: OperationStatus) -> Finish {
         result: serde_json::value::RawValue::from_string("{\"b\":1, \"a\":2}".to_owned()).ok(),
         error: Some(Error::new(Kind::Conflict, "why").with_field("name")),
         secrets: Some(vec![7; 10]),
+        frees_key: false,
         at: at(500),
     }
 }

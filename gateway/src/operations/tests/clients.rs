@@ -106,3 +106,21 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let filter = ListFilter { status: Some(OperationStatus::Queued), ..Default::default() };
     assert_eq!(gateway.operations.list(gateway.organization, &filter, None, 2).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_failure_that_may_pass_frees_its_key_if_nothing_was_sent() {
+    for (script, freed) in [
+        (&[Act::Fail(Kind::Unavailable)] as &[Act], true),
+        (&[Act::Fail(Kind::InvalidInput)], false),
+        (&[Act::Send, Act::Fail(Kind::Unavailable)], false),
+    ] {
+        let fake = Fake::new(Recovery::Neither);
+        fake.script(Call::Mutate, script);
+        let gateway = Gateway::start(&fake).await;
+        let order = || Submit { idempotency: key("k", 1), ..gateway.order() };
+        let first = gateway.operations.submit(order()).await.unwrap();
+        assert!(gateway.end_of(&first.id).await.error.is_some());
+        let again = gateway.operations.submit(order()).await.unwrap();
+        assert_eq!(first.id != again.id, freed, "{script:?}");
+    }
+}

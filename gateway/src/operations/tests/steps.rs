@@ -93,10 +93,11 @@ async fn what_never_arrives_is_not_sent_for_ever() {
 #[tokio::test]
 async fn polls_go_on_through_trouble_and_end_as_the_host_says() {
     let sent: (Call, &[Act]) = (Call::Mutate, &[Act::Send, Act::Pending("h")]);
-    for kind in [Kind::Unavailable, Kind::Timeout, Kind::RateLimited, Kind::Overloaded, Kind::Trapped, Kind::Gateway] {
+    use Kind::{Forbidden, Gateway, Internal, Overloaded, RateLimited, Timeout, Trapped, Unauthenticated, Unavailable};
+    for kind in [Forbidden, Gateway, Internal, Overloaded, RateLimited, Timeout, Trapped, Unauthenticated, Unavailable] {
         check(Recovery::Neither, &[sent, (Call::Poll, &[Act::Fail(kind)]), (Call::Poll, &[Act::Done])], (Succeeded, 1)).await;
     }
-    for kind in [Kind::NotFound, Kind::Internal, Kind::Forbidden] {
+    for kind in [Kind::NotFound, Kind::Conflict, Kind::InvalidInput] {
         let ended = check(Recovery::Keyed, &[sent, (Call::Poll, &[Act::Fail(kind)])], (Failed, 1)).await;
         assert_eq!(ended.error.unwrap().kind, kind);
     }

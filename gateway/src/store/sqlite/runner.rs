@@ -192,6 +192,10 @@ async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish) -> Re
     .bind(finish.at.as_millis())
     .bind(finish.at.as_millis());
     execute(c, query, &fence).await?;
+    if finish.frees_key {
+        let forget = sqlx::query("DELETE FROM idempotency WHERE operation = ?").bind(fence.id.as_str().to_owned());
+        forget.execute(&mut *c).await?;
+    }
     audit(c, &fence.id, finish.status.as_str(), finish.at).await?;
     event(c, &fence.id, finish.at).await
 }
