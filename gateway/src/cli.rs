@@ -13,7 +13,7 @@ use crate::config::{Config, Overrides};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// One API over every host: sites, backups, domains, deployments, WordPress and billing, through sandboxed providers.
+/// One API over every host, through sandboxed providers: sites, backups, domains, and the work on them.
 #[derive(Parser)]
 #[command(
     name = "portico",
@@ -38,7 +38,9 @@ enum Command {
     Dev(Common),
     /// Start the gateway
     Serve(Common),
-    /// Check the configuration and the data folder, and load every provider, without serving
+    /// Check the configuration, look at the data folder and load every provider, without serving
+    ///
+    /// Changes nothing; works beside a running gateway.
     Check(Common),
     /// Make API tokens
     #[command(subcommand)]

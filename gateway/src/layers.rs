@@ -1,6 +1,6 @@
 //! The stack above the API, outermost first.
 //!
-//! Invariant: the order below is the order of DESIGN section 4; nothing under `authenticate` is reached without a principal.
+//! Invariant: nothing under `authenticate` is reached without a principal. There are no rate limits yet.
 
 mod authenticate;
 mod observe;

@@ -104,3 +104,42 @@ fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(Duration::from_secs(20));
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn start(max_connections: usize, shutdown: &CancellationToken) -> SocketAddr {
+        let listener = Listener::bind("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let address = listener.address;
+        let config = ServerConfig { max_connections, header_timeout_ms: 200, drain_ms: 1000 };
+        let service = Router::new().route("/", axum::routing::get(|| async { "hello" }));
+        tokio::spawn(serve(listener, service, config, IntGauge::new("open", "open").unwrap(), shutdown.clone()));
+        address
+    }
+
+    async fn say(address: SocketAddr, words: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(words).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+        // A reset is an end as well.
+        drop(read.expect("the connection was left open"));
+        answer
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_loses_the_place() {
+        let shutdown = CancellationToken::new();
+        let address = start(3, &shutdown).await;
+        // Nothing, half an HTTP/2 preface, and half a head take every place there is, and are closed.
+        let (nothing, preface, head) =
+            tokio::join!(say(address, b""), say(address, b"PRI * HT"), say(address, b"GET / HTTP/1.1\r\nx"));
+        assert!(nothing.is_empty() && preface.is_empty() && !head.ends_with(b"hello"));
+        let answer = say(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.ends_with(b"hello"), "{}", String::from_utf8_lossy(&answer));
+        shutdown.cancel();
+    }
+}

@@ -77,7 +77,8 @@ struct View<'a> {
     secrets: BTreeMap<&'a str, SecretView>,
     tls: &'a TlsTrust,
     health: crate::dispatch::HealthReport,
-    /// Null while the connection can't be configured; `health` says why.
+    /// Null where it isn't known: in lists before the connection was first used, and while it can't be configured (`health` says
+    /// why).
     features: Option<Features>,
     revision: i64,
     created_at: Timestamp,

@@ -2,7 +2,7 @@
 //!
 //! In goes the value of a credential header; out comes the principal, or why not. Invariant: tokens are compared by their
 //! SHA-256 (256 random bits need no slow hash, and a hash of the secret tells nothing by timing); the store is asked once a
-//! token and then every few seconds, so a revoked token is refused soon even by another process, at once by this one.
+//! token and then every few seconds, so a revoked token is refused soon.
 
 use crate::{
     clock,
