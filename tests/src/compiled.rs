@@ -7,6 +7,7 @@ use crate::gateway::{binary, root};
 use anyhow::{Context, Result, ensure};
 use std::{
     fs::{self, DirBuilder, File},
+    io::{BufRead as _, BufReader},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -28,7 +29,7 @@ pub fn seed(data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `portico check` loads every provider and ends: what it compiled stays in its data folder, also for later runs.
+/// What a gateway compiled stays in its data folder, also for later runs.
 fn template() -> Result<PathBuf> {
     let folder = root().join("target/tests");
     fs::create_dir_all(&folder)?;
@@ -42,11 +43,26 @@ fn template() -> Result<PathBuf> {
     // The guests, and beside them the providers again, which are left out for those in the binary.
     let config = format!("[providers]\ndir = {components:?}\n");
     fs::write(folder.join("portico.toml"), config)?;
-    let mut command = Command::new(binary());
-    command.args(["check", "--config"]).arg(folder.join("portico.toml")).env("PORTICO_DATA_DIR", &data);
-    let output = command.stdin(Stdio::null()).output().context("portico check doesn't run")?;
-    ensure!(output.status.success(), "portico check: {}", String::from_utf8_lossy(&output.stderr));
+    start_once(&folder.join("portico.toml"), &data)?;
     Ok(data)
+}
+
+/// Starts a gateway and ends it as soon as it listens: by then it has compiled everything.
+fn start_once(config: &Path, data: &Path) -> Result<()> {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"]).arg(config);
+    command.env("PORTICO_DATA_DIR", data).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("portico serve doesn't run")?;
+    let log = child.stderr.take().context("its log")?;
+    let mut said = String::new();
+    let listens = BufReader::new(log).lines().map_while(|line| line.ok()).any(|line| {
+        said = format!("{said}{line}\n");
+        line.contains("\"listening\"")
+    });
+    child.kill()?;
+    child.wait()?;
+    ensure!(listens, "portico serve ended before it listened:\n{said}");
+    Ok(())
 }
 
 /// Code of components that have changed since is never read again; when much of it has gathered, all of it goes.
