@@ -10,6 +10,7 @@ use crate::{
     metrics::Metrics,
     model::{Answer, ConnectionId, Error, Query, Timestamp},
 };
+use arc_swap::ArcSwap;
 use moka::{Expiry, future::Cache};
 use prometheus::IntCounter;
 use std::{
@@ -43,8 +44,32 @@ struct Key {
     query: Query,
 }
 
+/// An entry: the newest answer to its key. A live read replaces the answer in its place, since an insertion costs the cache's
+/// bookkeeping a tenth of such a read; the entry's age goes on, so that it leaves the cache no later than it would have.
+struct Slot {
+    newest: ArcSwap<Snapshot>,
+    lifetime: Duration,
+    /// What the entry was weighed as.
+    weight: u32,
+}
+
+impl Slot {
+    fn new(snapshot: Arc<Snapshot>) -> Arc<Self> {
+        Arc::new(Self { lifetime: snapshot.lifetime, weight: snapshot.weight, newest: ArcSwap::new(snapshot) })
+    }
+
+    /// False if it has grown: it must be weighed again.
+    fn replace(&self, snapshot: &Arc<Snapshot>) -> bool {
+        let fits = snapshot.weight <= self.weight && snapshot.lifetime >= self.lifetime;
+        if fits {
+            self.newest.store(Arc::clone(snapshot));
+        }
+        fits
+    }
+}
+
 pub struct Snapshots {
-    cache: Cache<Key, Arc<Snapshot>>,
+    cache: Cache<Key, Arc<Slot>>,
     hits: IntCounter,
     misses: IntCounter,
 }
@@ -52,8 +77,8 @@ pub struct Snapshots {
 /// Each entry lives as long as its own provider said.
 struct ByProvider;
 
-impl Expiry<Key, Arc<Snapshot>> for ByProvider {
-    fn expire_after_create(&self, _: &Key, value: &Arc<Snapshot>, _: Instant) -> Option<Duration> {
+impl Expiry<Key, Arc<Slot>> for ByProvider {
+    fn expire_after_create(&self, _: &Key, value: &Arc<Slot>, _: Instant) -> Option<Duration> {
         Some(value.lifetime)
     }
 }
@@ -62,7 +87,7 @@ impl Snapshots {
     pub fn new(max_bytes: u64, metrics: &Arc<Metrics>) -> Self {
         let cache = Cache::builder()
             .max_capacity(max_bytes)
-            .weigher(|_, snapshot: &Arc<Snapshot>| snapshot.weight)
+            .weigher(|_, slot: &Arc<Slot>| slot.weight)
             .expire_after(ByProvider)
             .build();
         let count = |result| metrics.snapshots.with_label_values(&[result]);
@@ -85,7 +110,7 @@ impl Snapshots {
         if freshness == Freshness::Cached && !lifetime.is_zero() {
             if let Some(found) = self.cache.get(&key).await {
                 self.hits.inc();
-                return Ok(found);
+                return Ok(found.newest.load_full());
             }
             self.misses.inc();
             return self.fill(key, lifetime, fill).await;
@@ -93,9 +118,16 @@ impl Snapshots {
         self.misses.inc();
         let snapshot = Arc::new(Snapshot::new(fill.await?, lifetime));
         if !lifetime.is_zero() {
-            self.cache.insert(key, Arc::clone(&snapshot)).await;
+            self.put(key, &snapshot).await;
         }
         Ok(snapshot)
+    }
+
+    async fn put(&self, key: Key, snapshot: &Arc<Snapshot>) {
+        let replaced = self.cache.get(&key).await.is_some_and(|slot| slot.replace(snapshot));
+        if !replaced {
+            self.cache.insert(key, Slot::new(Arc::clone(snapshot))).await;
+        }
     }
 
     /// Fills in a task of its own, so that a caller that leaves doesn't stop it for the others.
@@ -104,12 +136,10 @@ impl Snapshots {
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
         let cache = self.cache.clone();
-        let task =
-            tokio::spawn(
-                async move { cache.try_get_with(key, async { Ok(Arc::new(Snapshot::new(fill.await?, lifetime))) }).await },
-            );
+        let fill = async move { Ok(Slot::new(Arc::new(Snapshot::new(fill.await?, lifetime)))) };
+        let task = tokio::spawn(async move { cache.try_get_with(key, fill).await });
         let filled = task.await.map_err(|error| Error::gateway(format_args!("a read ended early: {error}")))?;
-        filled.map_err(|error: Arc<Error>| Error::clone(&error))
+        filled.map(|slot| slot.newest.load_full()).map_err(|error: Arc<Error>| Error::clone(&error))
     }
 }
 
@@ -147,4 +177,24 @@ fn weigh(answer: &Answer) -> u32 {
         Answer::Domains(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum::<usize>(),
     };
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(weight: u32, seconds: u64) -> Arc<Snapshot> {
+        let lifetime = Duration::from_secs(seconds);
+        Arc::new(Snapshot { answer: Answer::Sites(Vec::new()), as_of: Timestamp::default(), lifetime, weight })
+    }
+
+    #[test]
+    fn an_entry_takes_a_newer_answer_unless_its_bound_would_be_wrong() {
+        let slot = Slot::new(snapshot(100, 10));
+        for (weight, seconds, taken) in [(100, 10, true), (50, 20, true), (101, 10, false), (100, 9, false)] {
+            let newer = snapshot(weight, seconds);
+            assert_eq!(slot.replace(&newer), taken, "{weight} {seconds}");
+            assert_eq!(Arc::ptr_eq(&slot.newest.load_full(), &newer), taken);
+        }
+    }
 }

@@ -227,7 +227,7 @@ impl Iterator for Walk {
             let changed = record.and_then(|record| seeds::index(&record.id));
             if self.seed <= self.seeds && changed != Some(self.seed) && changed.is_none_or(|changed| changed > self.seed) {
                 self.seed += 1;
-                return Some(Rc::new(seeds::record(self.seed - 1)));
+                return Some(seeds::shared(self.seed - 1));
             }
             let record = record?.clone();
             self.index += 1;

@@ -52,7 +52,8 @@ impl Store {
         let now = clock::now();
         self.refresh(now)?;
         let cached = self.cache.borrow().find(id);
-        let record = cached.or_else(|| self.seed(id).map(Rc::new));
+        let seed = || seeds::index(id).filter(|index| *index <= self.seeds).map(seeds::shared);
+        let record = cached.or_else(seed);
         record.filter(|record| !record.is_gone()).ok_or_else(no_site)
     }
 
