@@ -58,8 +58,8 @@ impl Sandbox {
             // The plugin's own name may choose the outcome, as a new site's name does.
             if let Some(outcome) = outcomes::of(&slug, "wordpress", true) {
                 *job = Job { secret: None, ..self.job(call, &job.action, Takes::Work, Some(outcome), job.from)? };
-                job.target = Some(target.site.clone());
             }
+            job.target = Some(id.clone());
             let known = list(state, kind);
             if known.iter().any(|extension| extension.id == id) {
                 return Err(error::conflict("this is installed already").with_field("source"));
@@ -88,7 +88,8 @@ impl Sandbox {
         id: &str,
         action: ExtensionAction,
     ) -> Result<Work, Error> {
-        self.on(call, target, &feature(kind, action.as_str()), Takes::NoTime, |state, _, _| {
+        self.on(call, target, &feature(kind, action.as_str()), Takes::NoTime, |state, _, job| {
+            job.target = Some(id.to_owned());
             let all = list(state, kind);
             let index = all.iter().position(|extension| extension.id == id);
             let index = index.ok_or_else(|| error::not_found("the site has no such plugin or theme"))?;

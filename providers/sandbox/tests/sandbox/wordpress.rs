@@ -27,13 +27,15 @@ fn install(source: &str) -> InstallInput {
 fn plugins_come_and_go() {
     let world = world(json!({}));
     let at = target(&world.site("Blog"));
-    world.finish(|call| world.sandbox.install(call, &at, ExtensionKind::Plugin, install("query-monitor"))).unwrap();
+    let installed =
+        world.finish(|call| world.sandbox.install(call, &at, ExtensionKind::Plugin, install("query-monitor"))).unwrap();
     let id = "query-monitor/query-monitor.php";
+    assert_eq!(installed.target.as_deref(), Some(id));
     assert!(plugins(&world, &at).contains(&(id.to_owned(), true)));
     let again = world.sandbox.install(&world.call(), &at, ExtensionKind::Plugin, install("query-monitor")).unwrap_err();
     assert_eq!(again.kind, ErrorKind::Conflict);
     let act = |kind, id: &str, action| world.sandbox.change_extension(&world.call(), &at, kind, id, action);
-    done(act(ExtensionKind::Plugin, id, ExtensionAction::Deactivate).unwrap());
+    assert_eq!(done(act(ExtensionKind::Plugin, id, ExtensionAction::Deactivate).unwrap()).target.as_deref(), Some(id));
     assert!(plugins(&world, &at).contains(&(id.to_owned(), false)));
     done(act(ExtensionKind::Plugin, id, ExtensionAction::Delete).unwrap());
     assert_eq!(plugins(&world, &at).len(), 2);
