@@ -5,6 +5,7 @@
 
 mod answer;
 mod backups;
+mod billing;
 mod connections;
 mod cursor;
 mod domains;
@@ -18,6 +19,7 @@ mod respond;
 mod sites;
 mod sites_list;
 mod walk;
+mod wordpress;
 
 use crate::{
     dispatch::{Connection, Dispatch, Freshness},
@@ -39,6 +41,7 @@ use respond::Read;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use walk::{Page, Paging, Walk, Walks};
+use wordpress::extensions::{self, Plugins, Themes};
 
 /// The `[api]` section.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -119,6 +122,37 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/sites/{site}/domains/{domain}", delete(domains::delete))
         .route("/sites/{site}/domains/{domain}/verify", post(domains::verify))
         .route("/sites/{site}/domains/{domain}/primary", put(domains::set_primary));
+    let wordpress = Router::new()
+        .route("/sites/{site}/wordpress", get(wordpress::status))
+        .route("/sites/{site}/wordpress/plugins", get(extensions::list::<Plugins>).post(extensions::install::<Plugins>))
+        .route("/sites/{site}/wordpress/plugins/{plugin}", delete(extensions::delete::<Plugins>))
+        .route("/sites/{site}/wordpress/plugins/{plugin}/activate", post(extensions::activate::<Plugins>))
+        .route("/sites/{site}/wordpress/plugins/{plugin}/deactivate", post(extensions::deactivate::<Plugins>))
+        .route("/sites/{site}/wordpress/plugins/{plugin}/update", post(extensions::update::<Plugins>))
+        .route("/sites/{site}/wordpress/themes", get(extensions::list::<Themes>).post(extensions::install::<Themes>))
+        .route("/sites/{site}/wordpress/themes/{theme}", delete(extensions::delete::<Themes>))
+        .route("/sites/{site}/wordpress/themes/{theme}/activate", post(extensions::activate::<Themes>))
+        .route("/sites/{site}/wordpress/themes/{theme}/deactivate", post(extensions::deactivate::<Themes>))
+        .route("/sites/{site}/wordpress/themes/{theme}/update", post(extensions::update::<Themes>))
+        .route("/sites/{site}/wordpress/core/update", post(wordpress::update_core))
+        .route("/sites/{site}/wordpress/core/reinstall", post(wordpress::reinstall_core))
+        .route("/sites/{site}/wordpress/maintenance", put(wordpress::set_maintenance))
+        .route("/sites/{site}/wordpress/search-replace", post(wordpress::search_replace))
+        .route("/sites/{site}/wordpress/cache", get(wordpress::cache::get))
+        .route("/sites/{site}/wordpress/cache/enable", post(wordpress::cache::enable))
+        .route("/sites/{site}/wordpress/cache/disable", post(wordpress::cache::disable))
+        .route("/sites/{site}/wordpress/cache/flush", post(wordpress::cache::flush))
+        .route("/sites/{site}/wordpress/cache/purge", post(wordpress::cache::purge))
+        .route("/sites/{site}/wordpress/security", get(wordpress::security::get).patch(wordpress::security::update))
+        .route("/sites/{site}/wordpress/security/verify-checksums", post(wordpress::security::verify_checksums))
+        .route("/sites/{site}/wordpress/admins", post(wordpress::users::create_admin))
+        .route("/sites/{site}/wordpress/password-reset", post(wordpress::users::reset_password))
+        .route("/sites/{site}/wordpress/login-link", post(wordpress::users::login_link));
+    let billing = Router::new()
+        .route("/billing/subscription", get(billing::subscription))
+        .route("/billing/checkout", post(billing::checkout))
+        .route("/billing/invoices", get(billing::invoices))
+        .route("/billing/usage", get(billing::usage));
     let rest = Router::new()
         .route("/connections", get(connections::list).post(connections::create))
         .route("/connections/{connection}", get(connections::get).patch(connections::update).delete(connections::delete))
@@ -129,7 +163,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/operations/{operation}", get(operations::get))
         .route("/operations/{operation}/cancel", post(operations::cancel));
     Router::new()
-        .nest("/api/v1", sites.merge(rest))
+        .nest("/api/v1", sites.merge(wordpress).merge(billing).merge(rest))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(api)

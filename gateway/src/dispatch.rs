@@ -4,6 +4,7 @@
 //! Invariant: a call on a feature that the connection doesn't have is refused here, before any instance or upstream is touched.
 //! It decides nothing about who may call: the API did that.
 
+mod billing;
 mod carrier;
 mod connection;
 mod fanout;
@@ -14,6 +15,7 @@ mod providers;
 mod registry;
 mod secrets;
 mod snapshot;
+mod wordpress;
 mod work;
 
 pub use carrier::Carrier;

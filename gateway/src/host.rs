@@ -18,6 +18,7 @@ mod load;
 mod meter;
 mod mutate;
 mod pool;
+mod prepare;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,8 @@ use crate::{
     egress::{Intent, Upstreams},
     metrics::Metrics,
     model::{
-        Answer, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation, OperationId, Progress, Query, Work,
+        Action, Answer, CheckoutInput, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation,
+        OperationId, Progress, Query, Work,
     },
     seal::Sealer,
     store::Store,
@@ -215,6 +217,16 @@ impl Host {
         context: &CallContext,
     ) -> Result<Work, Error> {
         on.metered(Asked::Action(mutation.action()), mutate::mutate(self, on, mutation, context)).await
+    }
+
+    /// The address of a page where the customer pays.
+    pub async fn checkout(
+        self: &Arc<Self>,
+        on: &Arc<Configured>,
+        input: &CheckoutInput,
+        context: &CallContext,
+    ) -> Result<String, Error> {
+        on.metered(Asked::Action(Action::BillingCheckout), prepare::checkout(self, on, input, context)).await
     }
 
     pub async fn poll(self: &Arc<Self>, on: &Arc<Configured>, handle: &str, context: &CallContext) -> Result<Progress, Error> {

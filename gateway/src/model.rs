@@ -1,7 +1,9 @@
-//! The normalized model: what sites, backups, domains, operations and connections are, whatever host they live on.
+//! The normalized model: what sites and all that belongs to them, bills, operations and connections are, whatever host they
+//! live on.
 //!
 //! Invariant: plain types with serde, and nothing else. No IO, no HTTP, no wasm, no clock; every room may import this one.
 
+mod billing;
 mod call;
 mod connection;
 mod error;
@@ -10,7 +12,9 @@ mod operation;
 mod provider;
 mod resource;
 mod time;
+mod wordpress;
 
+pub use billing::{BillingAnswer, BillingQuery, CheckoutInput, Invoice, Money, Period, Subscription, Usage};
 pub use call::{
     Action, Answer, BackupCreate, Completion, DomainCreate, Finding, Mutation, Pending, Progress, Query, RestoreInput, Secret,
     SiteAdmin, SiteClone, SiteCreate, SiteUpdate, Work,
@@ -27,3 +31,8 @@ pub use resource::{
     Native, Site, SiteKind, SiteStatus, SiteUsage,
 };
 pub use time::Timestamp;
+pub use wordpress::{
+    CacheAction, CachePurge, CoreUpdate, Extension, ExtensionAction, ExtensionInstall, ExtensionKind, LoginLink, Maintenance,
+    PasswordReset, SearchReplace, SecurityChange, WordpressAnswer, WordpressCache, WordpressChange, WordpressDatabase,
+    WordpressMutation, WordpressQuery, WordpressSecurity, WordpressStatus, WordpressTarget, WordpressUpdates,
+};

@@ -99,17 +99,28 @@ fn failure(operation: &Operation) -> Option<Problem> {
 }
 
 const fn is_creation(action: Action) -> bool {
-    matches!(action, Action::SitesCreate | Action::SitesClone | Action::BackupsCreate | Action::DomainsCreate)
+    matches!(
+        action,
+        Action::SitesCreate
+            | Action::SitesClone
+            | Action::BackupsCreate
+            | Action::DomainsCreate
+            | Action::WordpressPluginsInstall
+            | Action::WordpressThemesInstall
+    )
 }
 
 fn resource_path(operation: &Operation) -> Option<String> {
     let id = operation.target.id.as_deref()?;
     let under = |group: &str| Some(format!("/api/v1/sites/{}/{group}/{id}", operation.target.site.as_deref()?));
+    let list = |group: &str| Some(format!("/api/v1/sites/{}/{group}", operation.target.site.as_deref()?));
     match operation.target.kind.as_str() {
         "site" => Some(format!("/api/v1/sites/{id}")),
         "backup" => under("backups"),
-        // A domain has no page of its own; its list has.
-        "domain" => Some(format!("/api/v1/sites/{}/domains", operation.target.site.as_deref()?)),
+        // These have no page of their own; their lists have.
+        "domain" => list("domains"),
+        "plugin" => list("wordpress/plugins"),
+        "theme" => list("wordpress/themes"),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@
 use super::{Api, answer, extract, problem::Problem};
 use crate::{
     dispatch::Connection,
-    model::{Mutation, Operation, ResourceId, Secret, Target},
+    model::{Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
     operations::{Idempotency, Submit},
     policy::Principal,
 };
@@ -134,6 +134,11 @@ fn target(connection: &Connection, mutation: &Mutation) -> Target {
         Mutation::DomainsDelete { name, .. }
         | Mutation::DomainsVerify { name, .. }
         | Mutation::DomainsSetPrimary { name, .. } => ("domain", Some(crate::model::escape(name))),
+        Mutation::Wordpress(WordpressMutation { target, change }) => match change {
+            WordpressChange::Install { kind, .. } => (kind.as_str(), None),
+            WordpressChange::Extension { kind, id, .. } => (kind.as_str(), Some(crate::model::escape(id))),
+            _ => ("site", Some(whole(&target.site))),
+        },
     };
     Target { kind: kind.to_owned(), id, site: mutation.site().map(whole).filter(|_| kind != "site") }
 }
@@ -148,7 +153,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NoKey {
         if !parts.headers.contains_key("idempotency-key") {
             return Ok(Self);
         }
-        let detail = "Idempotency-Key is honoured for changes of sites, backups and domains only; send this one without it";
+        let detail = "Idempotency-Key is honoured only where an operation answers (sites and what belongs to them); send this one without it";
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail))
     }
 }

@@ -68,6 +68,20 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(allowed)
 }
 
+/// A whole address with one of these schemes, as a browser writes it.
+pub fn url(field: &str, text: &str, schemes: &[&str]) -> Result<(), Problem> {
+    const MAX: usize = 2000;
+    // The parser is as lenient as browsers are; hosts need not be.
+    let is_plain = !text.chars().any(|character| character.is_control() || character.is_whitespace());
+    let has_scheme = schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| rest.starts_with("://")));
+    let fits = text.len() <= MAX && is_plain && has_scheme && url::Url::parse(text).is_ok_and(|url| url.has_host());
+    if fits {
+        Ok(())
+    } else {
+        Err(Problem::invalid(field, format!("not an {} address of at most {MAX} bytes", schemes.join(" or "))))
+    }
+}
+
 /// A slug made from a name for people: `Client A & Sons` becomes `client-a-sons`.
 pub fn slugify(name: &str) -> Option<Slug> {
     let mut out = String::new();
@@ -121,6 +135,22 @@ mod tests {
         ] {
             assert!(domain("name", bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn addresses_are_whole() {
+        let check = |text: &str, schemes: &[&str]| url("u", text, schemes).is_ok();
+        for good in ["https://example.com", "https://example.com:8443/a?b=c#d", "https://[::1]/"] {
+            assert!(check(good, &["https"]), "{good}");
+        }
+        let long = format!("https://example.com/{}", "x".repeat(2000));
+        for bad in ["", "https://", "https:example.com", "HTTPS://example.com", "http://example.com", "//example.com", &*long] {
+            assert!(!check(bad, &["https"]), "{bad}");
+        }
+        for bad in [" https://example.com", "https://exa mple.com", "https://example.com/\n", "https://ex%ample.com"] {
+            assert!(!check(bad, &["https"]), "{bad}");
+        }
+        assert!(check("http://example.com/", &["https", "http"]));
     }
 
     #[test]

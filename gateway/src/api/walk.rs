@@ -117,7 +117,7 @@ pub struct Page<T: Serialize> {
 }
 
 /// A connection whose part of a list is missing, and why.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub struct Missing {
     pub connection: String,
     pub code: String,

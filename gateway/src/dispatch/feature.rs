@@ -2,15 +2,27 @@
 //!
 //! Invariant: decided from `configure`'s answer alone, before anything is called; the error names the missing feature.
 
-use crate::model::{BackupCreate, Configuration, Contents, Error, Kind, Mutation, Query, SiteCreate, SiteKind, SiteUpdate};
+use super::wordpress;
+use crate::model::{
+    Action, BackupCreate, Configuration, Contents, Error, Kind, Mutation, Query, SiteCreate, SiteKind, SiteUpdate,
+    WordpressChange,
+};
 
 pub fn require_query(configuration: &Configuration, query: &Query) -> Result<(), Error> {
-    require(configuration, query.action().as_str())
+    require_action(configuration, query.action())
+}
+
+/// An action that no feature names is carried by those of its fields.
+pub fn require_action(configuration: &Configuration, action: Action) -> Result<(), Error> {
+    match action {
+        Action::WordpressSecurityUpdate => Ok(()),
+        named => require(configuration, named.as_str()),
+    }
 }
 
 pub fn require_mutation(configuration: &Configuration, mutation: &Mutation) -> Result<(), Error> {
     // Deployments have no case here yet; `create` of the others is one feature plus one for each optional field.
-    require(configuration, mutation.action().as_str())?;
+    require_action(configuration, mutation.action())?;
     fields(mutation).into_iter().try_for_each(|field| require(configuration, field))
 }
 
@@ -32,6 +44,10 @@ fn fields(mutation: &Mutation) -> Vec<&'static str> {
             (!is_everything(input.contents), "backups.restore.contents"),
         ]),
         Mutation::DomainsCreate { input, .. } => given(&[(input.environment.is_some(), "domains.create.environment")]),
+        Mutation::Wordpress(mutation) => match &mutation.change {
+            WordpressChange::Security(change) => given(&wordpress::security_fields(change)),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     }
 }
@@ -80,7 +96,7 @@ const fn is_everything(contents: Contents) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Features;
+    use crate::model::{Features, SecurityChange, WordpressMutation, WordpressTarget};
 
     fn check(features: &[&str], mutation: &Mutation, missing: Option<&str>) {
         let configuration = Configuration {
@@ -108,5 +124,15 @@ mod tests {
         let update = Mutation::SitesUpdate { site: "1".into(), input: update };
         check(&["sites.update", "sites.update.name"], &update, Some("sites.update.php_version"));
         check(&["sites.update", "sites.update.php_version"], &update, None);
+    }
+
+    #[test]
+    fn each_field_of_security_is_a_feature_and_the_action_is_none() {
+        let change = SecurityChange { file_edit: Some(false), debug: Some(true), ..SecurityChange::default() };
+        let target = WordpressTarget { site: "1".into(), environment: None };
+        let update = Mutation::Wordpress(WordpressMutation { target, change: WordpressChange::Security(change) });
+        check(&["wordpress.security.get"], &update, Some("wordpress.security.file_edit"));
+        check(&["wordpress.security.file_edit"], &update, Some("wordpress.security.debug"));
+        check(&["wordpress.security.file_edit", "wordpress.security.debug"], &update, None);
     }
 }

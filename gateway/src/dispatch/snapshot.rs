@@ -8,7 +8,7 @@ use super::Connection;
 use crate::{
     clock,
     metrics::Metrics,
-    model::{Answer, ConnectionId, Error, Query, Timestamp},
+    model::{Answer, BillingAnswer, ConnectionId, Error, Query, Timestamp, WordpressAnswer},
 };
 use arc_swap::ArcSwap;
 use moka::{Expiry, future::Cache};
@@ -175,6 +175,17 @@ fn weigh(answer: &Answer) -> u32 {
         Answer::Backups(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
         Answer::Backup(one) => size_of_val(one) + STRINGS + native(&one.native),
         Answer::Domains(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum::<usize>(),
+        Answer::Wordpress(answer) => match answer {
+            WordpressAnswer::Status(one) => size_of_val(one) + STRINGS + native(&one.native),
+            WordpressAnswer::Extensions(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
+            WordpressAnswer::Cache(one) => size_of_val(one) + STRINGS + native(&one.native),
+            WordpressAnswer::Security(one) => size_of_val(one) + STRINGS + native(&one.native),
+        },
+        Answer::Billing(answer) => match answer {
+            BillingAnswer::Subscription(one) => size_of_val(one) + STRINGS + native(&one.native),
+            BillingAnswer::Invoices(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
+            BillingAnswer::Usage(one) => size_of_val(one) + STRINGS + native(&one.native),
+        },
     };
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -3,7 +3,7 @@
 //! Invariant: what is cached of a connection is outdated when a mutation begins and when it ends, so that a client reads
 //! its own writes.
 
-use super::{Carrier, Connection, Dispatch, Freshness, feature};
+use super::{Carrier, Connection, Dispatch, Freshness, feature, wordpress};
 use crate::{
     host::{CallContext, Configured},
     model::{Action, Answer, Completion, ConnectionId, Error, Finding, Kind, Mutation, Progress, Query, Recovery, Work},
@@ -74,7 +74,7 @@ impl Carrier for Arc<Dispatch> {
         let Some(query) = reads else { return Ok(completion.details.clone()) };
         connection.outdate();
         let snapshot = self.query(&connection, query, Freshness::Live).await?;
-        as_result(&snapshot.answer, completion)
+        as_result(&snapshot.answer, mutation, completion)
     }
 
     fn changed(&self, connection: ConnectionId, _mutation: &Mutation) {
@@ -97,6 +97,7 @@ fn read_back(mutation: &Mutation, completion: &Completion) -> Option<Query> {
         Mutation::DomainsVerify { site, environment, .. } | Mutation::DomainsSetPrimary { site, environment, .. } => {
             domains(site, environment)
         }
+        Mutation::Wordpress(mutation) => wordpress::read_back(mutation, completion),
     }
 }
 
@@ -105,7 +106,7 @@ fn domains(site: &str, environment: &Option<String>) -> Option<Query> {
     Some(Query::DomainsList { site: site.to_owned(), environment: environment.clone() })
 }
 
-fn as_result(answer: &Answer, completion: &Completion) -> Result<Option<Box<RawValue>>, Error> {
+fn as_result(answer: &Answer, mutation: &Mutation, completion: &Completion) -> Result<Option<Box<RawValue>>, Error> {
     let json = match answer {
         Answer::Site(site) => serde_json::value::to_raw_value(site),
         Answer::Backup(backup) => serde_json::value::to_raw_value(backup),
@@ -116,7 +117,11 @@ fn as_result(answer: &Answer, completion: &Completion) -> Result<Option<Box<RawV
                 None => return Err(Error::new(Kind::NotFound, "the domain can't be read back")),
             }
         }
-        Answer::Sites(_) | Answer::Backups(_) => return Ok(None),
+        Answer::Wordpress(answer) => match mutation {
+            Mutation::Wordpress(mutation) => return wordpress::as_result(answer, mutation, completion),
+            _ => return Ok(None),
+        },
+        Answer::Sites(_) | Answer::Backups(_) | Answer::Billing(_) => return Ok(None),
     };
     json.map(Some).map_err(Error::gateway)
 }

@@ -14,7 +14,10 @@ use super::{
     pool::Tenant,
     trap::{Reason, trapped},
 };
-use crate::model::{ConnectionSpec, Error, Kind};
+use crate::{
+    egress::Intent,
+    model::{ConnectionSpec, Error, Kind},
+};
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
 use std::sync::Arc;
 use tokio::{
@@ -31,7 +34,7 @@ pub(super) struct Running {
     host: Arc<Host>,
     on: Arc<Configured>,
     asked: Asked,
-    context: CallContext,
+    intent: Option<Arc<dyn Intent>>,
     _admitted: OwnedSemaphorePermit,
 }
 
@@ -58,7 +61,7 @@ impl Running {
             host: host.clone(),
             on: on.clone(),
             asked,
-            context: context.clone(),
+            intent: context.operation.as_ref().map(|operation| operation.intent.clone()),
             _admitted: admitted,
         };
         if is_fresh { running.configure().await } else { Ok(running) }
@@ -74,13 +77,18 @@ impl Running {
         Ok(running)
     }
 
+    /// Lets a call that is no operation's send changing requests; `prepare` says which may.
+    pub(super) fn with_intent(self, intent: Arc<dyn Intent>) -> Self {
+        Self { intent: Some(intent), ..self }
+    }
+
     /// Starts the account of the next guest call.
     pub(super) fn begin(&mut self) {
         self.instance.begin(Some(Reach {
             upstreams: self.on.upstreams.clone(),
             state: self.on.state.clone(),
             deadline: self.deadline,
-            intent: self.context.operation.as_ref().map(|operation| operation.intent.clone()),
+            intent: self.intent.clone(),
         }));
     }
 

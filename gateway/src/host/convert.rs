@@ -3,14 +3,21 @@
 //! In go what guests answered and what the model asks; out come the other side's types. Invariant: nothing a guest said enters
 //! the model unchecked (ids, JSON, times, sizes), and composite ids are made here and nowhere else.
 
+mod billing;
 mod error;
 mod provider;
 mod resource;
+mod wordpress;
 mod work;
 
+pub(super) use billing::{billing_usage, checkout_input, invoice, subscription, web_address};
 pub(super) use error::{error_from_guest, error_to_guest};
 pub(super) use provider::{configuration, description};
 pub(super) use resource::{Scope, backup, backup_kind, contents, domain, site, site_kind};
+pub(super) use wordpress::{
+    admin_create, cache_action, extension, extension_action, extension_kind, install, search_replace, security_change,
+    wordpress_cache, wordpress_security, wordpress_status, wordpress_target,
+};
 pub(super) use work::{finding, progress, work};
 
 use super::trap::broken;

@@ -47,6 +47,8 @@ pub(super) struct Instance {
     sites: Option<sites::Guest>,
     backups: Option<backups::Guest>,
     domains: Option<domains::Guest>,
+    wordpress: Option<wordpress::Guest>,
+    billing: Option<billing::Guest>,
     pub(super) calls: u32,
     pub(super) born: Instant,
     /// None for an instance that serves no connection.
@@ -77,6 +79,8 @@ impl Instance {
             sites: None,
             backups: None,
             domains: None,
+            wordpress: None,
+            billing: None,
             calls: 0,
             born: Instant::now(),
             presence: None,
@@ -134,7 +138,7 @@ macro_rules! looked_up_once {
     };
 }
 
-looked_up_once!(operations, sites, backups, domains);
+looked_up_once!(operations, sites, backups, domains, wordpress, billing);
 
 fn not_exported(interface: &str) -> Error {
     Error::new(Kind::Unsupported, format!("the provider does not support {interface}")).with_field(interface)

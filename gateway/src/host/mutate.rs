@@ -2,6 +2,8 @@
 //!
 //! In goes a mutation of the model; out comes what it came to. Invariant: every call here carries its operation's identity.
 
+mod wordpress;
+
 use super::{
     CallContext, Configured, Host, OperationContext,
     call::{Running, ask},
@@ -53,6 +55,7 @@ pub(super) async fn mutate(
         Mutation::DomainsSetPrimary { site, environment, name } => {
             ask!(running, domains.call_set_primary(&call, site, environment.as_deref(), name))
         }
+        Mutation::Wordpress(mutation) => wordpress::wordpress(running, &call, mutation).await?,
     };
     running.rest();
     let work = convert::work(answer)?;
@@ -165,10 +168,16 @@ fn domain_create(input: &DomainCreate) -> domains::DomainCreate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{LoginLink, WordpressChange, WordpressMutation, WordpressTarget};
 
     #[test]
     fn reconcile_gets_the_arguments_as_they_were_stored() {
         let mutation = Mutation::SitesDelete { site: "s1".into() };
         assert_eq!(arguments(&mutation).unwrap(), r#"{"site":"s1"}"#);
+        let target = WordpressTarget { site: "s1".into(), environment: None };
+        let change = WordpressChange::LoginLink(LoginLink { user: "anna".into() });
+        let mutation = Mutation::Wordpress(WordpressMutation { target, change });
+        // A map of serde_json sorts its keys; their order means nothing.
+        assert_eq!(arguments(&mutation).unwrap(), r#"{"environment":null,"site":"s1","user":"anna"}"#);
     }
 }

@@ -3,6 +3,9 @@
 //! In goes a query of the model; out comes its answer. Invariant: a list ends: its pages, items and bytes are bounded, and a
 //! cursor that repeats is an error of the provider.
 
+mod billing;
+mod wordpress;
+
 use super::{
     CallContext, Configured, Host,
     call::{Running, ask},
@@ -47,6 +50,10 @@ pub(super) async fn query(
         Query::DomainsList { site, environment } => {
             domains(&host.limits, running, scope, site, environment.as_deref()).await.map(Answer::Domains)
         }
+        Query::Wordpress { target, asked } => {
+            wordpress::wordpress(&host.limits, running, target, *asked).await.map(Answer::Wordpress)
+        }
+        Query::Billing(asked) => billing::billing(&host.limits, running, *asked).await.map(Answer::Billing),
     }
 }
 

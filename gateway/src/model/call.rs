@@ -3,8 +3,11 @@
 //! Invariant: ids in here are native and unescaped on the way in, whole and escaped in answers. Mutations serialize, since an
 //! operation keeps its arguments until it ends.
 
-use super::{Backup, BackupKind, Contents, Domain, Error, Site, SiteKind, Timestamp, resource::words};
-use serde::{Deserialize, Serialize};
+use super::{
+    Backup, BackupKind, BillingAnswer, BillingQuery, Contents, Domain, Error, Extension, Invoice, Site, SiteKind, Timestamp,
+    Usage, WordpressAnswer, WordpressMutation, WordpressQuery, WordpressTarget, resource::words,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
 words!(
@@ -28,6 +31,38 @@ words!(
         DomainsDelete = "domains.delete",
         DomainsVerify = "domains.verify",
         DomainsSetPrimary = "domains.set_primary",
+        WordpressStatus = "wordpress.status",
+        WordpressPluginsList = "wordpress.plugins.list",
+        WordpressPluginsInstall = "wordpress.plugins.install",
+        WordpressPluginsActivate = "wordpress.plugins.activate",
+        WordpressPluginsDeactivate = "wordpress.plugins.deactivate",
+        WordpressPluginsUpdate = "wordpress.plugins.update",
+        WordpressPluginsDelete = "wordpress.plugins.delete",
+        WordpressThemesList = "wordpress.themes.list",
+        WordpressThemesInstall = "wordpress.themes.install",
+        WordpressThemesActivate = "wordpress.themes.activate",
+        WordpressThemesDeactivate = "wordpress.themes.deactivate",
+        WordpressThemesUpdate = "wordpress.themes.update",
+        WordpressThemesDelete = "wordpress.themes.delete",
+        WordpressCoreUpdate = "wordpress.core.update",
+        WordpressCoreReinstall = "wordpress.core.reinstall",
+        WordpressMaintenance = "wordpress.maintenance",
+        WordpressSearchReplace = "wordpress.search_replace",
+        WordpressCacheGet = "wordpress.cache.get",
+        WordpressCacheEnable = "wordpress.cache.enable",
+        WordpressCacheDisable = "wordpress.cache.disable",
+        WordpressCacheFlush = "wordpress.cache.flush",
+        WordpressCachePurge = "wordpress.cache.purge",
+        WordpressSecurityGet = "wordpress.security.get",
+        WordpressSecurityUpdate = "wordpress.security.update",
+        WordpressSecurityVerifyChecksums = "wordpress.security.verify_checksums",
+        WordpressAdminCreate = "wordpress.admin.create",
+        WordpressPasswordReset = "wordpress.password_reset",
+        WordpressLoginLink = "wordpress.login_link",
+        BillingSubscription = "billing.subscription",
+        BillingCheckout = "billing.checkout",
+        BillingInvoices = "billing.invoices",
+        BillingUsage = "billing.usage",
     }
 );
 
@@ -51,6 +86,11 @@ pub enum Query {
         site: String,
         environment: Option<String>,
     },
+    Wordpress {
+        target: WordpressTarget,
+        asked: WordpressQuery,
+    },
+    Billing(BillingQuery),
 }
 
 impl Query {
@@ -61,6 +101,8 @@ impl Query {
             Self::BackupsList { .. } => Action::BackupsList,
             Self::BackupsGet { .. } => Action::BackupsGet,
             Self::DomainsList { .. } => Action::DomainsList,
+            Self::Wordpress { asked, .. } => asked.action(),
+            Self::Billing(asked) => asked.action(),
         }
     }
 }
@@ -72,6 +114,8 @@ pub enum Answer {
     Backups(Vec<Backup>),
     Backup(Backup),
     Domains(Vec<Domain>),
+    Wordpress(WordpressAnswer),
+    Billing(BillingAnswer),
 }
 
 impl Answer {
@@ -96,11 +140,33 @@ impl Answer {
             _ => &[],
         }
     }
+
+    pub fn extensions(&self) -> &[Extension] {
+        match self {
+            Self::Wordpress(WordpressAnswer::Extensions(extensions)) => extensions,
+            _ => &[],
+        }
+    }
+
+    pub fn invoices(&self) -> &[Invoice] {
+        match self {
+            Self::Billing(BillingAnswer::Invoices(invoices)) => invoices,
+            _ => &[],
+        }
+    }
+
+    /// None when it is an answer of another kind.
+    pub const fn usage(&self) -> Option<&Usage> {
+        match self {
+            Self::Billing(BillingAnswer::Usage(usage)) => Some(usage),
+            _ => None,
+        }
+    }
 }
 
 /// A changing call. Its JSON is `{"action": "sites.create", "args": {…}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "action", content = "args")]
+#[serde(remote = "Self", tag = "action", content = "args")]
 pub enum Mutation {
     #[serde(rename = "sites.create")]
     SitesCreate(SiteCreate),
@@ -128,6 +194,34 @@ pub enum Mutation {
     DomainsVerify { site: String, environment: Option<String>, name: String },
     #[serde(rename = "domains.set_primary")]
     DomainsSetPrimary { site: String, environment: Option<String>, name: String },
+    /// A family with actions of its own, so it reads and writes them itself.
+    #[serde(skip)]
+    Wordpress(WordpressMutation),
+}
+
+impl Serialize for Mutation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Wordpress(mutation) => mutation.serialize(serializer),
+            other => Self::serialize(other, serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Mutation {
+    /// The action decides who reads the rest. It is kept as text until then: raw JSON in arguments survives no other buffer.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Named {
+            action: Action,
+        }
+        let whole = Box::<RawValue>::deserialize(deserializer)?;
+        let Named { action } = serde_json::from_str(whole.get()).map_err(de::Error::custom)?;
+        if action.as_str().starts_with("wordpress.") {
+            return serde_json::from_str(whole.get()).map(Self::Wordpress).map_err(de::Error::custom);
+        }
+        Self::deserialize(&mut serde_json::Deserializer::from_str(whole.get())).map_err(de::Error::custom)
+    }
 }
 
 impl Mutation {
@@ -146,6 +240,7 @@ impl Mutation {
             Self::DomainsDelete { .. } => Action::DomainsDelete,
             Self::DomainsVerify { .. } => Action::DomainsVerify,
             Self::DomainsSetPrimary { .. } => Action::DomainsSetPrimary,
+            Self::Wordpress(mutation) => mutation.change.action(),
         }
     }
 
@@ -165,6 +260,7 @@ impl Mutation {
             | Self::DomainsDelete { site, .. }
             | Self::DomainsVerify { site, .. }
             | Self::DomainsSetPrimary { site, .. } => Some(site),
+            Self::Wordpress(mutation) => Some(&mutation.target.site),
         }
     }
 }
@@ -185,12 +281,14 @@ pub struct SiteCreate {
     pub options: Box<RawValue>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+/// An administrator of WordPress who is to be made.
+#[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteAdmin {
+    /// The login name, at most 60 bytes.
     pub user: String,
     pub email: String,
-    /// None: the provider generates one.
+    /// At most 200 bytes. None: one is generated, and shown once in the operation's `secrets`.
     pub password: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use super::{
     step::Next,
 };
 use crate::{
-    model::{Error, Finding, Kind, Mutation, OperationStatus, Recovery, Timestamp},
+    model::{Error, Finding, Kind, Mutation, OperationStatus, Recovery, Timestamp, WordpressChange, WordpressMutation},
     store::Outcome,
 };
 use std::{sync::Arc, time::Duration};
@@ -136,5 +136,12 @@ fn what_to_check(mutation: &Mutation) -> String {
         Mutation::DomainsDelete { site, name, .. } => format!("whether site {site} still has the domain {name}"),
         Mutation::DomainsVerify { site, name, .. } => format!("whether the domain {name} of site {site} is verified"),
         Mutation::DomainsSetPrimary { site, name, .. } => format!("whether {name} is the primary domain of site {site}"),
+        Mutation::Wordpress(WordpressMutation { target, change }) => match change {
+            WordpressChange::Install { kind, .. } => format!("whether the {} is on site {}", kind.as_str(), target.site),
+            WordpressChange::Extension { kind, id, .. } => {
+                format!("how the {} {id} of site {} is", kind.as_str(), target.site)
+            }
+            other => format!("whether {} has reached the WordPress of site {}", other.action().as_str(), target.site),
+        },
     }
 }
