@@ -66,7 +66,7 @@ impl Wordpress for Sandbox {
     }
 
     fn update_core(&self, call: &Call, target: &Target, version: Option<&str>) -> Result<Work, Error> {
-        check::wordpress_version(version)?;
+        check::wordpress_version(version).map_err(|error| error.with_field("version"))?;
         let newest = check::WORDPRESS_VERSIONS.last().copied().unwrap_or_default();
         let version = version.unwrap_or(newest).to_owned();
         self.on(call, target, "wordpress.core.update", Takes::Work, |_, environment, job| {

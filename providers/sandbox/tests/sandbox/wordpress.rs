@@ -76,6 +76,8 @@ fn core_search_and_checksums() {
     });
     let at = target(&site.unwrap().target.unwrap());
     assert_eq!(world.sandbox.get_status(&at).unwrap().updates.unwrap().core.as_deref(), Some("6.8"));
+    let odd = world.sandbox.update_core(&world.call(), &at, Some("1.0")).unwrap_err();
+    assert_eq!(odd.field.as_deref(), Some("version"));
     world.finish(|call| world.sandbox.update_core(call, &at, None)).unwrap();
     assert_eq!(world.sandbox.get_status(&at).unwrap().version.as_deref(), Some("6.8"));
     world.finish(|call| world.sandbox.reinstall_core(call, &at)).unwrap();
