@@ -13,7 +13,7 @@ use crate::config::{Config, Overrides};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// One API over every host, through sandboxed providers: sites, backups, domains, and the work on them.
+/// One API over every host, through sandboxed providers: sites, backups, domains, WordPress, bills, and the work on them.
 #[derive(Parser)]
 #[command(
     name = "portico",

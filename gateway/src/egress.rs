@@ -66,7 +66,8 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// Committed before the first byte of every non-GET of an operation; an error means that nothing was sent.
+/// Committed before the first byte of every non-GET of an operation; an error means that nothing was sent. What is no operation's
+/// and may send all the same (`host::prepare`) has nothing to commit.
 #[async_trait]
 pub trait Intent: Send + Sync {
     async fn sent(&self, digest: [u8; 32]) -> Result<(), Error>;

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 mod bad_input;
+mod billing;
 mod engine_e2e;
 mod hostile;
 mod paging;
@@ -11,3 +12,4 @@ mod prometheus;
 mod recovery;
 mod spine;
 mod upstreams;
+mod wordpress;

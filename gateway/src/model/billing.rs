@@ -3,7 +3,7 @@
 //! Invariant: an amount never goes without its currency, and nothing here adds amounts up; what isn't known is `null`.
 
 use super::{Action, Native, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// A reading call about a connection's bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,7 +113,7 @@ pub struct Period {
 }
 
 /// A page where the customer pays is asked for with this.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug)]
 pub struct CheckoutInput {
     /// The host's own name of a plan, at most 100 bytes.
     pub plan: String,

@@ -1,9 +1,11 @@
-//! A guest with a secret, which the host adds to requests and the guest never sees.
+//! A guest with a secret, which the host adds to requests and the guest never sees; it also sells.
 
 use portico_guests::Settings;
 use portico_sdk::{
-    Auth, Configuration, Description, Error, Page, PageRequest, Provider, Site, Sites, Upstream, UpstreamDeclaration,
+    Auth, Billing, Configuration, Description, Error, Page, PageRequest, Provider, Site, Sites, Upstream, UpstreamDeclaration,
+    billing::{CheckoutInput, Usage},
 };
+use serde_json::json;
 
 const API: Upstream = Upstream::named("api");
 
@@ -24,7 +26,8 @@ impl Provider for Keyed {
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {
         let url = settings.url.unwrap_or_else(|| "https://api.example.com".to_owned());
         let api = UpstreamDeclaration::url("api", url, Auth::Bearer("api_key".to_owned()));
-        Ok((Self, Configuration::new(["sites.list", "sites.get"]).with_upstream(api)))
+        let features = ["sites.list", "sites.get", "billing.checkout", "billing.usage"];
+        Ok((Self, Configuration::new(features).with_upstream(api)))
     }
 }
 
@@ -41,4 +44,27 @@ impl Sites for Keyed {
     }
 }
 
-portico_sdk::provider!(Keyed: sites);
+impl Billing for Keyed {
+    /// The page is where the upstream's first word says.
+    fn create_checkout(&self, input: CheckoutInput) -> Result<String, Error> {
+        let response = API.post(["checkouts"]).json_body(&json!({ "plan": input.plan })).send()?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// Reading is no reason to send a change: the host must refuse this one.
+    fn get_usage(&self) -> Result<Usage, Error> {
+        API.post(["usage"]).json_body(&json!({})).send()?;
+        let nothing = Usage {
+            sites: None,
+            storage: None,
+            bandwidth: None,
+            visits: None,
+            period_start: None,
+            period_end: None,
+            native: None,
+        };
+        Ok(nothing)
+    }
+}
+
+portico_sdk::provider!(Keyed: sites, billing);
