@@ -72,11 +72,22 @@ pub trait Intent: Send + Sync {
     async fn sent(&self, digest: [u8; 32]) -> Result<(), Error>;
 }
 
+/// What a call may send beside reads.
+#[derive(Clone)]
+pub enum Writes {
+    /// Nothing: it is a reading call.
+    Refused,
+    /// POST, without a record: it is a preparing call. What it makes is seen by nobody and goes away by itself, so losing or
+    /// repeating it does no harm, and there is no operation that could remember it.
+    Unrecorded,
+    /// Everything, each request after its intent was committed: it is a changing call.
+    Recorded(Arc<dyn Intent>),
+}
+
 #[derive(Clone)]
 pub struct SendContext {
     pub deadline: Instant,
-    /// None for reads.
-    pub intent: Option<Arc<dyn Intent>>,
+    pub writes: Writes,
 }
 
 /// State of a background request.

@@ -18,6 +18,7 @@ mod load;
 mod meter;
 mod mutate;
 mod pool;
+mod prepare;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,8 @@ use crate::{
     egress::{Intent, Upstreams},
     metrics::Metrics,
     model::{
-        Answer, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation, OperationId, Progress, Query, Work,
+        Answer, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation, OperationId, Preparation,
+        Prepared, Progress, Query, Work,
     },
     seal::Sealer,
     store::Store,
@@ -206,6 +208,15 @@ impl Host {
 
     pub async fn query(self: &Arc<Self>, on: &Arc<Configured>, query: &Query, context: &CallContext) -> Result<Answer, Error> {
         on.metered(Asked::Action(query.action()), query::query(self, on, query, context)).await
+    }
+
+    pub async fn prepare(
+        self: &Arc<Self>,
+        on: &Arc<Configured>,
+        preparation: &Preparation,
+        context: &CallContext,
+    ) -> Result<Prepared, Error> {
+        on.metered(Asked::Action(preparation.action()), prepare::prepare(self, on, preparation, context)).await
     }
 
     pub async fn mutate(

@@ -1,9 +1,10 @@
-//! The normalized model: what sites, backups, domains, operations and connections are, whatever host they live on.
+//! The normalized model: what sites, deployments, backups, domains, operations and connections are, whatever host they live on.
 //!
 //! Invariant: plain types with serde, and nothing else. No IO, no HTTP, no wasm, no clock; every room may import this one.
 
 mod call;
 mod connection;
+mod deployment;
 mod error;
 mod id;
 mod operation;
@@ -12,10 +13,12 @@ mod resource;
 mod time;
 
 pub use call::{
-    Action, Answer, BackupCreate, Completion, DomainCreate, Finding, Mutation, Pending, Progress, Query, RestoreInput, Secret,
-    SiteAdmin, SiteClone, SiteCreate, SiteUpdate, Work,
+    Action, Answer, BackupCreate, Completion, DeploymentCreate, DeploymentSource, DomainCreate, EnvironmentCreate,
+    EnvironmentUpdate, Finding, Mutation, Pending, PlanFile, PlanInput, Preparation, Prepared, Progress, PushInput, Query,
+    RestoreInput, Secret, SiteAdmin, SiteClone, SiteCreate, SiteUpdate, Work,
 };
 pub use connection::{ConnectionId, ConnectionSpec, OrganizationId, SecretValue, Secrets, TlsTrust};
+pub use deployment::{Changes, Deployment, DeploymentStatus, Plan, Source, SourceKind};
 pub use error::{Error, Kind};
 pub use id::{IdError, ResourceId, Slug, escape, unescape};
 pub use operation::{Operation, OperationId, OperationStatus, Target};
@@ -24,6 +27,6 @@ pub use provider::{
 };
 pub use resource::{
     Backup, BackupKind, BackupStatus, Certificate, Contents, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind,
-    Native, Site, SiteKind, SiteStatus, SiteUsage,
+    LogLine, Native, Site, SiteKind, SiteStatus, SiteUsage,
 };
 pub use time::Timestamp;

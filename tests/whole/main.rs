@@ -4,7 +4,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 mod bad_input;
+mod deployments;
 mod engine_e2e;
+mod environments;
 mod hostile;
 mod paging;
 mod prometheus;

@@ -99,7 +99,16 @@ fn failure(operation: &Operation) -> Option<Problem> {
 }
 
 const fn is_creation(action: Action) -> bool {
-    matches!(action, Action::SitesCreate | Action::SitesClone | Action::BackupsCreate | Action::DomainsCreate)
+    matches!(
+        action,
+        Action::SitesCreate
+            | Action::SitesClone
+            | Action::EnvironmentsCreate
+            | Action::DeploymentsCreate
+            | Action::DeploymentsCommit
+            | Action::BackupsCreate
+            | Action::DomainsCreate
+    )
 }
 
 fn resource_path(operation: &Operation) -> Option<String> {
@@ -107,8 +116,10 @@ fn resource_path(operation: &Operation) -> Option<String> {
     let under = |group: &str| Some(format!("/api/v1/sites/{}/{group}/{id}", operation.target.site.as_deref()?));
     match operation.target.kind.as_str() {
         "site" => Some(format!("/api/v1/sites/{id}")),
+        "deployment" => under("deployments"),
         "backup" => under("backups"),
-        // A domain has no page of its own; its list has.
+        // Environments and domains have no page of their own; their lists have.
+        "environment" => Some(format!("/api/v1/sites/{}/environments", operation.target.site.as_deref()?)),
         "domain" => Some(format!("/api/v1/sites/{}/domains", operation.target.site.as_deref()?)),
         _ => None,
     }

@@ -14,7 +14,10 @@ use super::{
     pool::Tenant,
     trap::{Reason, trapped},
 };
-use crate::model::{ConnectionSpec, Error, Kind};
+use crate::{
+    egress::Writes,
+    model::{ConnectionSpec, Error, Kind},
+};
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
 use std::sync::Arc;
 use tokio::{
@@ -80,8 +83,17 @@ impl Running {
             upstreams: self.on.upstreams.clone(),
             state: self.on.state.clone(),
             deadline: self.deadline,
-            intent: self.context.operation.as_ref().map(|operation| operation.intent.clone()),
+            writes: self.writes(),
         }));
+    }
+
+    /// Decided by the call alone, so that no guest can turn a reading call into one that sends.
+    fn writes(&self) -> Writes {
+        match (&self.context.operation, self.asked) {
+            (Some(operation), _) => Writes::Recorded(operation.intent.clone()),
+            (None, Asked::Action(action)) if action.prepares() => Writes::Unrecorded,
+            (None, _) => Writes::Refused,
+        }
     }
 
     /// A guest's own error is an answer like any other: the instance rests. What can't be lifted ends it.

@@ -3,14 +3,18 @@
 //! In go what guests answered and what the model asks; out come the other side's types. Invariant: nothing a guest said enters
 //! the model unchecked (ids, JSON, times, sizes), and composite ids are made here and nowhere else.
 
+mod deployment;
 mod error;
 mod provider;
 mod resource;
 mod work;
 
+pub(super) use deployment::{deployment, plan, plan_input};
 pub(super) use error::{error_from_guest, error_to_guest};
 pub(super) use provider::{configuration, description};
-pub(super) use resource::{Scope, backup, backup_kind, contents, domain, site, site_kind};
+pub(super) use resource::{
+    Scope, backup, backup_kind, contents, domain, environment, environment_kind, log_line, site, site_kind, usage,
+};
 pub(super) use work::{finding, progress, work};
 
 use super::trap::broken;

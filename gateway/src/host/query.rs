@@ -3,6 +3,10 @@
 //! In goes a query of the model; out comes its answer. Invariant: a list ends: its pages, items and bytes are bounded, and a
 //! cursor that repeats is an error of the provider.
 
+mod deployments;
+mod environments;
+mod logs;
+
 use super::{
     CallContext, Configured, Host,
     call::{Running, ask},
@@ -35,6 +39,28 @@ pub(super) async fn query(
             let (running, answer) = ask!(running, sites.call_get(site));
             running.rest();
             convert::site(scope, answer).map(Answer::Site)
+        }
+        Query::SitesUsage { site } => {
+            let (running, answer) = ask!(running, sites.call_usage(site));
+            running.rest();
+            Ok(Answer::SiteUsage(convert::usage(answer)))
+        }
+        Query::SitesLogs { site, environment, source, lines } => {
+            logs::last(running, site, environment.as_ref(), source.as_ref(), *lines).await.map(Answer::SiteLogs)
+        }
+        Query::EnvironmentsList { site } => environments::list(&host.limits, running, site).await.map(Answer::Environments),
+        Query::EnvironmentsCurrent { site, environment } => {
+            let (running, answer) = ask!(running, environments.call_current(site, environment));
+            running.rest();
+            answer.map(|deployment| convert::deployment(scope, site, deployment)).transpose().map(Answer::Current)
+        }
+        Query::DeploymentsList { site, environment } => {
+            deployments::list(&host.limits, running, scope, site, environment.as_deref()).await.map(Answer::Deployments)
+        }
+        Query::DeploymentsGet { site, deployment } => {
+            let (running, answer) = ask!(running, deployments.call_get(site, deployment));
+            running.rest();
+            convert::deployment(scope, site, answer).map(Answer::Deployment)
         }
         Query::BackupsList { site, environment } => {
             backups(&host.limits, running, scope, site, environment.as_deref()).await.map(Answer::Backups)

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn every_action_of_the_model_is_listed() {
         for action in Action::ALL {
-            assert!(interface_of(action.as_str()).is_some(), "{}", action.as_str());
+            assert!(interface_of_action(action.as_str()).is_some(), "{}", action.as_str());
         }
     }
 }
