@@ -8,14 +8,18 @@ mod backups;
 mod billing;
 mod connections;
 mod cursor;
+mod deployments;
 mod domains;
+mod environments;
 mod extract;
 mod mutation;
 mod names;
 mod operations;
+mod plans;
 pub mod problem;
 mod providers;
 mod respond;
+mod site_details;
 mod sites;
 mod sites_list;
 mod walk;
@@ -32,7 +36,7 @@ use axum::{
     Extension, Router,
     extract::{FromRequestParts, State},
     response::Response,
-    routing::{delete, get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 use cursor::Scope;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
@@ -115,6 +119,18 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/sites/{site}/start", post(sites::start))
         .route("/sites/{site}/stop", post(sites::stop))
         .route("/sites/{site}/clone", post(sites::clone))
+        .route("/sites/{site}/usage", get(site_details::usage))
+        .route("/sites/{site}/logs", get(site_details::logs))
+        .route("/sites/{site}/environments", get(environments::list).post(environments::create))
+        .route("/sites/{site}/environments/{environment}", patch(environments::update).delete(environments::delete))
+        .route("/sites/{site}/environments/{environment}/push", post(environments::push))
+        .route("/sites/{site}/environments/{environment}/current", get(environments::current))
+        .route("/sites/{site}/deployments", get(deployments::list).post(deployments::create))
+        .route("/sites/{site}/deployments/{deployment}", get(deployments::get))
+        .route("/sites/{site}/deployments/{deployment}/rollback", post(deployments::rollback))
+        .route("/sites/{site}/deployments/{deployment}/release", post(deployments::release))
+        .route("/sites/{site}/deployments/plans", post(plans::create))
+        .route("/sites/{site}/deployments/plans/{plan}/commit", post(plans::commit))
         .route("/sites/{site}/backups", get(backups::list).post(backups::create))
         .route("/sites/{site}/backups/{backup}", get(backups::get).delete(backups::delete))
         .route("/sites/{site}/backups/{backup}/restore", post(backups::restore))

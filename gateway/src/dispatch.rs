@@ -30,7 +30,7 @@ use crate::{
     egress::Egress,
     host::{CallContext, Host},
     metrics::Metrics,
-    model::{Answer, Error, Kind, OrganizationId, Query, Slug},
+    model::{Answer, Error, Kind, OrganizationId, Preparation, Prepared, Query, Slug},
     seal::Sealer,
     store::Store,
 };
@@ -130,11 +130,22 @@ impl Dispatch {
         configured: &Arc<crate::host::Configured>,
         query: &Query,
     ) -> Result<Answer, Error> {
-        let context =
-            CallContext { deadline: Instant::now() + Duration::from_millis(self.config.read_deadline_ms), operation: None };
-        let answer = self.host.query(configured, query, &context).await;
+        let answer = self.host.query(configured, query, &self.without_operation()).await;
         connection.health.note(&answer);
         answer.map_err(|error| connection.blame(error))
+    }
+
+    /// Carries out a preparing call. Its answer isn't kept, and nothing that is kept changes by it.
+    pub async fn prepare(&self, connection: &Connection, preparation: &Preparation) -> Result<Prepared, Error> {
+        let configured = connection.configured(&self.providers).await?;
+        feature::require_preparation(configured.configuration(), preparation).map_err(|error| connection.blame(error))?;
+        let prepared = self.host.prepare(&configured, preparation, &self.without_operation()).await;
+        connection.health.note(&prepared);
+        prepared.map_err(|error| connection.blame(error))
+    }
+
+    fn without_operation(&self) -> CallContext {
+        CallContext { deadline: Instant::now() + Duration::from_millis(self.config.read_deadline_ms), operation: None }
     }
 
     fn lifetime(&self, configured: &crate::host::Configured, query: &Query) -> Duration {

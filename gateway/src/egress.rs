@@ -66,18 +66,28 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// Committed before the first byte of every non-GET of an operation; an error means that nothing was sent. What is no operation's
-/// and may send all the same (`host::prepare`) has nothing to commit.
+/// Committed before the first byte of every non-GET of an operation; an error means that nothing was sent.
 #[async_trait]
 pub trait Intent: Send + Sync {
     async fn sent(&self, digest: [u8; 32]) -> Result<(), Error>;
 }
 
+/// What a call may send beside reads.
+#[derive(Clone)]
+pub enum Writes {
+    /// Nothing: it is a reading call.
+    Refused,
+    /// POST, without a record: it is a preparing call. What it makes is seen by nobody but who asked and goes away by itself, so
+    /// losing or repeating it does no harm, and there is no operation that could remember it.
+    Unrecorded,
+    /// Everything, each request after its intent was committed: it is a changing call.
+    Recorded(Arc<dyn Intent>),
+}
+
 #[derive(Clone)]
 pub struct SendContext {
     pub deadline: Instant,
-    /// None for reads.
-    pub intent: Option<Arc<dyn Intent>>,
+    pub writes: Writes,
 }
 
 /// State of a background request.

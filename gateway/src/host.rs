@@ -34,8 +34,8 @@ use crate::{
     egress::{Intent, Upstreams},
     metrics::Metrics,
     model::{
-        Action, Answer, CheckoutInput, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation,
-        OperationId, Progress, Query, Work,
+        Answer, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation, OperationId, Preparation,
+        Prepared, Progress, Query, Work,
     },
     seal::Sealer,
     store::Store,
@@ -210,6 +210,15 @@ impl Host {
         on.metered(Asked::Action(query.action()), query::query(self, on, query, context)).await
     }
 
+    pub async fn prepare(
+        self: &Arc<Self>,
+        on: &Arc<Configured>,
+        preparation: &Preparation,
+        context: &CallContext,
+    ) -> Result<Prepared, Error> {
+        on.metered(Asked::Action(preparation.action()), prepare::prepare(self, on, preparation, context)).await
+    }
+
     pub async fn mutate(
         self: &Arc<Self>,
         on: &Arc<Configured>,
@@ -217,16 +226,6 @@ impl Host {
         context: &CallContext,
     ) -> Result<Work, Error> {
         on.metered(Asked::Action(mutation.action()), mutate::mutate(self, on, mutation, context)).await
-    }
-
-    /// The address of a page where the customer pays.
-    pub async fn checkout(
-        self: &Arc<Self>,
-        on: &Arc<Configured>,
-        input: &CheckoutInput,
-        context: &CallContext,
-    ) -> Result<String, Error> {
-        on.metered(Asked::Action(Action::BillingCheckout), prepare::checkout(self, on, input, context)).await
     }
 
     pub async fn poll(self: &Arc<Self>, on: &Arc<Configured>, handle: &str, context: &CallContext) -> Result<Progress, Error> {

@@ -6,6 +6,7 @@
 mod billing;
 mod call;
 mod connection;
+mod deployment;
 mod error;
 mod id;
 mod operation;
@@ -16,10 +17,12 @@ mod wordpress;
 
 pub use billing::{BillingAnswer, BillingQuery, CheckoutInput, Invoice, Money, Period, Subscription, Usage};
 pub use call::{
-    Action, Answer, BackupCreate, Completion, DomainCreate, Finding, Mutation, Pending, Progress, Query, RestoreInput, Secret,
-    SiteAdmin, SiteClone, SiteCreate, SiteUpdate, Work,
+    Action, Answer, BackupCreate, Completion, DeploymentCreate, DeploymentSource, DomainCreate, EnvironmentCreate,
+    EnvironmentUpdate, Finding, Mutation, Pending, PlanFile, PlanInput, Preparation, Prepared, Progress, PushInput, Query,
+    RestoreInput, Secret, SiteAdmin, SiteClone, SiteCreate, SiteUpdate, Work,
 };
 pub use connection::{ConnectionId, ConnectionSpec, OrganizationId, SecretValue, Secrets, TlsTrust};
+pub use deployment::{Changes, Deployment, DeploymentStatus, Plan, Source, SourceKind};
 pub use error::{Error, Kind};
 pub use id::{IdError, ResourceId, Slug, escape, unescape};
 pub use operation::{Operation, OperationId, OperationStatus, Target};
@@ -28,7 +31,7 @@ pub use provider::{
 };
 pub use resource::{
     Backup, BackupKind, BackupStatus, Certificate, Contents, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind,
-    Native, Site, SiteKind, SiteStatus, SiteUsage,
+    LogLine, Native, Site, SiteKind, SiteStatus, SiteUsage,
 };
 pub use time::Timestamp;
 pub use wordpress::{

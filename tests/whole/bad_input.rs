@@ -43,6 +43,28 @@ const MORE: [(&str, &str, Option<&str>); 4] = [
     ("POST", "/operations/{operation}/cancel", None),
 ];
 
+const SITE_PARTS: [(&str, &str, Option<&str>); 15] = [
+    ("GET", "/sites/{site}/usage", None),
+    ("GET", "/sites/{site}/logs", None),
+    ("GET", "/sites/{site}/environments", None),
+    ("POST", "/sites/{site}/environments", Some(r#"{"name": "n"}"#)),
+    ("PATCH", "/sites/{site}/environments/{environment}", Some(r#"{"name": "n"}"#)),
+    ("DELETE", "/sites/{site}/environments/{environment}", None),
+    ("POST", "/sites/{site}/environments/{environment}/push", Some(r#"{"target": "n", "files": true}"#)),
+    ("GET", "/sites/{site}/environments/{environment}/current", None),
+    ("GET", "/sites/{site}/deployments", None),
+    ("POST", "/sites/{site}/deployments", Some(DEPLOYMENT)),
+    ("GET", "/sites/{site}/deployments/{deployment}", None),
+    ("POST", "/sites/{site}/deployments/{deployment}/rollback", None),
+    ("POST", "/sites/{site}/deployments/{deployment}/release", Some(r#"{"environment": "production"}"#)),
+    ("POST", "/sites/{site}/deployments/plans", Some(PLAN)),
+    ("POST", "/sites/{site}/deployments/plans/{plan}/commit", Some(r#"{"message": "n"}"#)),
+];
+const DEPLOYMENT: &str = r#"{"source": {"type": "git", "repository": "https://git.example/n.git"}, "message": "n"}"#;
+const PLAN: &str = r#"{"files": [{"path": "/n", "size": 1,
+    "blake3": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}], "message": "n"}"#;
+
 const WORDPRESS: [(&str, &str, Option<&str>); 28] = [
     ("GET", "/sites/{site}/wordpress", None),
     ("GET", "/sites/{site}/wordpress/plugins", None),
@@ -99,7 +121,7 @@ const BILLING: [(&str, &str, Option<&str>); 4] = [
 ];
 
 fn endpoints() -> impl Iterator<Item = (Method, &'static str, Option<&'static str>)> {
-    let all = ENDPOINTS.iter().chain(&MORE).chain(&WORDPRESS).chain(&BILLING);
+    let all = ENDPOINTS.iter().chain(&MORE).chain(&SITE_PARTS).chain(&WORDPRESS).chain(&BILLING);
     all.map(|(method, path, body)| (method.parse().expect("a method"), *path, *body))
 }
 
@@ -136,7 +158,14 @@ impl World {
         let site = text(&made["result"]["id"]);
         let backup = api.post(&format!("/sites/{site}/backups"), &json!({})).await.is(201).json();
         let _ = api.post(&format!("/sites/{site}/domains"), &json!({"name": "www.example.com"})).await.is(201);
+        let source = json!({"source": {"type": "git", "repository": "https://git.example/n.git"}});
+        let deployment = api.post(&format!("/sites/{site}/deployments"), &source).await.is(201).json();
+        let files = serde_json::from_str(PLAN).expect("a plan");
+        let plan = api.post(&format!("/sites/{site}/deployments/plans"), &files).await.is(201).json();
         let ids = vec![
+            ("{environment}", "production".to_owned()),
+            ("{deployment}", text(&deployment["result"]["id"])),
+            ("{plan}", text(&plan["id"])),
             ("{site}", site),
             ("{backup}", text(&backup["result"]["id"])),
             ("{domain}", "www.example.com".to_owned()),
@@ -158,6 +187,8 @@ impl World {
         let site = self.fill("{site}");
         let lists = ["/sites".to_owned(), "/operations".to_owned(), "/connections".to_owned(), format!("/sites/{site}")];
         let below = [
+            "environments",
+            "deployments",
             "backups",
             "domains",
             "wordpress",
@@ -302,7 +333,7 @@ async fn bad_ids_are_refused_and_change_nothing() {
         }
     }
     let after = world.state().await;
-    // A refused request may leave a failed operation; everything else is as it was.
+    // An operation that was refused by the host is still one that was asked for; everything else is as it was.
     let kept = |state: &[Value]| [&state[..1], &state[2..]].concat();
     assert_eq!(kept(&before), kept(&after), "a refused request changed something");
 }
@@ -315,6 +346,8 @@ async fn bad_queries_and_headers_are_refused_and_change_nothing() {
         "/sites",
         "/connections",
         "/operations",
+        "/sites/{site}/environments",
+        "/sites/{site}/deployments",
         "/sites/{site}/backups",
         "/sites/{site}/domains",
         "/sites/{site}/wordpress/plugins",
@@ -359,6 +392,9 @@ async fn bad_queries_and_headers_are_refused_and_change_nothing() {
     }
     for query in ["wait=61s", "wait=soon", "wait=-1s"] {
         refused(world.gateway.api.get(&world.fill(&format!("/operations/{{operation}}?{query}"))).await, query);
+    }
+    for query in ["lines=0", "lines=1001", "lines=x", "lines=", "source=", "environment=", "limit=1", "environment=%00"] {
+        refused(world.gateway.api.get(&world.fill(&format!("/sites/{{site}}/logs?{query}"))).await, query);
     }
     let body = r#"{"connection": "sandbox", "name": "n"}"#;
     let huge = "k".repeat(300);

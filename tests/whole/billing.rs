@@ -134,7 +134,7 @@ async fn a_checkout_is_an_address_and_no_operation() {
     assert!(counted >= 1.0, "{counted}");
 }
 
-/// Only a checkout may send a change without an operation; a call that reads may not, whatever its guest tries.
+/// Of the calls about bills only a checkout, which prepares, may send a POST without an operation; a call that reads may not, whatever its guest tries.
 #[tokio::test]
 async fn a_checkout_may_send_and_a_read_may_not() {
     let upstream = Upstream::start(|seen| {

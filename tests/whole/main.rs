@@ -5,7 +5,9 @@
 
 mod bad_input;
 mod billing;
+mod deployments;
 mod engine_e2e;
+mod environments;
 mod hostile;
 mod paging;
 mod prometheus;

@@ -309,6 +309,15 @@ async fn an_environment_is_named_or_production() {
     let blog = Blog::new().await;
     let _ = blog.send(Method::PUT, "/maintenance?environment=production", &json!({"enabled": true})).await.is(200);
     assert_eq!(blog.get("").await["maintenance"], true);
+    // By the escaped form, in which answers write ids, too.
+    let environments = blog.at("").replace("/wordpress", "/environments");
+    let body = json!({"name": "My Staging", "source": "production"});
+    let _ = blog.api().post(&environments, &body).await.is(201);
+    for named in ["My%20Staging", "My=20Staging"] {
+        for below in ["", "/plugins", "/cache"] {
+            let _ = blog.api().get(&blog.at(&format!("{below}?environment={named}"))).await.is(200);
+        }
+    }
     for below in ["?environment=none", "/plugins?environment=none", "/cache?environment=none"] {
         let reply = blog.api().get(&blog.at(below)).await;
         assert!(reply.status.is_client_error(), "{below}: {}", reply.text());

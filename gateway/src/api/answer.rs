@@ -103,6 +103,9 @@ const fn is_creation(action: Action) -> bool {
         action,
         Action::SitesCreate
             | Action::SitesClone
+            | Action::EnvironmentsCreate
+            | Action::DeploymentsCreate
+            | Action::DeploymentsCommit
             | Action::BackupsCreate
             | Action::DomainsCreate
             | Action::WordpressPluginsInstall
@@ -116,8 +119,10 @@ fn resource_path(operation: &Operation) -> Option<String> {
     let list = |group: &str| Some(format!("/api/v1/sites/{}/{group}", operation.target.site.as_deref()?));
     match operation.target.kind.as_str() {
         "site" => Some(format!("/api/v1/sites/{id}")),
+        "deployment" => under("deployments"),
         "backup" => under("backups"),
         // These have no page of their own; their lists have.
+        "environment" => list("environments"),
         "domain" => list("domains"),
         "plugin" => list("wordpress/plugins"),
         "theme" => list("wordpress/themes"),

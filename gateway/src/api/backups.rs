@@ -50,9 +50,9 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    names::text("environment", parameters.environment.as_deref(), 100)?;
-    let question = format!("backups {site} {:?}", parameters.environment);
-    let ask = Ask::BackupsList { site: id.native, environment: parameters.environment };
+    let environment = names::environment("environment", parameters.environment)?;
+    let question = format!("backups {site} {environment:?}");
+    let ask = Ask::BackupsList { site: id.native, environment };
     let paging = walk::Paging { limit: walk::limit(parameters.limit)?, cursor: parameters.cursor, question };
     api.list_one(&principal, &connection, (ask, freshness), paging, Answer::backups, &headers).await
 }
@@ -80,10 +80,10 @@ pub async fn create(
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    names::text("environment", body.environment.as_deref(), 100)?;
+    let environment = names::environment("environment", body.environment)?;
     names::text("description", body.description.as_deref(), 500)?;
     let kind = body.kind.unwrap_or(BackupKind::Full);
-    let input = BackupCreate { environment: body.environment, kind, description: body.description };
+    let input = BackupCreate { environment, kind, description: body.description };
     api.carry_out(&principal, &connection, Mutation::BackupsCreate { site: id.native, input }, manner).await
 }
 
@@ -107,9 +107,8 @@ pub async fn restore(
     Json(body): Json<RestoreBody>,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    names::text("environment", body.environment.as_deref(), 100)?;
     let contents = body.contents()?;
-    let input = RestoreInput { environment: body.environment, contents };
+    let input = RestoreInput { environment: names::environment("environment", body.environment)?, contents };
     let mutation = Mutation::BackupsRestore { site: id.native, backup: names::native(&backup)?, input };
     api.carry_out(&principal, &connection, mutation, manner).await
 }

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     dispatch::{Connection, Freshness, Gathered},
     model::{
-        Action, Answer, BillingAnswer, BillingQuery, CheckoutInput, Error, Kind, Native, Period, Query as Ask, Timestamp, Usage,
+        Action, Answer, BillingAnswer, BillingQuery, CheckoutInput, Error, Kind, Native, Period, Preparation, Prepared,
+        Query as Ask, Timestamp, Usage,
     },
     policy::Principal,
 };
@@ -125,7 +126,11 @@ pub async fn checkout(
     }
     let connection = named(&api, &principal, &body.connection).await?;
     let input = CheckoutInput { plan: body.plan, success_url: body.success_url, cancel_url: body.cancel_url };
-    let view = CheckoutView { url: api.dispatch.checkout(&connection, &input).await? };
+    let preparation = Preparation::BillingCheckout { input };
+    let Prepared::Checkout(url) = api.dispatch.prepare(&connection, &preparation).await? else {
+        return Err(super::answer_of_another_kind());
+    };
+    let view = CheckoutView { url };
     let mut response = respond::json(StatusCode::OK, respond::to_bytes(&view)?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(super::served_by(&connection, response))

@@ -45,9 +45,9 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    names::text("environment", parameters.environment.as_deref(), 100)?;
-    let question = format!("domains {site} {:?}", parameters.environment);
-    let ask = Ask::DomainsList { site: id.native, environment: parameters.environment };
+    let environment = names::environment("environment", parameters.environment)?;
+    let question = format!("domains {site} {environment:?}");
+    let ask = Ask::DomainsList { site: id.native, environment };
     let paging = walk::Paging { limit: walk::limit(parameters.limit)?, cursor: parameters.cursor, question };
     api.list_one(&principal, &connection, (ask, freshness), paging, Answer::domains, &headers).await
 }
@@ -61,8 +61,8 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
     names::domain("name", &body.name)?;
-    names::text("environment", body.environment.as_deref(), 100)?;
-    let input = DomainCreate { name: body.name, environment: body.environment, primary: body.primary };
+    let environment = names::environment("environment", body.environment)?;
+    let input = DomainCreate { name: body.name, environment, primary: body.primary };
     api.carry_out(&principal, &connection, Mutation::DomainsCreate { site: id.native, input }, manner).await
 }
 
@@ -78,9 +78,9 @@ macro_rules! on_domain {
             _: NoBody,
         ) -> Result<Response, Problem> {
             let (connection, id) = api.site(&principal, &site).await?;
-            names::text("environment", parameters.environment.as_deref(), 100)?;
+            let environment = names::environment("environment", parameters.environment)?;
             let name = domain_in_path(&domain)?;
-            let mutation = Mutation::$mutation { site: id.native, environment: parameters.environment, name };
+            let mutation = Mutation::$mutation { site: id.native, environment, name };
             api.carry_out(&principal, &connection, mutation, manner).await
         }
     };

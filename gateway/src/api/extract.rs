@@ -17,15 +17,15 @@ pub const MAX_BODY: usize = 1 << 20;
 /// A body of that size takes seconds on a poor line; a trickle must not hold its place.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// A JSON body of at most [`MAX_BODY`] bytes. An empty body stands for `{}`.
-pub struct Json<T>(pub T);
+/// A JSON body of at most `MOST` bytes. An empty body stands for `{}`.
+pub struct Json<T, const MOST: usize = MAX_BODY>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for Json<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
-        let body = read(request).await?;
+        let body = read(request, MOST).await?;
         if body.is_empty() {
             return parse(b"{}").map(Self);
         }
@@ -42,9 +42,9 @@ fn is_json(content_type: &[u8]) -> bool {
     essence == b"application/json" || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
+async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let mut body = request.into_body();
-    let limited = Limited::new(&mut body, MAX_BODY);
+    let limited = Limited::new(&mut body, most);
     let Ok(read) = tokio::time::timeout(MAX_WAIT, limited.collect()).await else {
         let detail = format!("the body did not arrive within {} s", MAX_WAIT.as_secs());
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail));
@@ -53,7 +53,7 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             discard(&mut body).await;
-            let detail = format!("the body is larger than {MAX_BODY} bytes");
+            let detail = format!("the body is larger than {most} bytes");
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
         }
         Err(_) => Err(Problem::malformed("the body ended early")),

@@ -126,6 +126,15 @@ fn target(connection: &Connection, mutation: &Mutation) -> Target {
         | Mutation::SitesDelete { site }
         | Mutation::SitesStart { site }
         | Mutation::SitesStop { site } => return Target { kind: "site".to_owned(), id: Some(whole(site)), site: None },
+        Mutation::EnvironmentsCreate { .. } => ("environment", None),
+        Mutation::EnvironmentsUpdate { environment, .. } | Mutation::EnvironmentsDelete { environment, .. } => {
+            ("environment", Some(crate::model::escape(environment)))
+        }
+        // What is pushed to is what changes.
+        Mutation::EnvironmentsPush { input, .. } => ("environment", Some(crate::model::escape(&input.target))),
+        Mutation::DeploymentsCreate { .. } | Mutation::DeploymentsCommit { .. } => ("deployment", None),
+        Mutation::DeploymentsRollback { deployment, .. } => ("deployment", deployment.as_deref().map(crate::model::escape)),
+        Mutation::DeploymentsRelease { deployment, .. } => ("deployment", Some(crate::model::escape(deployment))),
         Mutation::BackupsCreate { .. } => ("backup", None),
         Mutation::BackupsDelete { backup, .. } | Mutation::BackupsRestore { backup, .. } => {
             ("backup", Some(crate::model::escape(backup)))
@@ -153,7 +162,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NoKey {
         if !parts.headers.contains_key("idempotency-key") {
             return Ok(Self);
         }
-        let detail = "Idempotency-Key is honoured only where an operation answers (sites and what belongs to them); send this one without it";
+        let detail = "Idempotency-Key is honoured for what answers with an operation only; send this one without it";
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail))
     }
 }

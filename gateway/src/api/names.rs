@@ -6,6 +6,8 @@ use super::problem::Problem;
 use crate::model::{self, ResourceId, Slug};
 
 pub const MAX_NAME: usize = 100;
+/// Bytes. A name of [`MAX_NAME`] characters may take four times as many, and an id three times as many again when escaped.
+const MAX_ENVIRONMENT: usize = 1536;
 
 /// A site's whole id. An id that can't be one is like one that doesn't exist, but the words say why.
 pub fn site_id(text: &str) -> Result<ResourceId, Problem> {
@@ -44,6 +46,18 @@ pub fn text(field: &str, value: Option<&str>, max: usize) -> Result<(), Problem>
         Some(text) if text.chars().any(char::is_control) => Err(Problem::invalid(field, "no control characters")),
         _ => Ok(()),
     }
+}
+
+/// An environment as users name it in bodies and queries: by its name, or by its id as answers write it (escaped).
+pub fn environment(field: &str, value: Option<String>) -> Result<Option<String>, Problem> {
+    text(field, value.as_deref(), MAX_ENVIRONMENT)?;
+    Ok(value.map(|value| model::unescape(&value).unwrap_or(value)))
+}
+
+/// The same where one must be named.
+pub fn some_environment(field: &str, value: String) -> Result<String, Problem> {
+    text(field, Some(&value), MAX_ENVIRONMENT)?;
+    Ok(model::unescape(&value).unwrap_or(value))
 }
 
 /// A domain in the one form that the API knows: lower-case A-labels (RFC 5890) without a trailing dot, `*` as first label.
@@ -134,6 +148,20 @@ mod tests {
             "a/b.com",
         ] {
             assert!(domain("name", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environments_are_named_by_name_or_by_escaped_id() {
+        for (given, native) in
+            [("production", "production"), ("My Staging", "My Staging"), ("My=20Staging", "My Staging"), ("a=b", "a=b")]
+        {
+            assert_eq!(environment("environment", Some(given.into())).ok().flatten().as_deref(), Some(native), "{given}");
+        }
+        assert_eq!(environment("environment", None).ok(), Some(None));
+        for bad in ["", "a\nb", &"x".repeat(1537)] {
+            assert!(environment("environment", Some(bad.into())).is_err(), "{bad}");
+            assert!(some_environment("environment", bad.into()).is_err(), "{bad}");
         }
     }
 

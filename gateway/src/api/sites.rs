@@ -122,7 +122,7 @@ fn check_admin(admin: &SiteAdmin) -> Result<(), Problem> {
     names::text("admin.password", admin.password.as_deref(), 200)
 }
 
-fn raw(options: Option<serde_json::Map<String, serde_json::Value>>) -> Result<Box<RawValue>, Problem> {
+pub(super) fn raw(options: Option<serde_json::Map<String, serde_json::Value>>) -> Result<Box<RawValue>, Problem> {
     let json = serde_json::value::to_raw_value(&options.unwrap_or_default());
     json.map_err(|error| Problem::from(crate::model::Error::gateway(error)))
 }
@@ -207,12 +207,12 @@ pub async fn clone(
     if let Some(domain) = &body.domain {
         names::domain("domain", domain)?;
     }
-    names::text("source_environment", body.source_environment.as_deref(), 100)?;
+    let source_environment = names::environment("source_environment", body.source_environment)?;
     names::text("region", body.region.as_deref(), 64)?;
     let input = SiteClone {
         name: body.name,
         domain: body.domain,
-        source_environment: body.source_environment,
+        source_environment,
         region: body.region,
         options: raw(body.options)?,
     };

@@ -39,7 +39,7 @@ const MAX_TABLE: usize = 64;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    /// Id or unique name, at most 100 bytes. None: production.
+    /// Id or name; production when it is left out.
     environment: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl FromRequestParts<Arc<Api>> for Toolkit {
         let Query(Parameters { environment }) = Query::from_request_parts(parts, api).await?;
         let caller = Caller::from_request_parts(parts, api).await;
         let Extension(principal) = caller.map_err(|error| Problem::from(Error::gateway(error)))?;
-        names::text("environment", environment.as_deref(), 100)?;
+        let environment = names::environment("environment", environment)?;
         let (connection, id) = api.site(&principal, &site).await?;
         let target = WordpressTarget { site: id.native, environment };
         Ok(Self { api: Arc::clone(api), principal, connection, target })

@@ -4,26 +4,36 @@
 
 use super::wordpress;
 use crate::model::{
-    Action, BackupCreate, Configuration, Contents, Error, Kind, Mutation, Query, SiteCreate, SiteKind, SiteUpdate,
-    WordpressChange,
+    Action, BackupCreate, Configuration, Contents, DeploymentSource, EnvironmentUpdate, Error, Kind, Mutation, Preparation,
+    Query, SiteCreate, SiteKind, SiteUpdate, WordpressChange,
 };
 
 pub fn require_query(configuration: &Configuration, query: &Query) -> Result<(), Error> {
     require_action(configuration, query.action())
 }
 
-/// An action that no feature names is carried by those of its fields.
+pub fn require_preparation(configuration: &Configuration, preparation: &Preparation) -> Result<(), Error> {
+    require_action(configuration, preparation.action())
+}
+
+/// An action that no feature stands for is carried by those of its fields.
 pub fn require_action(configuration: &Configuration, action: Action) -> Result<(), Error> {
-    match action {
-        Action::WordpressSecurityUpdate => Ok(()),
-        named => require(configuration, named.as_str()),
-    }
+    behind(action).map_or(Ok(()), |feature| require(configuration, feature))
 }
 
 pub fn require_mutation(configuration: &Configuration, mutation: &Mutation) -> Result<(), Error> {
-    // Deployments have no case here yet; `create` of the others is one feature plus one for each optional field.
+    // `create` is one feature plus one for each optional field, as far as the contract names them.
     require_action(configuration, mutation.action())?;
     fields(mutation).into_iter().try_for_each(|field| require(configuration, field))
+}
+
+/// The feature of an action: its own name, but where the contract lets one feature stand for several calls, or none for one.
+const fn behind(action: Action) -> Option<&'static str> {
+    match action {
+        Action::DeploymentsCommit => Some(Action::DeploymentsPlan.as_str()),
+        Action::WordpressSecurityUpdate => None,
+        action => Some(action.as_str()),
+    }
 }
 
 fn require(configuration: &Configuration, feature: &str) -> Result<(), Error> {
@@ -38,6 +48,11 @@ fn fields(mutation: &Mutation) -> Vec<&'static str> {
     match mutation {
         Mutation::SitesCreate(input) => site_create(input),
         Mutation::SitesUpdate { input, .. } => site_update(input),
+        Mutation::EnvironmentsUpdate { input, .. } => environment_update(input),
+        Mutation::DeploymentsCreate { input, .. } => vec![match input.source {
+            DeploymentSource::Git { .. } => "deployments.create.git",
+            DeploymentSource::Zip { .. } => "deployments.create.zip",
+        }],
         Mutation::BackupsCreate { input, .. } => backup_create(input),
         Mutation::BackupsRestore { input, .. } => given(&[
             (input.environment.is_some(), "backups.restore.environment"),
@@ -77,6 +92,14 @@ fn site_update(input: &SiteUpdate) -> Vec<&'static str> {
         (input.name.is_some(), "sites.update.name"),
         (input.php_version.is_some(), "sites.update.php_version"),
         (input.wordpress_version.is_some(), "sites.update.wordpress_version"),
+    ])
+}
+
+fn environment_update(input: &EnvironmentUpdate) -> Vec<&'static str> {
+    given(&[
+        (input.name.is_some(), "environments.update.name"),
+        (input.php_version.is_some(), "environments.update.php_version"),
+        (input.wordpress_version.is_some(), "environments.update.wordpress_version"),
     ])
 }
 
@@ -124,6 +147,18 @@ mod tests {
         let update = Mutation::SitesUpdate { site: "1".into(), input: update };
         check(&["sites.update", "sites.update.name"], &update, Some("sites.update.php_version"));
         check(&["sites.update", "sites.update.php_version"], &update, None);
+        let update = EnvironmentUpdate { name: Some("qa".into()), ..EnvironmentUpdate::default() };
+        let update = Mutation::EnvironmentsUpdate { site: "1".into(), environment: "e".into(), input: update };
+        check(&["environments.update"], &update, Some("environments.update.name"));
+        check(&["environments.update", "environments.update.name"], &update, None);
+        let source = DeploymentSource::Zip { zip_url: "https://a.example/z".into() };
+        let input = crate::model::DeploymentCreate { environment: None, source, message: None };
+        let create = Mutation::DeploymentsCreate { site: "1".into(), input };
+        check(&["deployments.create", "deployments.create.git"], &create, Some("deployments.create.zip"));
+        check(&["deployments.create", "deployments.create.zip"], &create, None);
+        let commit = Mutation::DeploymentsCommit { site: "1".into(), plan: "p".into(), message: None };
+        check(&["deployments.create"], &commit, Some("deployments.plan"));
+        check(&["deployments.plan"], &commit, None);
     }
 
     #[test]

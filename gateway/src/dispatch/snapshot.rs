@@ -165,13 +165,25 @@ fn weigh(answer: &Answer) -> u32 {
         native.as_ref().map_or(0, |raw| raw.get().len())
     }
     fn site(site: &crate::model::Site) -> usize {
-        let environments =
-            site.environments.iter().map(|one| size_of::<crate::model::Environment>() + STRINGS + native(&one.native));
+        let environments = site.environments.iter().map(environment);
         size_of::<crate::model::Site>() + STRINGS + native(&site.native) + environments.sum::<usize>()
+    }
+    fn environment(environment: &crate::model::Environment) -> usize {
+        size_of_val(environment) + STRINGS + native(&environment.native)
+    }
+    fn deployment(deployment: &crate::model::Deployment) -> usize {
+        let logs = deployment.logs.as_ref().map_or(0, String::len);
+        size_of_val(deployment) + STRINGS + native(&deployment.native) + logs
     }
     let bytes = match answer {
         Answer::Sites(sites) => sites.iter().map(site).sum(),
         Answer::Site(one) => site(one),
+        Answer::SiteUsage(one) => size_of_val(one),
+        Answer::SiteLogs(lines) => lines.iter().map(|line| size_of_val(line) + line.source.len() + line.text.len()).sum(),
+        Answer::Environments(all) => all.iter().map(environment).sum(),
+        Answer::Current(one) => one.as_ref().map_or(0, deployment),
+        Answer::Deployments(all) => all.iter().map(deployment).sum(),
+        Answer::Deployment(one) => deployment(one),
         Answer::Backups(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
         Answer::Backup(one) => size_of_val(one) + STRINGS + native(&one.native),
         Answer::Domains(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum::<usize>(),

@@ -86,10 +86,26 @@ impl Carrier for Arc<Dispatch> {
 fn read_back(mutation: &Mutation, completion: &Completion) -> Option<Query> {
     let target = completion.target.clone();
     match mutation {
-        Mutation::SitesDelete { .. } | Mutation::BackupsDelete { .. } | Mutation::DomainsDelete { .. } => None,
+        Mutation::SitesDelete { .. }
+        | Mutation::EnvironmentsDelete { .. }
+        | Mutation::BackupsDelete { .. }
+        | Mutation::DomainsDelete { .. } => None,
         Mutation::SitesCreate(_) | Mutation::SitesClone { .. } => Some(Query::SitesGet { site: target? }),
         Mutation::SitesUpdate { site, .. } | Mutation::SitesStart { site } | Mutation::SitesStop { site } => {
             Some(Query::SitesGet { site: site.clone() })
+        }
+        // An environment is in its site's list alone.
+        Mutation::EnvironmentsCreate { site, .. }
+        | Mutation::EnvironmentsUpdate { site, .. }
+        | Mutation::EnvironmentsPush { site, .. } => Some(Query::EnvironmentsList { site: site.clone() }),
+        Mutation::DeploymentsCreate { site, .. } | Mutation::DeploymentsCommit { site, .. } => {
+            Some(Query::DeploymentsGet { site: site.clone(), deployment: target? })
+        }
+        Mutation::DeploymentsRollback { site, deployment, .. } => {
+            Some(Query::DeploymentsGet { site: site.clone(), deployment: target.or_else(|| deployment.clone())? })
+        }
+        Mutation::DeploymentsRelease { site, deployment, .. } => {
+            Some(Query::DeploymentsGet { site: site.clone(), deployment: deployment.clone() })
         }
         Mutation::BackupsCreate { site, .. } => Some(Query::BackupsGet { site: site.clone(), backup: target? }),
         Mutation::BackupsRestore { site, backup, .. } => Some(Query::BackupsGet { site: site.clone(), backup: backup.clone() }),
@@ -109,6 +125,14 @@ fn domains(site: &str, environment: &Option<String>) -> Option<Query> {
 fn as_result(answer: &Answer, mutation: &Mutation, completion: &Completion) -> Result<Option<Box<RawValue>>, Error> {
     let json = match answer {
         Answer::Site(site) => serde_json::value::to_raw_value(site),
+        Answer::Environments(environments) => {
+            let target = completion.target.as_deref().map(crate::model::escape);
+            match environments.iter().find(|environment| Some(&environment.id) == target.as_ref()) {
+                Some(environment) => serde_json::value::to_raw_value(environment),
+                None => return Err(Error::new(Kind::NotFound, "the environment can't be read back")),
+            }
+        }
+        Answer::Deployment(deployment) => serde_json::value::to_raw_value(deployment),
         Answer::Backup(backup) => serde_json::value::to_raw_value(backup),
         Answer::Domains(domains) => {
             let target = completion.target.as_deref();
@@ -121,7 +145,13 @@ fn as_result(answer: &Answer, mutation: &Mutation, completion: &Completion) -> R
             Mutation::Wordpress(mutation) => return wordpress::as_result(answer, mutation, completion),
             _ => return Ok(None),
         },
-        Answer::Sites(_) | Answer::Backups(_) | Answer::Billing(_) => return Ok(None),
+        Answer::Sites(_)
+        | Answer::SiteUsage(_)
+        | Answer::SiteLogs(_)
+        | Answer::Current(_)
+        | Answer::Deployments(_)
+        | Answer::Backups(_)
+        | Answer::Billing(_) => return Ok(None),
     };
     json.map(Some).map_err(Error::gateway)
 }

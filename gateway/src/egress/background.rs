@@ -73,6 +73,10 @@ impl Registry {
         }
         let prepared = Prepared::new(upstream, request, &upstream.shared.config)?;
         let intent = send::intent(&prepared, context)?;
+        if intent.is_none() && !prepared.is_read() {
+            // It would outlive the call, and nothing would remember it.
+            return Err(fault::refused("a preparing call may not send in the background; only a changing call may"));
+        }
         let reserved = match self.reserve(connection, key, &upstream.shared)? {
             Found::Running(id) => return Ok(id.to_string()),
             Found::New(reserved) => reserved,

@@ -2,10 +2,10 @@
 //!
 //! In goes a prepared request; out comes hyper's response, after redirects and the one retry.
 //! Invariant: no byte of a changing request leaves before its intent is committed, and it is sent again only if its
-//! connection had gone stale and repeating is harmless.
+//! connection had gone stale and repeating is harmless. A preparing call's POST alone has no intent: nothing depends on its fate.
 
 use super::{
-    Intent, Request, Response, SendContext, bind::Upstream, fault, redirect, request::Prepared, response, retry_after,
+    Intent, Request, Response, SendContext, Writes, bind::Upstream, fault, redirect, request::Prepared, response, retry_after,
 };
 use crate::model::Error;
 use hyper::body::Incoming;
@@ -70,16 +70,18 @@ impl Upstream {
     }
 }
 
-/// What must be committed before this request; an error when it changes something and the call only reads.
+/// What must be committed before this request; an error when it changes more than the call may.
 pub(super) fn intent<'a>(prepared: &Prepared, context: &'a SendContext) -> Result<Option<&'a Arc<dyn Intent>>, Error> {
     if prepared.is_read() {
         return Ok(None);
     }
-    let refused = || {
-        let message = format!("a reading call may not send {}; only a changing call may", prepared.method);
-        fault::refused(message)
+    let kind = match &context.writes {
+        Writes::Recorded(intent) => return Ok(Some(intent)),
+        Writes::Unrecorded if prepared.method == http::Method::POST => return Ok(None),
+        Writes::Unrecorded => "preparing",
+        Writes::Refused => "reading",
     };
-    context.intent.as_ref().map(Some).ok_or_else(refused)
+    Err(fault::refused(format!("a {kind} call may not send {}; only a changing call may", prepared.method)))
 }
 
 pub(super) async fn commit(intent: Option<&Arc<dyn Intent>>, prepared: &Prepared) -> Result<(), Error> {

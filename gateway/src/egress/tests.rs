@@ -84,11 +84,15 @@ fn get(path: &[&str]) -> Request {
 }
 
 fn reading() -> SendContext {
-    SendContext { deadline: Instant::now() + Duration::from_secs(20), intent: None }
+    SendContext { deadline: Instant::now() + Duration::from_secs(20), writes: Writes::Refused }
 }
 
 fn changing(intent: &Arc<Journal>) -> SendContext {
-    SendContext { intent: Some(Arc::clone(intent) as Arc<dyn Intent>), ..reading() }
+    SendContext { writes: Writes::Recorded(Arc::clone(intent) as Arc<dyn Intent>), ..reading() }
+}
+
+fn preparing() -> SendContext {
+    SendContext { writes: Writes::Unrecorded, ..reading() }
 }
 
 /// Remembers intents, and how many requests the server had seen at that time.

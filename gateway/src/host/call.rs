@@ -15,7 +15,7 @@ use super::{
     trap::{Reason, trapped},
 };
 use crate::{
-    egress::Intent,
+    egress::Writes,
     model::{ConnectionSpec, Error, Kind},
 };
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
@@ -34,7 +34,7 @@ pub(super) struct Running {
     host: Arc<Host>,
     on: Arc<Configured>,
     asked: Asked,
-    intent: Option<Arc<dyn Intent>>,
+    context: CallContext,
     _admitted: OwnedSemaphorePermit,
 }
 
@@ -61,7 +61,7 @@ impl Running {
             host: host.clone(),
             on: on.clone(),
             asked,
-            intent: context.operation.as_ref().map(|operation| operation.intent.clone()),
+            context: context.clone(),
             _admitted: admitted,
         };
         if is_fresh { running.configure().await } else { Ok(running) }
@@ -77,19 +77,23 @@ impl Running {
         Ok(running)
     }
 
-    /// Lets a call that is no operation's send changing requests; `prepare` says which may.
-    pub(super) fn with_intent(self, intent: Arc<dyn Intent>) -> Self {
-        Self { intent: Some(intent), ..self }
-    }
-
     /// Starts the account of the next guest call.
     pub(super) fn begin(&mut self) {
         self.instance.begin(Some(Reach {
             upstreams: self.on.upstreams.clone(),
             state: self.on.state.clone(),
             deadline: self.deadline,
-            intent: self.intent.clone(),
+            writes: self.writes(),
         }));
+    }
+
+    /// Decided by the call alone, so that no guest can turn a reading call into one that sends.
+    fn writes(&self) -> Writes {
+        match (&self.context.operation, self.asked) {
+            (Some(operation), _) => Writes::Recorded(operation.intent.clone()),
+            (None, Asked::Action(action)) if action.prepares() => Writes::Unrecorded,
+            (None, _) => Writes::Refused,
+        }
     }
 
     /// A guest's own error is an answer like any other: the instance rests. What can't be lifted ends it.

@@ -4,6 +4,7 @@
 //! the model unchecked (ids, JSON, times, sizes), and composite ids are made here and nowhere else.
 
 mod billing;
+mod deployment;
 mod error;
 mod provider;
 mod resource;
@@ -11,9 +12,12 @@ mod wordpress;
 mod work;
 
 pub(super) use billing::{billing_usage, checkout_input, invoice, subscription, web_address};
+pub(super) use deployment::{deployment, plan, plan_input};
 pub(super) use error::{error_from_guest, error_to_guest};
 pub(super) use provider::{configuration, description};
-pub(super) use resource::{Scope, backup, backup_kind, contents, domain, site, site_kind};
+pub(super) use resource::{
+    Scope, backup, backup_kind, contents, domain, environment, environment_kind, log_line, site, site_kind, usage,
+};
 pub(super) use wordpress::{
     admin_create, cache_action, extension, extension_action, extension_kind, install, search_replace, security_change,
     wordpress_cache, wordpress_security, wordpress_status, wordpress_target,

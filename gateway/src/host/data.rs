@@ -10,7 +10,7 @@ use super::{
     trap::{Reason, Stopped},
 };
 use crate::{
-    egress::{Intent, Upstreams},
+    egress::{Upstreams, Writes},
     model::{Error, Secrets},
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,7 +36,7 @@ pub(super) struct Reach {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) state: Arc<ConnectionState>,
     pub(super) deadline: Instant,
-    pub(super) intent: Option<Arc<dyn Intent>>,
+    pub(super) writes: Writes,
 }
 
 /// What one guest call has used.

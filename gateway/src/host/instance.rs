@@ -45,6 +45,8 @@ pub(super) struct Instance {
     linked: Arc<Linked>,
     operations: Option<operations::Guest>,
     sites: Option<sites::Guest>,
+    environments: Option<environments::Guest>,
+    deployments: Option<deployments::Guest>,
     backups: Option<backups::Guest>,
     domains: Option<domains::Guest>,
     wordpress: Option<wordpress::Guest>,
@@ -77,6 +79,8 @@ impl Instance {
             linked,
             operations: None,
             sites: None,
+            environments: None,
+            deployments: None,
             backups: None,
             domains: None,
             wordpress: None,
@@ -138,7 +142,7 @@ macro_rules! looked_up_once {
     };
 }
 
-looked_up_once!(operations, sites, backups, domains, wordpress, billing);
+looked_up_once!(operations, sites, environments, deployments, backups, domains, wordpress, billing);
 
 fn not_exported(interface: &str) -> Error {
     Error::new(Kind::Unsupported, format!("the provider does not support {interface}")).with_field(interface)

@@ -2,6 +2,8 @@
 //!
 //! In goes a mutation of the model; out comes what it came to. Invariant: every call here carries its operation's identity.
 
+mod deployments;
+mod environments;
 mod wordpress;
 
 use super::{
@@ -40,6 +42,30 @@ pub(super) async fn mutate(
         Mutation::SitesStart { site } => ask!(running, sites.call_start(&call, site)),
         Mutation::SitesStop { site } => ask!(running, sites.call_stop(&call, site)),
         Mutation::SitesClone { site, input } => ask!(running, sites.call_clone(&call, site, &site_clone(input))),
+        Mutation::EnvironmentsCreate { site, input } => {
+            ask!(running, environments.call_create(&call, site, &environments::create(input)))
+        }
+        Mutation::EnvironmentsUpdate { site, environment, input } => {
+            ask!(running, environments.call_update(&call, site, environment, &environments::update(input)))
+        }
+        Mutation::EnvironmentsDelete { site, environment } => {
+            ask!(running, environments.call_delete(&call, site, environment))
+        }
+        Mutation::EnvironmentsPush { site, environment, input } => {
+            ask!(running, environments.call_push(&call, site, environment, &environments::push(input)))
+        }
+        Mutation::DeploymentsCreate { site, input } => {
+            ask!(running, deployments.call_create(&call, site, &deployments::create(input)))
+        }
+        Mutation::DeploymentsRollback { site, environment, deployment } => {
+            ask!(running, deployments.call_rollback(&call, site, environment.as_deref(), deployment.as_deref()))
+        }
+        Mutation::DeploymentsRelease { site, environment, deployment } => {
+            ask!(running, deployments.call_release(&call, site, environment, deployment))
+        }
+        Mutation::DeploymentsCommit { site, plan, message } => {
+            ask!(running, deployments.call_commit(&call, site, plan, message.as_deref()))
+        }
         Mutation::BackupsCreate { site, input } => ask!(running, backups.call_create(&call, site, &backup_create(input))),
         Mutation::BackupsDelete { site, backup } => ask!(running, backups.call_delete(&call, site, backup)),
         Mutation::BackupsRestore { site, backup, input } => {

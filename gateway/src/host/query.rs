@@ -4,6 +4,9 @@
 //! cursor that repeats is an error of the provider.
 
 mod billing;
+mod deployments;
+mod environments;
+mod logs;
 mod wordpress;
 
 use super::{
@@ -38,6 +41,28 @@ pub(super) async fn query(
             let (running, answer) = ask!(running, sites.call_get(site));
             running.rest();
             convert::site(scope, answer).map(Answer::Site)
+        }
+        Query::SitesUsage { site } => {
+            let (running, answer) = ask!(running, sites.call_usage(site));
+            running.rest();
+            Ok(Answer::SiteUsage(convert::usage(answer)))
+        }
+        Query::SitesLogs { site, environment, source, lines } => {
+            logs::last(running, site, environment.as_ref(), source.as_ref(), *lines).await.map(Answer::SiteLogs)
+        }
+        Query::EnvironmentsList { site } => environments::list(&host.limits, running, site).await.map(Answer::Environments),
+        Query::EnvironmentsCurrent { site, environment } => {
+            let (running, answer) = ask!(running, environments.call_current(site, environment));
+            running.rest();
+            answer.map(|deployment| convert::deployment(scope, site, deployment)).transpose().map(Answer::Current)
+        }
+        Query::DeploymentsList { site, environment } => {
+            deployments::list(&host.limits, running, scope, site, environment.as_deref()).await.map(Answer::Deployments)
+        }
+        Query::DeploymentsGet { site, deployment } => {
+            let (running, answer) = ask!(running, deployments.call_get(site, deployment));
+            running.rest();
+            convert::deployment(scope, site, answer).map(Answer::Deployment)
         }
         Query::BackupsList { site, environment } => {
             backups(&host.limits, running, scope, site, environment.as_deref()).await.map(Answer::Backups)

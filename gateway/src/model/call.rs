@@ -3,9 +3,18 @@
 //! Invariant: ids in here are native and unescaped on the way in, whole and escaped in answers. Mutations serialize, since an
 //! operation keeps its arguments until it ends.
 
+mod deployments;
+mod environments;
+mod work;
+
+pub use deployments::{DeploymentCreate, DeploymentSource, PlanFile, PlanInput};
+pub use environments::{EnvironmentCreate, EnvironmentUpdate, PushInput};
+pub use work::{Completion, Finding, Pending, Progress, Secret, Work};
+
 use super::{
-    Backup, BackupKind, BillingAnswer, BillingQuery, Contents, Domain, Error, Extension, Invoice, Site, SiteKind, Timestamp,
-    Usage, WordpressAnswer, WordpressMutation, WordpressQuery, WordpressTarget, resource::words,
+    Backup, BackupKind, BillingAnswer, BillingQuery, CheckoutInput, Contents, Deployment, Domain, Environment, Extension,
+    Invoice, LogLine, Plan, Site, SiteKind, SiteUsage, Usage, WordpressAnswer, WordpressMutation, WordpressQuery,
+    WordpressTarget, resource::words,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
@@ -21,6 +30,21 @@ words!(
         SitesStart = "sites.start",
         SitesStop = "sites.stop",
         SitesClone = "sites.clone",
+        SitesUsage = "sites.usage",
+        SitesLogs = "sites.logs",
+        EnvironmentsList = "environments.list",
+        EnvironmentsCreate = "environments.create",
+        EnvironmentsUpdate = "environments.update",
+        EnvironmentsDelete = "environments.delete",
+        EnvironmentsPush = "environments.push",
+        EnvironmentsCurrent = "environments.current",
+        DeploymentsList = "deployments.list",
+        DeploymentsGet = "deployments.get",
+        DeploymentsCreate = "deployments.create",
+        DeploymentsRollback = "deployments.rollback",
+        DeploymentsRelease = "deployments.release",
+        DeploymentsPlan = "deployments.plan",
+        DeploymentsCommit = "deployments.commit",
         BackupsList = "backups.list",
         BackupsGet = "backups.get",
         BackupsCreate = "backups.create",
@@ -66,6 +90,13 @@ words!(
     }
 );
 
+impl Action {
+    /// Whether it is a [`Preparation`].
+    pub const fn prepares(self) -> bool {
+        matches!(self, Self::DeploymentsPlan | Self::BillingCheckout)
+    }
+}
+
 /// A reading call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
@@ -73,6 +104,31 @@ pub enum Query {
     SitesList,
     SitesGet {
         site: String,
+    },
+    SitesUsage {
+        site: String,
+    },
+    /// The last `lines` lines.
+    SitesLogs {
+        site: String,
+        environment: Option<String>,
+        source: Option<String>,
+        lines: u32,
+    },
+    EnvironmentsList {
+        site: String,
+    },
+    EnvironmentsCurrent {
+        site: String,
+        environment: String,
+    },
+    DeploymentsList {
+        site: String,
+        environment: Option<String>,
+    },
+    DeploymentsGet {
+        site: String,
+        deployment: String,
     },
     BackupsList {
         site: String,
@@ -98,6 +154,12 @@ impl Query {
         match self {
             Self::SitesList => Action::SitesList,
             Self::SitesGet { .. } => Action::SitesGet,
+            Self::SitesUsage { .. } => Action::SitesUsage,
+            Self::SitesLogs { .. } => Action::SitesLogs,
+            Self::EnvironmentsList { .. } => Action::EnvironmentsList,
+            Self::EnvironmentsCurrent { .. } => Action::EnvironmentsCurrent,
+            Self::DeploymentsList { .. } => Action::DeploymentsList,
+            Self::DeploymentsGet { .. } => Action::DeploymentsGet,
             Self::BackupsList { .. } => Action::BackupsList,
             Self::BackupsGet { .. } => Action::BackupsGet,
             Self::DomainsList { .. } => Action::DomainsList,
@@ -111,6 +173,13 @@ impl Query {
 pub enum Answer {
     Sites(Vec<Site>),
     Site(Site),
+    SiteUsage(SiteUsage),
+    SiteLogs(Vec<LogLine>),
+    Environments(Vec<Environment>),
+    /// None: nothing is deployed there.
+    Current(Option<Deployment>),
+    Deployments(Vec<Deployment>),
+    Deployment(Deployment),
     Backups(Vec<Backup>),
     Backup(Backup),
     Domains(Vec<Domain>),
@@ -123,6 +192,20 @@ impl Answer {
     pub fn sites(&self) -> &[Site] {
         match self {
             Self::Sites(sites) => sites,
+            _ => &[],
+        }
+    }
+
+    pub fn environments(&self) -> &[Environment] {
+        match self {
+            Self::Environments(environments) => environments,
+            _ => &[],
+        }
+    }
+
+    pub fn deployments(&self) -> &[Deployment] {
+        match self {
+            Self::Deployments(deployments) => deployments,
             _ => &[],
         }
     }
@@ -164,6 +247,37 @@ impl Answer {
     }
 }
 
+/// A preparing call. It may send a POST to the upstream, but what that makes is seen by nobody but who asked, binds nobody and
+/// goes away by itself: so there is no operation, and repeating or losing it does no harm.
+#[derive(Clone, Debug)]
+pub enum Preparation {
+    DeploymentsPlan {
+        site: String,
+        input: PlanInput,
+    },
+    /// Nothing is bought before the customer pays at the address that it answers.
+    BillingCheckout {
+        input: CheckoutInput,
+    },
+}
+
+impl Preparation {
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::DeploymentsPlan { .. } => Action::DeploymentsPlan,
+            Self::BillingCheckout { .. } => Action::BillingCheckout,
+        }
+    }
+}
+
+/// What a preparing call made.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    Plan(Plan),
+    /// The address of a page where the customer pays.
+    Checkout(String),
+}
+
 /// A changing call. Its JSON is `{"action": "sites.create", "args": {…}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(remote = "Self", tag = "action", content = "args")]
@@ -180,6 +294,24 @@ pub enum Mutation {
     SitesStop { site: String },
     #[serde(rename = "sites.clone")]
     SitesClone { site: String, input: SiteClone },
+    #[serde(rename = "environments.create")]
+    EnvironmentsCreate { site: String, input: EnvironmentCreate },
+    #[serde(rename = "environments.update")]
+    EnvironmentsUpdate { site: String, environment: String, input: EnvironmentUpdate },
+    #[serde(rename = "environments.delete")]
+    EnvironmentsDelete { site: String, environment: String },
+    /// From `environment` to the input's target.
+    #[serde(rename = "environments.push")]
+    EnvironmentsPush { site: String, environment: String, input: PushInput },
+    #[serde(rename = "deployments.create")]
+    DeploymentsCreate { site: String, input: DeploymentCreate },
+    /// Without a deployment: to the one before the current.
+    #[serde(rename = "deployments.rollback")]
+    DeploymentsRollback { site: String, environment: Option<String>, deployment: Option<String> },
+    #[serde(rename = "deployments.release")]
+    DeploymentsRelease { site: String, environment: String, deployment: String },
+    #[serde(rename = "deployments.commit")]
+    DeploymentsCommit { site: String, plan: String, message: Option<String> },
     #[serde(rename = "backups.create")]
     BackupsCreate { site: String, input: BackupCreate },
     #[serde(rename = "backups.delete")]
@@ -233,6 +365,14 @@ impl Mutation {
             Self::SitesStart { .. } => Action::SitesStart,
             Self::SitesStop { .. } => Action::SitesStop,
             Self::SitesClone { .. } => Action::SitesClone,
+            Self::EnvironmentsCreate { .. } => Action::EnvironmentsCreate,
+            Self::EnvironmentsUpdate { .. } => Action::EnvironmentsUpdate,
+            Self::EnvironmentsDelete { .. } => Action::EnvironmentsDelete,
+            Self::EnvironmentsPush { .. } => Action::EnvironmentsPush,
+            Self::DeploymentsCreate { .. } => Action::DeploymentsCreate,
+            Self::DeploymentsRollback { .. } => Action::DeploymentsRollback,
+            Self::DeploymentsRelease { .. } => Action::DeploymentsRelease,
+            Self::DeploymentsCommit { .. } => Action::DeploymentsCommit,
             Self::BackupsCreate { .. } => Action::BackupsCreate,
             Self::BackupsDelete { .. } => Action::BackupsDelete,
             Self::BackupsRestore { .. } => Action::BackupsRestore,
@@ -253,6 +393,14 @@ impl Mutation {
             | Self::SitesStart { site }
             | Self::SitesStop { site }
             | Self::SitesClone { site, .. }
+            | Self::EnvironmentsCreate { site, .. }
+            | Self::EnvironmentsUpdate { site, .. }
+            | Self::EnvironmentsDelete { site, .. }
+            | Self::EnvironmentsPush { site, .. }
+            | Self::DeploymentsCreate { site, .. }
+            | Self::DeploymentsRollback { site, .. }
+            | Self::DeploymentsRelease { site, .. }
+            | Self::DeploymentsCommit { site, .. }
             | Self::BackupsCreate { site, .. }
             | Self::BackupsDelete { site, .. }
             | Self::BackupsRestore { site, .. }
@@ -332,62 +480,4 @@ pub struct DomainCreate {
     pub name: String,
     pub environment: Option<String>,
     pub primary: bool,
-}
-
-/// What a mutating call came to.
-#[derive(Clone, Debug)]
-pub enum Work {
-    Done(Completion),
-    Pending(Pending),
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Completion {
-    /// The native id, unescaped, of what was made or changed.
-    pub target: Option<String>,
-    pub message: Option<String>,
-    pub details: Option<Box<RawValue>>,
-    pub secrets: Vec<Secret>,
-}
-
-/// Shown once, sealed at rest, zeroized in memory.
-#[derive(Clone, Serialize, Deserialize, zeroize::ZeroizeOnDrop)]
-pub struct Secret {
-    #[zeroize(skip)]
-    pub name: String,
-    pub value: String,
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Secret({}: …)", self.name)
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Pending {
-    /// Opaque to the gateway.
-    pub handle: String,
-    pub target: Option<String>,
-    pub progress: Option<u8>,
-    pub message: Option<String>,
-    pub estimated_completion_at: Option<Timestamp>,
-    /// Milliseconds until the next poll, kept between 100 and 60,000.
-    pub poll_after: u32,
-}
-
-#[derive(Clone, Debug)]
-pub enum Progress {
-    Running(Pending),
-    Succeeded(Completion),
-    Failed(Error),
-    Canceled,
-}
-
-/// What `reconcile` found out about a call that may or may not have been carried out.
-#[derive(Clone, Debug)]
-pub enum Finding {
-    Found(Work),
-    Absent,
-    Unknown,
 }

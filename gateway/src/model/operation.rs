@@ -55,7 +55,7 @@ impl fmt::Display for OperationId {
 /// What an operation is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// `site`, `backup`, `domain`, `plugin`, `theme`
+    /// `site`, `environment`, `deployment`, `backup`, `domain`, `plugin`, `theme`
     #[serde(rename = "type")]
     pub kind: String,
     /// The whole id of a site; the escaped id of a sub-resource. Null until the upstream named what is being made.

@@ -3,6 +3,7 @@
 //! Invariant: unknown is `null`, never a made-up value; `native` is the upstream's own JSON, passed along byte for byte.
 
 use super::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, sync::Arc};
@@ -13,7 +14,9 @@ pub type Native = Option<Box<RawValue>>;
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+        )]
         pub enum $name { $(#[serde(rename = $word)] $variant),+ }
 
         impl $name {
@@ -70,16 +73,26 @@ pub struct Site {
     pub native: Native,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SiteUsage {
     /// Bytes on disk.
     pub storage: Option<u64>,
     /// Bytes served in the current period.
     pub bandwidth: Option<u64>,
+    /// In the current period.
     pub visits: Option<u64>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A line of a site's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogLine {
+    pub at: Option<Timestamp>,
+    /// `access`, `error`, or what the host calls its logs.
+    pub source: String,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// Native id, escaped.
     pub id: String,
@@ -90,6 +103,7 @@ pub struct Environment {
     pub primary_domain: Option<String>,
     pub php_version: Option<String>,
     pub wordpress_version: Option<String>,
+    #[schemars(with = "Option<serde_json::Value>")]
     pub native: Native,
 }
 

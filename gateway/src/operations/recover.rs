@@ -129,6 +129,23 @@ fn what_to_check(mutation: &Mutation) -> String {
         Mutation::SitesUpdate { site, .. } => format!("the settings of site {site}"),
         Mutation::SitesDelete { site } => format!("whether site {site} is gone"),
         Mutation::SitesStart { site } | Mutation::SitesStop { site } => format!("whether site {site} runs"),
+        Mutation::EnvironmentsCreate { site, input } => format!("whether site {site} has an environment named {}", input.name),
+        Mutation::EnvironmentsUpdate { site, environment, .. } => {
+            format!("the settings of environment {environment} of site {site}")
+        }
+        Mutation::EnvironmentsDelete { site, environment } => {
+            format!("whether environment {environment} of site {site} is gone")
+        }
+        Mutation::EnvironmentsPush { site, environment, input } => {
+            format!("whether environment {environment} of site {site} was pushed to {}", input.target)
+        }
+        Mutation::DeploymentsCreate { site, .. } | Mutation::DeploymentsCommit { site, .. } => {
+            format!("whether site {site} has a new deployment")
+        }
+        Mutation::DeploymentsRollback { site, .. } => format!("which deployment site {site} serves"),
+        Mutation::DeploymentsRelease { site, environment, deployment } => {
+            format!("whether environment {environment} of site {site} serves deployment {deployment}")
+        }
         Mutation::BackupsCreate { site, .. } => format!("whether site {site} has a new backup"),
         Mutation::BackupsDelete { site, backup } => format!("whether backup {backup} of site {site} is gone"),
         Mutation::BackupsRestore { site, backup, .. } => format!("whether site {site} was restored from backup {backup}"),

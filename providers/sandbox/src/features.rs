@@ -136,8 +136,9 @@ pub fn of(settings: &Settings) -> Result<Vec<&'static str>, Error> {
     Ok(all().filter(on).collect())
 }
 
+/// The actions that are recovered. One feature stands for planning, uploading and committing, but the commit is an action.
 pub fn work() -> impl Iterator<Item = &'static str> {
-    WORK.iter().copied()
+    WORK.iter().copied().chain(["deployments.commit"])
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Which for Themes {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
-    /// Id or unique name, at most 100 bytes. None: production.
+    /// Id or name; production when it is left out.
     environment: Option<String>,
     /// 1 to 100; 10 when it is left out.
     limit: Option<usize>,
@@ -55,9 +55,9 @@ pub async fn list<W: Which>(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    names::text("environment", parameters.environment.as_deref(), 100)?;
-    let question = format!("{} {site} {:?}", W::KIND.plural(), parameters.environment);
-    let target = WordpressTarget { site: id.native, environment: parameters.environment };
+    let environment = names::environment("environment", parameters.environment)?;
+    let question = format!("{} {site} {:?}", W::KIND.plural(), environment);
+    let target = WordpressTarget { site: id.native, environment };
     let ask = Ask::Wordpress { target, asked: WordpressQuery::Extensions(W::KIND) };
     let paging = walk::Paging { limit: walk::limit(parameters.limit)?, cursor: parameters.cursor, question };
     api.list_one(&principal, &connection, (ask, freshness), paging, Answer::extensions, &headers).await

@@ -94,6 +94,21 @@ async fn the_intent_is_committed_before_the_first_byte() {
 }
 
 #[tokio::test]
+async fn a_preparing_call_sends_post_and_nothing_else_that_changes() {
+    let server = Server::http(|_| ok("done")).await;
+    let upstreams = bound(upstream(&server.url()));
+    upstreams.send(get(&["a"]), &preparing()).await.unwrap();
+    upstreams.send(request(Method::POST, &["a"]), &preparing()).await.unwrap();
+    for method in [Method::PUT, Method::PATCH, Method::DELETE] {
+        let error = upstreams.send(request(method, &["a"]), &preparing()).await.unwrap_err();
+        assert!(error.message.starts_with("a preparing call may not send"), "{error}");
+    }
+    let error = upstreams.start("key", request(Method::POST, &["a"]), &preparing()).await.unwrap_err();
+    assert_eq!((error.kind, error.code()), (Kind::Forbidden, "request_refused"));
+    assert_eq!(server.seen().len(), 2, "what was refused was not sent");
+}
+
+#[tokio::test]
 async fn redirects_of_reads_are_followed_within_the_base_only() {
     let server = Server::http(|(parts, _)| match parts.uri.path() {
         "/v2/near" => redirect(302, "/v2/end"),
@@ -198,7 +213,7 @@ async fn a_silent_upstream_ends_at_the_shortest_deadline() {
     let request = Request { timeout: Some(Duration::from_millis(50)), ..get(&[]) };
     let error = upstreams.send(request, &reading()).await.unwrap_err();
     assert_eq!(error.kind, Kind::Timeout, "{error}");
-    let context = SendContext { deadline: Instant::now() + Duration::from_millis(50), intent: None };
+    let context = SendContext { deadline: Instant::now() + Duration::from_millis(50), writes: Writes::Refused };
     assert_eq!(upstreams.send(get(&[]), &context).await.unwrap_err().kind, Kind::Timeout);
 }
 

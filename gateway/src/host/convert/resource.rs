@@ -5,9 +5,9 @@
 use super::{check_id, native, time};
 use crate::model::{
     Backup, BackupKind, BackupStatus, Certificate, Contents, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind,
-    Error, Site, SiteKind, SiteStatus, SiteUsage, escape,
+    Error, LogLine, Site, SiteKind, SiteStatus, SiteUsage, escape,
 };
-use portico_bindings::portico::provider::types;
+use portico_bindings::{exports::portico::provider::sites, portico::provider::types};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Whose resources they are.
@@ -19,7 +19,7 @@ pub(in crate::host) struct Scope {
 
 impl Scope {
     /// The whole id of a site.
-    fn whole(&self, native: &str) -> String {
+    pub(super) fn whole(&self, native: &str) -> String {
         [&*self.connection, "~", &escape(native)].concat()
     }
 }
@@ -70,11 +70,23 @@ const fn status(status: types::SiteStatus) -> SiteStatus {
     }
 }
 
-const fn usage(usage: types::SiteUsage) -> SiteUsage {
+pub(in crate::host) const fn usage(usage: types::SiteUsage) -> SiteUsage {
     SiteUsage { storage: usage.storage, bandwidth: usage.bandwidth, visits: usage.visits }
 }
 
-fn environment(environment: types::Environment) -> Result<Environment, Error> {
+pub(in crate::host) fn log_line(line: sites::LogLine) -> Result<LogLine, Error> {
+    Ok(LogLine { at: time(line.at)?, source: line.source, text: line.text })
+}
+
+pub(in crate::host) const fn environment_kind(kind: EnvironmentKind) -> types::EnvironmentKind {
+    match kind {
+        EnvironmentKind::Production => types::EnvironmentKind::Production,
+        EnvironmentKind::Staging => types::EnvironmentKind::Staging,
+        EnvironmentKind::Development => types::EnvironmentKind::Development,
+    }
+}
+
+pub(in crate::host) fn environment(environment: types::Environment) -> Result<Environment, Error> {
     check_id("environment", &environment.id)?;
     Ok(Environment {
         id: escape(&environment.id),

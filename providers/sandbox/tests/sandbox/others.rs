@@ -63,7 +63,9 @@ fn the_description_and_configuration_fit_together() {
     let (_, configuration) = configure(json!({"features_off": ["billing"]})).unwrap();
     assert!(configuration.features.iter().all(|feature| !feature.starts_with("billing")));
     assert!(configuration.recovery.iter().all(|(_, recovery)| *recovery == Recovery::LookUp));
-    assert!(configuration.recovery.iter().any(|(action, _)| action == "sites.create"));
+    for work in ["sites.create", "deployments.commit"] {
+        assert!(configuration.recovery.iter().any(|(action, _)| action == work), "{work}");
+    }
     for property in ["work_seconds", "seed_sites", "features_off", "fail", "rate_limit", "latency_url", "blob_url"] {
         assert!(schema["properties"][property]["description"].is_string(), "{property}");
     }
