@@ -9,6 +9,7 @@ mod billing;
 mod connections;
 mod cursor;
 mod deployments;
+mod docs;
 mod domains;
 mod environments;
 mod extract;
@@ -19,9 +20,11 @@ mod plans;
 pub mod problem;
 mod providers;
 mod respond;
+mod routes;
 mod site_details;
 mod sites;
 mod sites_list;
+mod spec;
 mod walk;
 mod wordpress;
 
@@ -36,7 +39,6 @@ use axum::{
     Extension, Router,
     extract::{FromRequestParts, State},
     response::Response,
-    routing::{delete, get, patch, post, put},
 };
 use cursor::Scope;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
@@ -45,7 +47,6 @@ use respond::Read;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use walk::{Page, Paging, Walk, Walks};
-use wordpress::extensions::{self, Plugins, Themes};
 
 /// The `[api]` section.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -111,78 +112,16 @@ impl Api {
     }
 }
 
-/// Every route, under `/api/v1`.
+/// Every endpoint, under `/api/v1`.
 pub fn router(api: Arc<Api>) -> Router {
-    let sites = Router::new()
-        .route("/sites", get(sites_list::list).post(sites::create))
-        .route("/sites/{site}", get(sites::get).patch(sites::update).delete(sites::delete))
-        .route("/sites/{site}/start", post(sites::start))
-        .route("/sites/{site}/stop", post(sites::stop))
-        .route("/sites/{site}/clone", post(sites::clone))
-        .route("/sites/{site}/usage", get(site_details::usage))
-        .route("/sites/{site}/logs", get(site_details::logs))
-        .route("/sites/{site}/environments", get(environments::list).post(environments::create))
-        .route("/sites/{site}/environments/{environment}", patch(environments::update).delete(environments::delete))
-        .route("/sites/{site}/environments/{environment}/push", post(environments::push))
-        .route("/sites/{site}/environments/{environment}/current", get(environments::current))
-        .route("/sites/{site}/deployments", get(deployments::list).post(deployments::create))
-        .route("/sites/{site}/deployments/{deployment}", get(deployments::get))
-        .route("/sites/{site}/deployments/{deployment}/rollback", post(deployments::rollback))
-        .route("/sites/{site}/deployments/{deployment}/release", post(deployments::release))
-        .route("/sites/{site}/deployments/plans", post(plans::create))
-        .route("/sites/{site}/deployments/plans/{plan}/commit", post(plans::commit))
-        .route("/sites/{site}/backups", get(backups::list).post(backups::create))
-        .route("/sites/{site}/backups/{backup}", get(backups::get).delete(backups::delete))
-        .route("/sites/{site}/backups/{backup}/restore", post(backups::restore))
-        .route("/sites/{site}/domains", get(domains::list).post(domains::create))
-        .route("/sites/{site}/domains/{domain}", delete(domains::delete))
-        .route("/sites/{site}/domains/{domain}/verify", post(domains::verify))
-        .route("/sites/{site}/domains/{domain}/primary", put(domains::set_primary));
-    let wordpress = Router::new()
-        .route("/sites/{site}/wordpress", get(wordpress::status))
-        .route("/sites/{site}/wordpress/plugins", get(extensions::list::<Plugins>).post(extensions::install::<Plugins>))
-        .route("/sites/{site}/wordpress/plugins/{plugin}", delete(extensions::delete::<Plugins>))
-        .route("/sites/{site}/wordpress/plugins/{plugin}/activate", post(extensions::activate::<Plugins>))
-        .route("/sites/{site}/wordpress/plugins/{plugin}/deactivate", post(extensions::deactivate::<Plugins>))
-        .route("/sites/{site}/wordpress/plugins/{plugin}/update", post(extensions::update::<Plugins>))
-        .route("/sites/{site}/wordpress/themes", get(extensions::list::<Themes>).post(extensions::install::<Themes>))
-        .route("/sites/{site}/wordpress/themes/{theme}", delete(extensions::delete::<Themes>))
-        .route("/sites/{site}/wordpress/themes/{theme}/activate", post(extensions::activate::<Themes>))
-        .route("/sites/{site}/wordpress/themes/{theme}/deactivate", post(extensions::deactivate::<Themes>))
-        .route("/sites/{site}/wordpress/themes/{theme}/update", post(extensions::update::<Themes>))
-        .route("/sites/{site}/wordpress/core/update", post(wordpress::update_core))
-        .route("/sites/{site}/wordpress/core/reinstall", post(wordpress::reinstall_core))
-        .route("/sites/{site}/wordpress/maintenance", put(wordpress::set_maintenance))
-        .route("/sites/{site}/wordpress/search-replace", post(wordpress::search_replace))
-        .route("/sites/{site}/wordpress/cache", get(wordpress::cache::get))
-        .route("/sites/{site}/wordpress/cache/enable", post(wordpress::cache::enable))
-        .route("/sites/{site}/wordpress/cache/disable", post(wordpress::cache::disable))
-        .route("/sites/{site}/wordpress/cache/flush", post(wordpress::cache::flush))
-        .route("/sites/{site}/wordpress/cache/purge", post(wordpress::cache::purge))
-        .route("/sites/{site}/wordpress/security", get(wordpress::security::get).patch(wordpress::security::update))
-        .route("/sites/{site}/wordpress/security/verify-checksums", post(wordpress::security::verify_checksums))
-        .route("/sites/{site}/wordpress/admins", post(wordpress::users::create_admin))
-        .route("/sites/{site}/wordpress/password-reset", post(wordpress::users::reset_password))
-        .route("/sites/{site}/wordpress/login-link", post(wordpress::users::login_link));
-    let billing = Router::new()
-        .route("/billing/subscription", get(billing::subscription))
-        .route("/billing/checkout", post(billing::checkout))
-        .route("/billing/invoices", get(billing::invoices))
-        .route("/billing/usage", get(billing::usage));
-    let rest = Router::new()
-        .route("/connections", get(connections::list).post(connections::create))
-        .route("/connections/{connection}", get(connections::get).patch(connections::update).delete(connections::delete))
-        .route("/connections/{connection}/test", post(connections::test))
-        .route("/providers", get(providers::list))
-        .route("/providers/{provider}", get(providers::get))
-        .route("/operations", get(operations::list))
-        .route("/operations/{operation}", get(operations::get))
-        .route("/operations/{operation}/cancel", post(operations::cancel));
-    Router::new()
-        .nest("/api/v1", sites.merge(wordpress).merge(billing).merge(rest))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .with_state(api)
+    let endpoints = routes::endpoints().into_iter();
+    let all = endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler));
+    Router::new().nest("/api/v1", all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
+}
+
+/// What needs no token: the API's own documentation.
+pub fn open_router() -> Router {
+    docs::router().method_not_allowed_fallback(no_such_method)
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -75,6 +75,7 @@ impl Api {
     /// An error is a gateway that is gone, or that broke the connection.
     pub async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<Reply> {
         let question = format!("{method} {path}");
+        let asked = method.clone();
         let prefix = if path.starts_with("/api/") || self.token.is_none() { "" } else { "/api/v1" };
         let mut request = Request::builder().method(method).uri(format!("http://{}{prefix}{path}", self.address));
         if let Some(token) = &self.token {
@@ -84,6 +85,7 @@ impl Api {
         let response = tokio::time::timeout(PATIENCE, self.client.request(request.body(Full::new(body))?)).await??;
         let (parts, body) = response.into_parts();
         let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
+        crate::document::check(&asked, path.strip_prefix("/api/v1").unwrap_or(path), parts.status, &parts.headers, &body);
         Ok(Reply { status: parts.status, headers: parts.headers, body, question })
     }
 

@@ -5,8 +5,10 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 pub mod api;
+pub mod browser;
 mod chance;
 mod compiled;
+mod document;
 #[path = "../engine/engine.rs"]
 pub mod engine;
 pub mod gateway;

@@ -6,8 +6,10 @@
 mod bad_input;
 mod billing;
 mod deployments;
+mod docs_page;
 mod engine_e2e;
 mod environments;
+mod guide;
 mod hostile;
 mod paging;
 mod prometheus;

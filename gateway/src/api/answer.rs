@@ -14,7 +14,8 @@ use std::{collections::BTreeMap, time::Duration};
 /// Seconds after which a client may ask again, while the work goes on.
 const RETRY_AFTER: u32 = 1;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Operation")]
 pub struct View<'a> {
     id: &'a str,
     action: Action,
@@ -23,6 +24,7 @@ pub struct View<'a> {
     status: OperationStatus,
     progress: Option<u8>,
     message: Option<&'a str>,
+    #[schemars(with = "Option<serde_json::Value>")]
     result: Option<&'a RawValue>,
     error: Option<Problem>,
     /// What is shown once: a generated password, a login link.
@@ -32,6 +34,7 @@ pub struct View<'a> {
     created_at: crate::model::Timestamp,
     updated_at: crate::model::Timestamp,
     finished_at: Option<crate::model::Timestamp>,
+    #[schemars(with = "Option<serde_json::Value>")]
     native: Option<&'a RawValue>,
 }
 

@@ -14,7 +14,7 @@ use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     environment: Option<String>,
@@ -22,7 +22,8 @@ pub struct Parameters {
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "BackupCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     environment: Option<String>,
@@ -31,7 +32,8 @@ pub struct CreateBody {
 }
 
 /// Without any part, everything is restored.
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "BackupRestore")]
 #[serde(deny_unknown_fields)]
 pub struct RestoreBody {
     environment: Option<String>,

@@ -43,6 +43,7 @@ pub struct ListParameters {
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Checkout")]
 #[serde(deny_unknown_fields)]
 pub struct CheckoutBody {
     /// A connection's id.
@@ -56,14 +57,16 @@ pub struct CheckoutBody {
 }
 
 #[derive(Serialize, schemars::JsonSchema)]
-struct CheckoutView {
+#[schemars(rename = "CheckoutPage")]
+pub struct CheckoutView {
     /// The page where the customer pays.
     url: String,
 }
 
 /// Usage of one connection, or the sums over several.
 #[derive(Serialize, schemars::JsonSchema)]
-struct UsageView<'a> {
+#[schemars(rename = "BillingUsage")]
+pub struct UsageView<'a> {
     sites: Option<u64>,
     /// Bytes on disk.
     storage: Option<u64>,

@@ -27,7 +27,8 @@ use zeroize::Zeroizing;
 /// A secret is at most this long: private keys fit.
 const MAX_SECRET: usize = 16 * 1024;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// Made from the name when it is left out.
@@ -37,23 +38,26 @@ pub struct CreateBody {
     #[serde(default = "empty_object")]
     settings: serde_json::Value,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
     secrets: BTreeMap<String, Zeroizing<String>>,
     #[serde(default)]
     tls: TlsTrust,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionUpdate")]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
     name: Option<String>,
     settings: Option<serde_json::Value>,
     /// `null` removes one.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Option<String>>")]
     secrets: BTreeMap<String, Option<Zeroizing<String>>>,
     tls: Option<TlsTrust>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     provider: Option<String>,
@@ -61,15 +65,17 @@ pub struct ListParameters {
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteParameters {
     #[serde(default)]
     force: bool,
 }
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Connection")]
+pub struct View<'a> {
+    #[schemars(with = "String")]
     id: &'a Slug,
     provider: &'a str,
     name: &'a str,
@@ -85,8 +91,9 @@ struct View<'a> {
     updated_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct SecretView {
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionSecret")]
+pub struct SecretView {
     set: bool,
     updated_at: Timestamp,
 }
@@ -216,8 +223,9 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
-struct TestReport {
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionTest")]
+pub struct TestReport {
     ok: bool,
     checks: Vec<crate::dispatch::Check>,
 }

@@ -43,6 +43,7 @@ pub struct Parameters {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DeploymentCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// Id or name; production when it isn't given.
@@ -54,6 +55,7 @@ pub struct CreateBody {
 
 /// `git` takes `repository`, `branch` and `commit`; `zip` takes `zip_url`.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DeploymentSource")]
 #[serde(deny_unknown_fields)]
 pub struct SourceBody {
     #[serde(rename = "type")]
@@ -68,6 +70,7 @@ pub struct SourceBody {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(rename = "DeploymentSourceKind")]
 #[serde(rename_all = "snake_case")]
 enum SourceKind {
     Git,
@@ -75,6 +78,7 @@ enum SourceKind {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "DeploymentRelease")]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseBody {
     /// Id or name of the environment that shall serve the deployment.

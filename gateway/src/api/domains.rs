@@ -13,7 +13,7 @@ use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use serde::Deserialize;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     environment: Option<String>,
@@ -21,13 +21,14 @@ pub struct ListParameters {
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     environment: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "DomainCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     name: String,

@@ -27,6 +27,7 @@ pub struct Parameters {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EnvironmentCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// 1 to 100 characters, unique in the site.
@@ -43,6 +44,7 @@ pub struct CreateBody {
 
 /// Only what is to change.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EnvironmentUpdate")]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
     /// 1 to 100 characters, unique in the site.
@@ -53,6 +55,7 @@ pub struct UpdateBody {
 
 /// Without `database` and `files`, both are pushed.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "EnvironmentPush")]
 #[serde(deny_unknown_fields)]
 pub struct PushBody {
     /// Id or name of the environment to push to.

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     connection: Option<String>,
@@ -30,7 +30,7 @@ pub struct ListParameters {
     cursor: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetParameters {
     /// `30s`, or `30`.

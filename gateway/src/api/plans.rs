@@ -32,6 +32,7 @@ const MAX_FILE: u64 = 5 << 30;
 const MAX_TOTAL: u64 = 100 << 30;
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PlanCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// Id or name; production when it isn't given.
@@ -43,6 +44,7 @@ pub struct CreateBody {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PlanFile")]
 #[serde(deny_unknown_fields)]
 pub struct FileBody {
     /// Absolute inside the site, such as `/index.html`; at most 1024 bytes, 255 between two slashes.
@@ -58,6 +60,7 @@ pub struct FileBody {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PlanCommit")]
 #[serde(deny_unknown_fields)]
 pub struct CommitBody {
     /// At most 500 bytes; the plan's when it isn't given.

@@ -6,8 +6,9 @@ use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use serde::Serialize;
 
-#[derive(Serialize)]
-struct View<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "Provider")]
+pub struct View<'a> {
     #[serde(flatten)]
     description: &'a Description,
     /// What the component imports and exports; what a connection supports is in the connection.

@@ -21,7 +21,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "SiteCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     connection: String,
@@ -39,7 +40,8 @@ pub struct CreateBody {
     options: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "SiteUpdate")]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
     name: Option<String>,
@@ -48,7 +50,8 @@ pub struct UpdateBody {
     status: Option<SiteStatus>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "SiteClone")]
 #[serde(deny_unknown_fields)]
 pub struct CloneBody {
     name: String,

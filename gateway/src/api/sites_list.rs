@@ -21,7 +21,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, sync::Arc};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Slugs, separated by commas.
@@ -38,9 +38,10 @@ pub struct Parameters {
     cursor: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "SiteSort")]
 #[serde(rename_all = "snake_case")]
-enum Sort {
+pub enum Sort {
     #[default]
     Name,
     Status,
@@ -48,9 +49,10 @@ enum Sort {
     UpdatedAt,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "SortOrder")]
 #[serde(rename_all = "snake_case")]
-enum Order {
+pub enum Order {
     #[default]
     Asc,
     Desc,

@@ -118,6 +118,7 @@ pub struct Page<T: Serialize> {
 
 /// A connection whose part of a list is missing, and why.
 #[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "MissingPart")]
 pub struct Missing {
     pub connection: String,
     pub code: String,

@@ -37,7 +37,7 @@ Portico is listening on http://{api} (metrics: http://{admin}/metrics). Ctrl-C s
 Paste these, one after the other:
 
   # 1. create a site on the sandbox, and wait until its operation has finished
-  curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Prefer: wait=20' \
+  curl -sSw '\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Prefer: wait=20' \
        -d '{{"connection": "sandbox", "name": "My first site"}}' $PORTICO/sites
 
   # 2. take its id from the list of all sites
@@ -45,13 +45,13 @@ Paste these, one after the other:
 
   # 3. back it up in the background, and watch the operation finish
   OP=$(curl -sS -X POST -H "Authorization: Bearer $TOKEN" -H 'Prefer: respond-async' $PORTICO/sites/$SITE/backups | sed 's/.*"id":"\(op_[0-9a-f]*\)".*/\1/')
-  curl -sS -H "Authorization: Bearer $TOKEN" "$PORTICO/operations/$OP?wait=20s"
+  curl -sSw '\n' -H "Authorization: Bearer $TOKEN" "$PORTICO/operations/$OP?wait=20s"
 
   # 4. add a domain, see what DNS record it wants
-  curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"name": "www.example.com"}}' $PORTICO/sites/$SITE/domains
+  curl -sSw '\n' -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{{"name": "www.example.com"}}' $PORTICO/sites/$SITE/domains
 
   # 5. delete the site
-  curl -sS -X DELETE -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=20' $PORTICO/sites/$SITE
+  curl -sSw '\n' -X DELETE -H "Authorization: Bearer $TOKEN" -H 'Prefer: wait=20' $PORTICO/sites/$SITE
 "#,
         file = token_file.display()
     );

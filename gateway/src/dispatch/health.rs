@@ -9,7 +9,7 @@ use crate::{
 use serde::Serialize;
 use std::sync::Mutex;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     /// Not called since the gateway started or the connection changed.
@@ -18,7 +18,8 @@ pub enum HealthStatus {
     Failing,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionHealth")]
 pub struct Report {
     pub status: HealthStatus,
     pub checked_at: Option<Timestamp>,

@@ -39,7 +39,8 @@ pub enum SecretChange {
 }
 
 /// One line of a connection's test.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionCheck")]
 pub struct Check {
     /// `configuration`, `upstream.api.dns`, …, `read`
     pub check: String,

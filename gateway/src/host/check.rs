@@ -30,7 +30,7 @@ impl std::fmt::Display for Version {
 }
 
 /// Names of a component's interfaces, as they stand in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Interfaces {
     pub imports: Vec<String>,
     pub exports: Vec<String>,

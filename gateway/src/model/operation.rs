@@ -53,7 +53,8 @@ impl fmt::Display for OperationId {
 }
 
 /// What an operation is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "OperationTarget")]
 pub struct Target {
     /// `site`, `environment`, `deployment`, `backup`, `domain`, `plugin`, `theme`
     #[serde(rename = "type")]

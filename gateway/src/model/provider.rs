@@ -7,7 +7,8 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// `describe()`: static facts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ProviderDescription")]
 pub struct Description {
     pub name: String,
     pub title: String,
@@ -21,7 +22,7 @@ pub struct Description {
     pub secrets: Vec<SecretDescription>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct SecretDescription {
     pub name: String,
     pub title: String,
@@ -46,7 +47,7 @@ impl Configuration {
 }
 
 /// Names of supported actions (`sites.create`) and fields (`sites.update.php_version`).
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Features(pub BTreeSet<String>);
 

@@ -51,7 +51,7 @@ words!(BackupStatus {
 });
 words!(DomainStatus { PendingVerification = "pending_verification", Active = "active", Error = "error" });
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Site {
     /// `<connection>~<native id, escaped>`
     pub id: String,
@@ -70,6 +70,7 @@ pub struct Site {
     pub labels: BTreeMap<String, String>,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
+    #[schemars(with = "Option<serde_json::Value>")]
     pub native: Native,
 }
 
@@ -107,7 +108,7 @@ pub struct Environment {
     pub native: Native,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Backup {
     /// Native id, escaped.
     pub id: String,
@@ -122,11 +123,12 @@ pub struct Backup {
     pub contents: Contents,
     pub created_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
+    #[schemars(with = "Option<serde_json::Value>")]
     pub native: Native,
 }
 
 /// Which parts of a site a backup holds, or a restore brings back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contents {
     pub database: bool,
@@ -135,7 +137,7 @@ pub struct Contents {
     pub themes: bool,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Domain {
     /// The name, escaped as ids are.
     pub id: String,
@@ -147,10 +149,11 @@ pub struct Domain {
     pub status: DomainStatus,
     pub verification: Vec<DnsRecord>,
     pub certificate: Option<Certificate>,
+    #[schemars(with = "Option<serde_json::Value>")]
     pub native: Native,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DnsRecord {
     #[serde(rename = "type")]
     pub record_type: String,
@@ -158,7 +161,7 @@ pub struct DnsRecord {
     pub value: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Certificate {
     pub issuer: Option<String>,
     pub expires_at: Option<Timestamp>,

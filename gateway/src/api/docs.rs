@@ -1,0 +1,50 @@
+//! The API's own documentation: the OpenAPI document, and a page that shows it and sends requests.
+//!
+//! In goes nothing that needs a token; out come files that are in the binary. Invariant: the page asks no other origin for
+//! anything, works without a network, and its policy (CSP) lets it run nothing but these files.
+
+use super::{routes, spec};
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse as _, Redirect, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use swagger_ui_dist::{ApiDefinition, OpenApiSource, generate_routes};
+use tower::ServiceBuilder;
+
+const PAGE: &str = include_str!("docs/page.html");
+const START: &str = include_str!("docs/start.js");
+/// Swagger UI sets styles on elements and draws its icons from data.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What is open to everybody.
+pub fn router() -> Router {
+    let document = Bytes::from(spec::document(&routes::endpoints()).to_string());
+    let assets =
+        ApiDefinition { uri_prefix: "/docs/ui", api_definition: OpenApiSource::Uri("/openapi.json"), title: Some("Portico") };
+    Router::new()
+        .route("/openapi.json", get(move || async move { file("application/json", document) }))
+        .route("/docs", get(|| async { file("text/html; charset=utf-8", PAGE) }))
+        .route("/docs/", get(|| async { Redirect::permanent("/docs") }))
+        .route("/docs/start.js", get(|| async { file("text/javascript; charset=utf-8", START) }))
+        .merge(generate_routes(assets))
+        .layer(ServiceBuilder::new().map_response(guarded))
+}
+
+fn file(kind: &'static str, body: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body.into()).into_response()
+}
+
+fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::CACHE_CONTROL, "no-cache");
+    response
+}

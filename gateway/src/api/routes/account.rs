@@ -1,0 +1,89 @@
+//! What belongs to the organization: bills, connections, providers, operations.
+
+use crate::{
+    api::{
+        answer, billing, connections, operations, providers,
+        spec::{
+            Cursors::{Keys, None as Whole, Pinned},
+            Endpoint, delete, get, patch, post,
+        },
+    },
+    model::{Invoice, Subscription},
+};
+
+pub fn endpoints() -> Vec<Endpoint> {
+    [bills(), connections(), providers(), operations()].into_iter().flatten().collect()
+}
+
+fn bills() -> Vec<Endpoint> {
+    vec![
+        get("/billing/subscription", "billing.subscription", billing::subscription, "A connection's subscription")
+            .details("`connection` may be left out when only one has bills.")
+            .query::<billing::Parameters>()
+            .resource::<Subscription>(),
+        get("/billing/invoices", "billing.invoices", billing::invoices, "A connection's invoices")
+            .query::<billing::ListParameters>()
+            .list::<Invoice>(Pinned),
+        post("/billing/checkout", "billing.checkout", billing::checkout, "A page where the customer pays for a plan")
+            .body::<billing::CheckoutBody>(r#"{"connection": "sandbox", "plan": "agency"}"#)
+            .kept::<billing::CheckoutView>(200),
+        get("/billing/usage", "billing.usage", billing::usage, "Usage, summed over all connections")
+            .details("Only usage is summed, and money never is: currencies and contracts differ.")
+            .query::<billing::Parameters>()
+            .resource::<billing::UsageView<'static>>(),
+    ]
+}
+
+fn connections() -> Vec<Endpoint> {
+    vec![
+        get("/connections", "connections.list", connections::list, "Connections of the organization")
+            .query::<connections::ListParameters>()
+            .list::<connections::View<'static>>(Keys),
+        post("/connections", "connections.create", connections::create, "Connect a hosting system")
+            .details("What `settings` and `secrets` hold, the provider's page says. Secrets go in and never come out.")
+            .body::<connections::CreateBody>(
+                r#"{"id": "test", "provider": "sandbox", "name": "Test", "settings": {"work_seconds": 1}}"#,
+            )
+            .kept::<connections::View<'static>>(201),
+        get("/connections/{connection}", "connections.get", connections::get, "One connection, with what it can do")
+            .resource::<connections::View<'static>>(),
+        patch("/connections/{connection}", "connections.update", connections::update, "Change a connection")
+            .details("A secret is bound to where it goes: change that, and the secret must be given again.")
+            .body::<connections::UpdateBody>(r#"{"name": "Test host"}"#)
+            .kept::<connections::View<'static>>(200),
+        delete("/connections/{connection}", "connections.delete", connections::delete, "Forget a connection")
+            .details("Sites at the host stay as they are. Refused while operations run, unless forced.")
+            .query::<connections::DeleteParameters>()
+            .nothing(),
+        post("/connections/{connection}/test", "connections.test", connections::test, "Say what works and what fails")
+            .kept::<connections::TestReport>(200),
+    ]
+}
+
+fn providers() -> Vec<Endpoint> {
+    vec![
+        get("/providers", "providers.list", providers::list, "Providers that are loaded")
+            .list::<providers::View<'static>>(Whole),
+        get("/providers/{provider}", "providers.get", providers::get, "One provider: its settings, secrets, interfaces")
+            .resource::<providers::View<'static>>(),
+    ]
+}
+
+fn operations() -> Vec<Endpoint> {
+    vec![
+        get("/operations", "operations.list", operations::list, "Operations, the newest first")
+            .query::<operations::ListParameters>()
+            .progress_list::<answer::View<'static>>(),
+        get("/operations/{operation}", "operations.get", operations::get, "One operation; `wait` for its end")
+            .query::<operations::GetParameters>()
+            .progress::<answer::View<'static>>(),
+        post(
+            "/operations/{operation}/cancel",
+            "operations.cancel",
+            operations::cancel,
+            "Stop an operation, where that can be done",
+        )
+        .details("200 when it was canceled at once, 202 when the host was asked to stop it.")
+        .canceled::<answer::View<'static>>(),
+    ]
+}

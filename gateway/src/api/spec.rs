@@ -1,0 +1,192 @@
+//! What the API is, as data: every endpoint with its handler, its words and its shapes.
+//!
+//! The router and the OpenAPI document are both made from [`Endpoint`]s, so neither can know something that the other doesn't.
+//! Invariant: an endpoint without a name, a summary or an answer doesn't compile.
+
+mod document;
+mod problems;
+mod shapes;
+#[cfg(test)]
+mod tests;
+
+pub use document::document;
+
+use super::Api;
+use axum::{handler::Handler, routing::MethodRouter};
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::sync::Arc;
+
+/// Puts a type's schema into the document, and refers to it.
+pub type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+pub struct Endpoint {
+    pub method: Method,
+    /// Below `/api/v1`.
+    pub path: &'static str,
+    /// `sites.list`: the operation's id in the document.
+    pub name: &'static str,
+    pub summary: &'static str,
+    /// More to say, in Markdown.
+    pub details: &'static str,
+    pub handler: MethodRouter<Arc<Api>>,
+    pub query: Option<Shape>,
+    pub body: Option<Body>,
+    pub answer: Answer,
+}
+
+pub struct Body {
+    pub shape: Shape,
+    /// JSON that a new user could send.
+    pub example: &'static str,
+    pub required: bool,
+}
+
+/// How an endpoint answers when all is well.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// A resource that is read: 200 with an entity tag, or 304.
+    Resource(Shape),
+    /// A page of a list: the same, and cursors that may expire.
+    List(Shape, Cursors),
+    /// A change that a provider carries out: 200, or 201 where it makes something, when it ended in time; 202 when it goes on.
+    Operation(Makes),
+    /// The state of an operation.
+    Progress(Shape),
+    /// A page of operations: never stored, since they change by themselves.
+    ProgressList(Shape),
+    /// An operation that was canceled (200), or is asked to end (202).
+    Canceled(Shape),
+    /// What Portico keeps itself: the resource as it is now, with this status.
+    Kept(Shape, u16),
+    /// 204.
+    Nothing,
+    /// Server-sent events.
+    Events,
+}
+
+/// Whether a list's cursors pin a snapshot, which may have to go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cursors {
+    None,
+    Keys,
+    Pinned,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Makes {
+    AResource,
+    AChange,
+}
+
+pub const fn shape<T: JsonSchema>() -> Shape {
+    |generator| generator.subschema_for::<T>()
+}
+
+/// The words and handler of an endpoint; [`Unanswered`]'s methods say how it answers.
+pub struct Unanswered {
+    method: Method,
+    path: &'static str,
+    name: &'static str,
+    summary: &'static str,
+    details: &'static str,
+    handler: MethodRouter<Arc<Api>>,
+    query: Option<Shape>,
+    body: Option<Body>,
+}
+
+macro_rules! methods {
+    ($($function:ident: $method:ident),+) => {
+        $(pub fn $function<H: Handler<T, Arc<Api>>, T: 'static>(
+            path: &'static str,
+            name: &'static str,
+            handler: H,
+            summary: &'static str,
+        ) -> Unanswered {
+            let handler = axum::routing::$function(handler);
+            Unanswered { method: Method::$method, path, name, summary, details: "", handler, query: None, body: None }
+        })+
+    };
+}
+methods!(get: GET, post: POST, put: PUT, patch: PATCH, delete: DELETE);
+
+impl Unanswered {
+    pub fn details(mut self, details: &'static str) -> Self {
+        self.details = details;
+        self
+    }
+
+    pub fn query<T: JsonSchema>(mut self) -> Self {
+        self.query = Some(shape::<T>());
+        self
+    }
+
+    pub fn body<T: JsonSchema>(mut self, example: &'static str) -> Self {
+        self.body = Some(Body { shape: shape::<T>(), example, required: true });
+        self
+    }
+
+    /// A body that may be left out.
+    pub fn optional_body<T: JsonSchema>(mut self, example: &'static str) -> Self {
+        self.body = Some(Body { shape: shape::<T>(), example, required: false });
+        self
+    }
+
+    pub fn resource<T: JsonSchema>(self) -> Endpoint {
+        self.answers(Answer::Resource(shape::<T>()))
+    }
+
+    pub fn list<T: JsonSchema>(self, cursors: Cursors) -> Endpoint {
+        self.answers(Answer::List(shape::<T>(), cursors))
+    }
+
+    pub fn operation(self, makes: Makes) -> Endpoint {
+        self.answers(Answer::Operation(makes))
+    }
+
+    pub fn progress<T: JsonSchema>(self) -> Endpoint {
+        self.answers(Answer::Progress(shape::<T>()))
+    }
+
+    pub fn progress_list<T: JsonSchema>(self) -> Endpoint {
+        self.answers(Answer::ProgressList(shape::<T>()))
+    }
+
+    pub fn canceled<T: JsonSchema>(self) -> Endpoint {
+        self.answers(Answer::Canceled(shape::<T>()))
+    }
+
+    pub fn kept<T: JsonSchema>(self, status: u16) -> Endpoint {
+        self.answers(Answer::Kept(shape::<T>(), status))
+    }
+
+    pub fn nothing(self) -> Endpoint {
+        self.answers(Answer::Nothing)
+    }
+
+    pub fn events(self) -> Endpoint {
+        self.answers(Answer::Events)
+    }
+
+    fn answers(self, answer: Answer) -> Endpoint {
+        let Self { method, path, name, summary, details, handler, query, body } = self;
+        Endpoint { method, path, name, summary, details, handler, query, body, answer }
+    }
+}
+
+impl Endpoint {
+    /// `sites`, the group in the document.
+    pub fn group(&self) -> &'static str {
+        self.name.split('.').next().unwrap_or(self.name)
+    }
+
+    /// The names in braces.
+    pub fn path_parameters(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// Whether a provider may be asked, with all that can go wrong there.
+    pub fn asks_provider(&self) -> bool {
+        self.path.starts_with("/sites") || self.path.starts_with("/billing")
+    }
+}

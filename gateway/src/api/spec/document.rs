@@ -1,0 +1,277 @@
+//! The OpenAPI 3.1 document, made from the endpoints.
+//!
+//! In go endpoints; out comes the document as JSON, the same bytes every time. Invariant: every status that an endpoint can
+//! answer with is in it, every reference resolves, and nothing in it is written by hand twice.
+
+use super::{Answer, Body, Endpoint, Makes, Shape, problems, shapes};
+use crate::api::{answer, problem::Problem, walk};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const ABOUT: &str = include_str!("about.md");
+
+/// Schemas of what is written and of what is read differ: an answer always has every field, a body may leave some out.
+struct Generators {
+    answers: SchemaGenerator,
+    bodies: SchemaGenerator,
+    lists: BTreeMap<String, Value>,
+}
+
+impl Generators {
+    fn new() -> Self {
+        let settings = || {
+            SchemaSettings::draft2020_12().with(|settings| {
+                settings.definitions_path = "/components/schemas".into();
+                settings.meta_schema = None;
+            })
+        };
+        let mut new = Self {
+            answers: settings().for_serialize().into_generator(),
+            bodies: settings().for_deserialize().into_generator(),
+            lists: BTreeMap::new(),
+        };
+        new.answer(super::shape::<Problem>());
+        new.answer(super::shape::<walk::Missing>());
+        new.answer(super::shape::<answer::View<'static>>());
+        new
+    }
+
+    fn answer(&mut self, shape: Shape) -> Value {
+        shape(&mut self.answers).to_value()
+    }
+
+    fn body(&mut self, shape: Shape) -> Value {
+        shape(&mut self.bodies).to_value()
+    }
+
+    /// Lists have names of their own, so that generated clients have, too.
+    fn list(&mut self, shape: Shape) -> Value {
+        let item = self.answer(shape);
+        let name = item["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or("Anything").to_owned() + "List";
+        self.lists.insert(name.clone(), shapes::list_of(&item));
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+
+    fn schemas(mut self) -> Value {
+        let mut schemas = self.answers.take_definitions(true);
+        schemas.extend(self.bodies.take_definitions(true));
+        schemas.extend(self.lists);
+        schemas.sort_keys();
+        Value::Object(schemas)
+    }
+}
+
+/// Every type has one meaning: one that is written and read with different shapes needs two names.
+#[cfg(test)]
+pub fn clashes(endpoints: &[Endpoint]) -> Vec<String> {
+    let mut generators = Generators::new();
+    paths(endpoints, &mut generators);
+    let (written, read) = (generators.answers.take_definitions(true), generators.bodies.take_definitions(true));
+    written
+        .iter()
+        .filter(|(name, schema)| read.get(*name).is_some_and(|other| other != *schema))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+pub fn document(endpoints: &[Endpoint]) -> Value {
+    let mut generators = Generators::new();
+    let paths = paths(endpoints, &mut generators);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Portico",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "One site, backup, domain, deployment, WordPress and billing API over many hosting systems",
+            "description": ABOUT,
+            "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
+        },
+        "servers": [{ "url": "/api/v1" }],
+        "security": [{ "bearer": [] }, { "apiKey": [] }],
+        "tags": tags(endpoints),
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer ptk_…`, or `ApiKey ptk_…`" },
+                "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+            },
+            "parameters": shapes::header_parameters(),
+            "headers": shapes::response_headers(),
+            "responses": responses(endpoints),
+            "schemas": generators.schemas(),
+        },
+    })
+}
+
+fn tags(endpoints: &[Endpoint]) -> Value {
+    let mut names: Vec<_> = Vec::new();
+    endpoints.iter().map(Endpoint::group).for_each(|group| {
+        if !names.contains(&group) {
+            names.push(group)
+        }
+    });
+    names.into_iter().map(|name| json!({ "name": name })).collect()
+}
+
+fn paths(endpoints: &[Endpoint], generators: &mut Generators) -> Value {
+    let mut paths = Map::new();
+    for endpoint in endpoints {
+        let item = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        item[endpoint.method.as_str().to_ascii_lowercase()] = operation(endpoint, generators);
+    }
+    Value::Object(paths)
+}
+
+fn operation(endpoint: &Endpoint, generators: &mut Generators) -> Value {
+    let mut operation = json!({
+        "operationId": endpoint.name,
+        "tags": [endpoint.group()],
+        "summary": endpoint.summary,
+        "parameters": parameters(endpoint, generators),
+        "responses": answers(endpoint, generators),
+    });
+    if !endpoint.details.is_empty() {
+        operation["description"] = json!(endpoint.details);
+    }
+    if let Some(body) = &endpoint.body {
+        operation["requestBody"] = request_body(body, generators);
+    }
+    operation
+}
+
+fn request_body(body: &Body, generators: &mut Generators) -> Value {
+    let example: Value = serde_json::from_str(body.example).unwrap_or_default();
+    json!({
+        "required": body.required,
+        "content": { "application/json": { "schema": generators.body(body.shape), "example": example } },
+    })
+}
+
+fn parameters(endpoint: &Endpoint, generators: &mut Generators) -> Value {
+    let mut parameters: Vec<Value> = endpoint.path_parameters().map(shapes::path_parameter).collect();
+    parameters.extend(endpoint.query.into_iter().flat_map(|shape| query_parameters(shape, generators)));
+    parameters.extend(headers(endpoint).iter().map(|name| json!({ "$ref": format!("#/components/parameters/{name}") })));
+    Value::Array(parameters)
+}
+
+const fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
+    match endpoint.answer {
+        Answer::Operation(_) => &["Prefer", "IdempotencyKey"],
+        Answer::Resource(_) | Answer::List(..) => &["IfNoneMatch", "CacheControl"],
+        Answer::Events => &["LastEventId"],
+        Answer::Progress(_) | Answer::ProgressList(_) | Answer::Canceled(_) | Answer::Kept(..) | Answer::Nothing => &[],
+    }
+}
+
+/// A struct of query parameters, field by field.
+fn query_parameters(shape: Shape, generators: &mut Generators) -> Vec<Value> {
+    let schema = shape(&mut generators.bodies);
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+    // The struct itself is no schema of the document; only its fields are.
+    let schema = name.and_then(|name| generators.bodies.definitions_mut().remove(&name)).unwrap_or_else(|| schema.to_value());
+    let required = |field: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == field));
+    let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+    properties.into_iter().map(|(field, property)| query_parameter(&field, property, required(&field))).collect()
+}
+
+fn query_parameter(field: &str, mut schema: Value, required: bool) -> Value {
+    let description = schema.as_object_mut().and_then(|schema| schema.remove("description")).unwrap_or_default();
+    json!({ "name": field, "in": "query", "required": required, "description": description, "schema": given(schema) })
+}
+
+/// A parameter that is there has a value: null is for the ones that aren't.
+fn given(mut schema: Value) -> Value {
+    if let Some(types) = schema["type"].as_array() {
+        let mut types = types.clone();
+        types.retain(|one| one != "null");
+        schema["type"] = if types.len() == 1 { types.remove(0) } else { Value::Array(types) };
+    }
+    match schema["anyOf"].as_array() {
+        Some(choices) => choices.iter().find(|one| one["type"] != "null").cloned().unwrap_or(Value::Bool(true)),
+        None => {
+            schema.as_object_mut().map(|schema| schema.retain(|_, value| !value.is_null()));
+            schema
+        }
+    }
+}
+
+fn answers(endpoint: &Endpoint, generators: &mut Generators) -> Value {
+    let mut answers = successes(endpoint, generators);
+    for status in problems::statuses(endpoint) {
+        answers.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/Problem{status}") }));
+    }
+    Value::Object(answers)
+}
+
+fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Value> {
+    let operation = json!({ "$ref": "#/components/schemas/Operation" });
+    let mut answers = Map::new();
+    let mut add = |status: u16, words: &str, headers: &[&str], schema: Option<Value>| {
+        answers.insert(status.to_string(), response(words, headers, schema, "application/json"));
+    };
+    match endpoint.answer {
+        Answer::Resource(shape) => {
+            add(200, "As it is", &["ETag"], Some(generators.answer(shape)));
+            add(304, "Unchanged", &["ETag"], None);
+        }
+        Answer::List(shape, _) => {
+            add(200, "A page", &["ETag"], Some(generators.list(shape)));
+            add(304, "Unchanged", &["ETag"], None);
+        }
+        Answer::Operation(makes) => {
+            if makes == Makes::AResource {
+                add(
+                    201,
+                    "Made: the operation has finished, and `result` is the new resource",
+                    &["Location"],
+                    Some(operation.clone()),
+                );
+            }
+            add(200, "Done: the operation has finished", &[], Some(operation.clone()));
+            add(202, "Accepted: the operation goes on", &["Location", "Retry-After"], Some(operation));
+        }
+        Answer::Progress(shape) => add(200, "As it is now", &["Retry-After"], Some(generators.answer(shape))),
+        Answer::ProgressList(shape) => add(200, "A page", &[], Some(generators.list(shape))),
+        Answer::Canceled(shape) => {
+            let schema = generators.answer(shape);
+            add(200, "Canceled", &[], Some(schema.clone()));
+            add(202, "The host was asked to stop it", &[], Some(schema));
+        }
+        Answer::Kept(shape, status) => {
+            let headers: &[_] = if status == 201 { &["Location"] } else { &[] };
+            add(status, "As it is now", headers, Some(generators.answer(shape)));
+        }
+        Answer::Nothing => add(204, "Gone", &[], None),
+        Answer::Events => {
+            let stream =
+                response("A stream of events, which goes on", &[], Some(json!({ "type": "string" })), "text/event-stream");
+            answers.insert("200".to_owned(), stream);
+        }
+    }
+    answers
+}
+
+fn response(words: &str, headers: &[&str], schema: Option<Value>, media_type: &str) -> Value {
+    let component = |name: &&str| json!({ "$ref": format!("#/components/headers/{}", name.replace('-', "")) });
+    let mut all = Map::from_iter([("X-Request-Id".to_owned(), json!({ "$ref": "#/components/headers/RequestId" }))]);
+    all.extend(headers.iter().map(|name| ((*name).to_owned(), component(name))));
+    let mut response = json!({ "description": words, "headers": all });
+    if let Some(schema) = schema {
+        response["content"] = json!({ media_type: { "schema": schema } });
+    }
+    response
+}
+
+/// One response for each status of a problem, naming its codes.
+fn responses(endpoints: &[Endpoint]) -> Value {
+    let statuses: std::collections::BTreeSet<u16> = endpoints.iter().flat_map(problems::statuses).collect();
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    let entry = |status: u16| {
+        let codes = problems::ALL.iter().filter(|entry| entry.status == status);
+        let words: String = codes.map(|entry| format!("- `{}`: {}. {}.\n", entry.code, entry.cause, entry.remedy)).collect();
+        let headers: &[_] = if matches!(status, 429 | 503) { &["Retry-After"] } else { &[] };
+        (format!("Problem{status}"), response(&words, headers, Some(problem.clone()), "application/problem+json"))
+    };
+    Value::Object(statuses.into_iter().map(entry).collect())
+}

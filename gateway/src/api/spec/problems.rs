@@ -1,0 +1,84 @@
+//! Every problem that the API can answer with: its status, its code, why, and what to do.
+//!
+//! Clients decide by `code`. Invariant: a code that the gateway's sources write stands here, and one that stands here is written
+//! somewhere; a test compares both.
+
+use super::{Answer, Cursors, Endpoint};
+use http::Method;
+use std::collections::BTreeSet;
+
+pub struct Entry {
+    pub status: u16,
+    pub code: &'static str,
+    pub cause: &'static str,
+    pub remedy: &'static str,
+}
+
+macro_rules! problems {
+    ($($status:literal $code:literal: $cause:literal => $remedy:literal;)+) => {
+        /// Sorted by status.
+        pub const ALL: &[Entry] = &[$(Entry { status: $status, code: $code, cause: $cause, remedy: $remedy }),+];
+    };
+}
+
+problems! {
+    400 "malformed": "The request can't be read: no JSON, two credentials, an unknown preference" => "Correct it as `detail` says";
+    400 "invalid_id": "An id in the path can't be one" => "Take ids from answers, unchanged";
+    400 "cursor_invalid": "The cursor isn't one that this list gave for these filters" => "Start again without a cursor";
+    401 "unauthenticated": "There is no token, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`";
+    404 "not_found": "The thing doesn't exist, or belongs to another organization" => "Look at the list that it was in";
+    404 "connection_not_found": "There is no connection of that id" => "List the connections";
+    404 "no_such_path": "The API has no such path" => "Compare it with this document";
+    404 "nothing_deployed": "Nothing is deployed in that environment yet" => "Deploy, or release a deployment to it";
+    405 "method_not_allowed": "The path doesn't take this method" => "The `Allow` header names what it takes";
+    408 "body_too_slow": "The body did not arrive in time" => "Send it again over a better line";
+    409 "conflict": "It exists already, or is in a state that forbids this" => "Read it again and decide anew";
+    409 "quota_exceeded": "The host's plan is used up" => "Delete something, or upgrade the plan at the host";
+    409 "canceled": "The operation was canceled before it was carried out" => "Ask again if you still want it";
+    409 "operation_finished": "A finished operation can't be canceled" => "Read its result";
+    409 "operation_not_cancelable": "The operation is at a point where it can't be stopped" => "Wait for its end";
+    409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
+    410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
+    413 "body_too_large": "The body is larger than the endpoint takes" => "Send less; `detail` names the limit";
+    415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
+    422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
+    422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
+    429 "upstream_rate_limited": "The host asked to slow down" => "Wait as long as `Retry-After` says";
+    500 "internal": "The gateway itself failed; its log has the reason" => "Tell the operator the `request_id`";
+    501 "unsupported": "The host can't do this; `fields` names the feature" => "Look at the connection's `features` before asking";
+    502 "upstream_credentials": "The host refused the connection's credential" => "Give the connection a valid one";
+    502 "upstream_invalid": "The host answered something that makes no sense" => "Try again later, or ask the host's support";
+    502 "provider_failed": "The provider's component failed" => "Tell the operator the `request_id`";
+    502 "secret_unbound": "A secret was given for another address or trust" => "Give the secret again: PATCH the connection's `secrets`";
+    502 "grant_missing": "The operator hasn't allowed what the connection needs" => "Ask the operator for the grant that `detail` names";
+    502 "upstream_not_granted": "The provider asked for an upstream that the connection doesn't have" => "Tell the provider's author";
+    502 "request_refused": "The provider sent what a rule forbids" => "Tell the provider's author; the log names the rule";
+    502 "interrupted": "It can't be known whether the host carried it out, and it won't be sent again" => "Look at the host, then decide";
+    503 "upstream_unavailable": "The host is down, or refuses connections" => "Try again later";
+    503 "upstream_tls": "The host's TLS certificate isn't trusted" => "Give the connection the right certificate authority or fingerprint";
+    503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
+    503 "idempotency_unavailable": "Idempotency-Key can't be honoured here" => "Send this one without it";
+    504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
+}
+
+/// The statuses of problems that an endpoint can answer with.
+pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
+    let mut statuses = BTreeSet::from([400, 401, 500, 503]);
+    if endpoint.path.contains('{') {
+        statuses.insert(404);
+    }
+    if endpoint.query.is_some() {
+        statuses.insert(422);
+    }
+    if endpoint.method != Method::GET {
+        // Whatever takes no body refuses one.
+        statuses.extend([404, 408, 409, 413, 415, 422, 502]);
+    }
+    if matches!(endpoint.answer, Answer::List(_, Cursors::Pinned | Cursors::Keys) | Answer::ProgressList(_)) {
+        statuses.insert(410);
+    }
+    if endpoint.asks_provider() {
+        statuses.extend([404, 409, 422, 429, 501, 502, 504]);
+    }
+    statuses
+}

@@ -1,0 +1,95 @@
+//! Schemas of what has no type of its own: lists, ids in paths, headers.
+//!
+//! In goes the schema of an item or a name; out comes JSON for the document. Invariant: what a name in a path means is said once.
+
+use serde_json::{Value, json};
+
+/// A page of a list, as `walk::Page` writes it.
+pub fn list_of(item: &Value) -> Value {
+    json!({
+        "type": "object",
+        "required": ["data", "next_cursor", "total", "as_of", "errors"],
+        "properties": {
+            "data": { "type": "array", "items": item },
+            "next_cursor": { "type": ["string", "null"], "description": "Ask again with it as `cursor` for the next page; null on the last" },
+            "total": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "description": "Items of all pages; null where it isn't known, or a part is missing",
+            },
+            "as_of": { "type": ["string", "null"], "format": "date-time", "description": "When the oldest part was read" },
+            "errors": {
+                "type": "array",
+                "description": "Connections whose part is missing",
+                "items": { "$ref": "#/components/schemas/MissingPart" },
+            },
+        },
+    })
+}
+
+/// What a name in a path stands for, and one that could be.
+fn path_words(name: &str) -> (&'static str, &'static str) {
+    match name {
+        "site" => ("The site's id, `<connection>~<native id>`", "sandbox~seed-00001"),
+        "environment" => ("The environment's id or unique name", "staging"),
+        "backup" => ("The backup's id", "backup-1"),
+        "domain" => ("The domain: lower-case A-labels", "www.example.com"),
+        "deployment" => ("The deployment's id; `previous` for the one before, where it is about a rollback", "deployment-1"),
+        "plan" => ("The plan's id", "plan-1"),
+        "hash" => (
+            "The blob's BLAKE3 hash: 64 lower-case hex digits",
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+        ),
+        "plugin" => ("The plugin's id, escaped: bytes outside `A-Za-z0-9._-` are `=XX`", "akismet=2Fakismet.php"),
+        "theme" => ("The theme's id", "twentytwentyfive"),
+        "connection" => ("The connection's id", "sandbox"),
+        "provider" => ("The provider's name", "sandbox"),
+        "operation" => ("The operation's id", "op_019a9c1e5f6b7c8d9e0f1a2b3c4d5e6f"),
+        _ => ("", ""),
+    }
+}
+
+pub fn path_parameter(name: &str) -> Value {
+    let (description, example) = path_words(name);
+    let mut schema = json!({ "type": "string", "minLength": 1 });
+    match name {
+        "operation" => schema["pattern"] = json!("^op_[0-9a-f]{32}$"),
+        "hash" => schema["pattern"] = json!("^[0-9a-f]{64}$"),
+        "site" => schema["pattern"] = json!("^[a-z0-9][a-z0-9-]*~([A-Za-z0-9._-]|=[0-9A-F]{2})+$"),
+        "connection" | "provider" => schema["pattern"] = json!("^[a-z0-9][a-z0-9-]*$"),
+        "domain" => {}
+        _ => schema["pattern"] = json!("^([A-Za-z0-9._-]|=[0-9A-F]{2})+$"),
+    }
+    json!({ "name": name, "in": "path", "required": true, "description": description, "example": example, "schema": schema })
+}
+
+/// Request headers that several endpoints take, by the name that they have among the document's components.
+pub fn header_parameters() -> Value {
+    let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema });
+    json!({
+        "Prefer": header(
+            "Prefer",
+            "`wait=N`: answer when the work has ended, after N seconds (0 to 60) at the latest. `respond-async`: answer at once \
+             (RFC 7240)",
+            json!({ "type": "string", "pattern": "^(wait=([0-9]|[1-5][0-9]|60)|respond-async)$" }),
+        ),
+        "IdempotencyKey": header(
+            "Idempotency-Key",
+            "The same key with the same request gives the same operation, for 24 hours",
+            json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
+        ),
+        "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string", "pattern": "^\"[A-Za-z0-9_-]+\"$" })),
+        "CacheControl": header("Cache-Control", "`no-cache`: read from the host now", json!({ "type": "string", "enum": ["no-cache"] })),
+        "LastEventId": header("Last-Event-ID", "The id of the last event seen: what came after it comes first", json!({ "type": "string", "pattern": "^[0-9]{1,18}$" })),
+    })
+}
+
+pub fn response_headers() -> Value {
+    let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
+    json!({
+        "RequestId": header("Names this request in the logs", json!({ "type": "string" })),
+        "ETag": header("A hash of the body", json!({ "type": "string" })),
+        "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),
+        "RetryAfter": header("Seconds to wait before asking again", json!({ "type": "integer", "minimum": 0 })),
+    })
+}

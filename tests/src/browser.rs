@@ -1,0 +1,103 @@
+//! A real browser, driven by the WebDriver protocol (<https://www.w3.org/TR/webdriver2/>): headless Chromium from Debian.
+//!
+//! In go addresses and scripts; out come their values and every address that the page asked for. Invariant: the browser has a
+//! profile of its own, reaches for nothing by itself, and is gone when the value is.
+
+use crate::{Api, eventually};
+use http::Method;
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+pub struct Browser {
+    driver: Child,
+    api: Api,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+/// Without them Chromium looks for updates and accounts as soon as it starts.
+const QUIET: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+];
+
+impl Browser {
+    pub async fn start() -> Self {
+        let profile = tempfile::tempdir().expect("a profile");
+        let log = profile.path().join("driver.log");
+        let output = std::fs::File::create(&log).expect("its log");
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+        let driver = command.spawn().expect("chromedriver isn't installed: run `scripts/bootstrap test`");
+        let port: u16 = eventually("chromedriver to listen", async || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            text.split("successfully on port ").nth(1)?.split('.').next()?.parse().ok()
+        })
+        .await;
+        let api = Api::new(SocketAddr::from(([127, 0, 0, 1], port)), None);
+        let mut browser = Self { driver, api, session: String::new(), _profile: profile };
+        browser.open_session().await;
+        browser
+    }
+
+    async fn open_session(&mut self) {
+        let folder = format!("--user-data-dir={}", self._profile.path().join("profile").display());
+        let arguments: Vec<&str> = QUIET.into_iter().chain([folder.as_str()]).collect();
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"performance": "ALL"},
+        }}});
+        let answer = self.ask("/session", &wanted).await;
+        self.session = answer["sessionId"].as_str().expect("a session").to_owned();
+    }
+
+    pub async fn open(&self, address: &str) {
+        self.ask(&format!("/session/{}/url", self.session), &json!({ "url": address })).await;
+    }
+
+    /// The value of a JavaScript function's body.
+    pub async fn run(&self, script: &str, arguments: &[Value]) -> Value {
+        let body = json!({ "script": script, "args": arguments });
+        self.ask(&format!("/session/{}/execute/sync", self.session), &body).await
+    }
+
+    /// Every address that was asked for since the last look.
+    pub async fn asked_for(&self) -> Vec<String> {
+        let entries = self.ask(&format!("/session/{}/se/log", self.session), &json!({ "type": "performance" })).await;
+        let address = |entry: &Value| {
+            let message: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let sent = message["message"]["method"] == "Network.requestWillBeSent";
+            sent.then(|| message["message"]["params"]["request"]["url"].as_str().map(str::to_owned)).flatten()
+        };
+        entries.as_array().expect("log entries").iter().filter_map(address).collect()
+    }
+
+    /// A picture of the page, as PNG in base64.
+    pub async fn screenshot(&self) -> String {
+        let path = format!("/session/{}/screenshot", self.session);
+        let answer = self.api.send(Method::GET, &path, &[], bytes::Bytes::new()).await.is(200).json();
+        answer["value"].as_str().expect("a picture").to_owned()
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> Value {
+        self.api.json(Method::POST, path, &[], body).await.is(200).json()["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Chromium ends with its driver.
+        drop(self.driver.kill());
+        drop(self.driver.wait());
+    }
+}
