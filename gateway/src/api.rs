@@ -8,6 +8,7 @@ mod backups;
 mod connections;
 mod cursor;
 mod domains;
+pub mod events;
 mod extract;
 mod mutation;
 mod names;
@@ -21,6 +22,7 @@ mod walk;
 
 use crate::{
     dispatch::{Connection, Dispatch, Freshness},
+    events::Events,
     model::{Answer, Query},
     operations::Operations,
     policy::Principal,
@@ -61,14 +63,21 @@ impl Default for ApiConfig {
 pub struct Api {
     dispatch: Arc<Dispatch>,
     operations: Arc<Operations>,
+    events: Arc<Events>,
     sealer: Arc<Sealer>,
     walks: Walks,
     config: ApiConfig,
 }
 
 impl Api {
-    pub fn new(dispatch: Arc<Dispatch>, operations: Arc<Operations>, sealer: Arc<Sealer>, config: ApiConfig) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, sealer, config })
+    pub fn new(
+        dispatch: Arc<Dispatch>,
+        operations: Arc<Operations>,
+        events: Arc<Events>,
+        sealer: Arc<Sealer>,
+        config: ApiConfig,
+    ) -> Arc<Self> {
+        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, events, sealer, config })
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -127,7 +136,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/providers/{provider}", get(providers::get))
         .route("/operations", get(operations::list))
         .route("/operations/{operation}", get(operations::get))
-        .route("/operations/{operation}/cancel", post(operations::cancel));
+        .route("/operations/{operation}/cancel", post(operations::cancel))
+        .route("/operations/{operation}/events", get(events::of_operation))
+        .route("/events", get(events::of_organization));
     Router::new()
         .nest("/api/v1", sites.merge(rest))
         .fallback(no_such_path)

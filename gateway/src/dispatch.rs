@@ -9,6 +9,7 @@ mod connection;
 mod fanout;
 mod feature;
 mod health;
+mod herald;
 mod manage;
 mod providers;
 mod registry;

@@ -5,6 +5,7 @@
 mod call;
 mod connection;
 mod error;
+mod event;
 mod id;
 mod operation;
 mod provider;
@@ -17,6 +18,7 @@ pub use call::{
 };
 pub use connection::{ConnectionId, ConnectionSpec, OrganizationId, SecretValue, Secrets, TlsTrust};
 pub use error::{Error, Kind};
+pub use event::EventType;
 pub use id::{IdError, ResourceId, Slug, escape, unescape};
 pub use operation::{Operation, OperationId, OperationStatus, Target};
 pub use provider::{

@@ -4,11 +4,13 @@
 //! Invariant: only this room knows SQL, and what a method acknowledged is durable. It decides nothing about operations but
 //! whether a writer still holds the fence, and never sees a plain secret.
 
+mod event;
 mod operation;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
 
+pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
 pub use operation::{
     Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,
     PendingUpdate,
@@ -18,6 +20,7 @@ pub use sqlite::SqliteStore;
 use crate::model::{ConnectionId, Error, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 #[derive(Clone, Debug)]
@@ -132,4 +135,20 @@ pub trait Store: Send + Sync + 'static {
     async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error>;
     /// Forgets idempotency keys that are no longer kept.
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error>;
+
+    /// The id of the last event that was committed, as it grows.
+    fn events_written(&self) -> watch::Receiver<i64>;
+    /// The oldest first, of those with a higher id than `after`.
+    async fn events(&self, scope: &EventScope, after: i64, limit: u32) -> Result<Vec<EventRecord>, Error>;
+    async fn events_span(&self) -> Result<EventSpan, Error>;
+    /// An operation, and the id of the last event at that moment: all that changes it later has a higher one.
+    async fn operation_at_event(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+    ) -> Result<Option<(Operation, i64)>, Error>;
+    async fn event_insert_health(&self, event: &HealthEvent) -> Result<(), Error>;
+    /// Forgets events that are older than `before` or not among the newest `keep`, oldest first and at most `batch` of them.
+    /// How many went.
+    async fn events_prune(&self, before: Timestamp, keep: u64, batch: u32) -> Result<u64, Error>;
 }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod engine_e2e;
+mod events;
 mod hostile;
 mod paging;
 mod prometheus;

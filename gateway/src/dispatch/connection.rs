@@ -2,7 +2,12 @@
 //!
 //! Invariant: one value stands for one revision; a change makes a new one, so nothing learnt under old settings is used again.
 
-use super::{health::Health, providers::Providers, secrets};
+use super::{
+    health::Health,
+    herald::{Herald, Whose},
+    providers::Providers,
+    secrets,
+};
 use crate::{
     egress::Egress,
     host::{Configured, Host},
@@ -33,10 +38,12 @@ impl Connection {
         record: ConnectionRecord,
         organization_slug: Arc<str>,
         (host, egress, sealer): (Arc<Host>, Arc<Egress>, Arc<Sealer>),
+        herald: Arc<Herald>,
     ) -> Self {
+        let whose = Whose { organization: record.organization, connection: record.id, slug: record.slug.clone() };
         Self {
             record,
-            health: Health::default(),
+            health: Health::new(whose, herald),
             organization_slug,
             generation: AtomicU64::new(0),
             configured: OnceCell::new(),

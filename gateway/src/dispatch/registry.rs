@@ -2,7 +2,7 @@
 //!
 //! Invariant: after a change through this process, the next look-up sees it.
 
-use super::connection::Connection;
+use super::{connection::Connection, herald::Herald};
 use crate::{
     egress::Egress,
     host::Host,
@@ -27,11 +27,13 @@ pub struct Registry {
     egress: Arc<Egress>,
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    herald: Arc<Herald>,
 }
 
 impl Registry {
     pub fn new(host: Arc<Host>, egress: Arc<Egress>, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
-        Self { organizations: ArcSwap::default(), change: Mutex::new(()), host, egress, store, sealer }
+        let herald = Herald::new(Arc::clone(&store));
+        Self { organizations: ArcSwap::default(), change: Mutex::new(()), host, egress, store, sealer, herald }
     }
 
     pub async fn of(&self, organization: OrganizationId) -> Result<BySlug, Error> {
@@ -93,6 +95,6 @@ impl Registry {
 
     pub fn connection(&self, record: ConnectionRecord, owner: &Organization) -> Connection {
         let parts = (Arc::clone(&self.host), Arc::clone(&self.egress), Arc::clone(&self.sealer));
-        Connection::new(record, owner.slug.as_str().into(), parts)
+        Connection::new(record, owner.slug.as_str().into(), parts, Arc::clone(&self.herald))
     }
 }

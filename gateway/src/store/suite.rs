@@ -2,6 +2,8 @@
 //!
 //! In goes an empty store. Invariant: nothing here knows which backend it is, so that a second one is held to the same.
 
+mod events;
+
 use super::*;
 use crate::model::{Action, Kind, OperationStatus, Target};
 
@@ -14,6 +16,7 @@ pub async fn check(store: &dyn Store) {
     fences(store).await;
     outcomes_and_end(store).await;
     cancel(store).await;
+    events::check(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {
