@@ -10,6 +10,7 @@ mod cursor;
 mod domains;
 pub mod events;
 mod extract;
+mod labels;
 mod mutation;
 mod names;
 mod operations;
@@ -96,7 +97,11 @@ impl Api {
             None => {
                 let snapshot = self.dispatch.query(connection, query, freshness).await?;
                 let rows = (0..u32::try_from(of(&snapshot.answer).len()).unwrap_or(u32::MAX)).map(|index| (0, index)).collect();
-                self.walks.begin(Walk { parts: vec![snapshot], rows, failures: Vec::new() }, paging.limit, &scope)?
+                self.walks.begin(
+                    Walk { parts: vec![snapshot], shelves: Vec::new(), rows, failures: Vec::new() },
+                    paging.limit,
+                    &scope,
+                )?
             }
         };
         let walk = &stretch.walk;

@@ -26,6 +26,6 @@ pub use provider::{
 };
 pub use resource::{
     Backup, BackupKind, BackupStatus, Certificate, Contents, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind,
-    Native, Site, SiteKind, SiteStatus, SiteUsage,
+    Labels, MAX_LABELS, Native, Site, SiteKind, SiteStatus, SiteUsage, SiteView,
 };
 pub use time::Timestamp;

@@ -7,6 +7,7 @@ mod bad_input;
 mod engine_e2e;
 mod events;
 mod hostile;
+mod labels;
 mod paging;
 mod prometheus;
 mod recovery;

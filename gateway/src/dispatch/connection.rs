@@ -5,6 +5,7 @@
 use super::{
     health::Health,
     herald::{Herald, Whose},
+    labels::Shelf,
     providers::Providers,
     secrets,
 };
@@ -24,6 +25,8 @@ use tokio::sync::OnceCell;
 pub struct Connection {
     pub record: ConnectionRecord,
     pub health: Health,
+    /// The labels of its sites, the same over all revisions.
+    pub labels: Arc<Shelf>,
     organization_slug: Arc<str>,
     /// Grows with every mutation: answers cached before are not served after.
     generation: AtomicU64,
@@ -38,12 +41,13 @@ impl Connection {
         record: ConnectionRecord,
         organization_slug: Arc<str>,
         (host, egress, sealer): (Arc<Host>, Arc<Egress>, Arc<Sealer>),
-        herald: Arc<Herald>,
+        (herald, labels): (Arc<Herald>, Arc<Shelf>),
     ) -> Self {
         let whose = Whose { organization: record.organization, connection: record.id, slug: record.slug.clone() };
         Self {
             record,
             health: Health::new(whose, herald),
+            labels,
             organization_slug,
             generation: AtomicU64::new(0),
             configured: OnceCell::new(),

@@ -83,6 +83,7 @@ impl World {
             error: None,
             secrets: None,
             frees_key: false,
+            labels: None,
             at: clock::now(),
         };
         self.store.operation_finish(fence, &finish).await.unwrap();

@@ -3,7 +3,7 @@
 //! Invariant: ids in here are native and unescaped on the way in, whole and escaped in answers. Mutations serialize, since an
 //! operation keeps its arguments until it ends.
 
-use super::{Backup, BackupKind, Contents, Domain, Error, Site, SiteKind, Timestamp, resource::words};
+use super::{Backup, BackupKind, Contents, Domain, Error, Labels, Site, SiteKind, Timestamp, resource::words};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -183,6 +183,9 @@ pub struct SiteCreate {
     pub region: Option<String>,
     pub template: Option<String>,
     pub options: Box<RawValue>,
+    /// Ours: no provider sees them; the site has them as soon as it is made.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

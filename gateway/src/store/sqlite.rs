@@ -6,6 +6,7 @@
 
 mod connections;
 mod events;
+mod labels;
 mod operations;
 mod rows;
 mod runner;
@@ -14,10 +15,10 @@ mod tests;
 mod writer;
 
 use super::{
-    Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, ListFilter,
-    NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store, TokenRecord,
+    Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, LabelRecord,
+    ListFilter, NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store, TokenRecord,
 };
-use crate::model::{ConnectionId, Error, Operation, OperationId, OrganizationId, Slug, Timestamp};
+use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::{
@@ -26,6 +27,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
+    collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt},
     path::Path,
@@ -35,8 +37,11 @@ use tokio::sync::watch;
 use uuid::Uuid;
 use writer::Writer;
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "initial", include_str!("migrations/1_initial.sql")), (2, "events", include_str!("migrations/2_events.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("migrations/1_initial.sql")),
+    (2, "events", include_str!("migrations/2_events.sql")),
+    (3, "labels", include_str!("migrations/3_labels.sql")),
+];
 /// Reading connections; each has a thread.
 const READERS: u32 = 4;
 /// Only another program (a backup, an operator's shell) can hold the database: the lock keeps other gateways out.
@@ -195,6 +200,24 @@ impl Store for SqliteStore {
 
     async fn state_delete(&self, connection: ConnectionId, key: &str) -> Result<(), Error> {
         connections::delete_state(&self.writer, connection, key.to_owned()).await
+    }
+
+    async fn labels(&self, organization: OrganizationId) -> Result<Vec<LabelRecord>, Error> {
+        labels::list(&self.readers, organization).await
+    }
+
+    async fn labels_of(&self, connection: ConnectionId, site: &str) -> Result<Labels, Error> {
+        labels::of(&self.readers, connection, site).await
+    }
+
+    async fn labels_change(
+        &self,
+        connection: ConnectionId,
+        site: &str,
+        changes: &BTreeMap<String, Option<String>>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        labels::change(&self.writer, connection, site.to_owned(), changes.clone(), now).await
     }
 
     async fn operation_accept(&self, new: &NewOperation) -> Result<Acceptance, Error> {

@@ -4,7 +4,7 @@
 //! what clients see change is in the transaction that changes it. It doesn't judge what a state means.
 
 use super::{
-    events,
+    events, labels,
     operations::record_of,
     rows::{blob, operation_id, to_json},
     writer::Writer,
@@ -198,6 +198,9 @@ async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish) -> Re
     if finish.frees_key {
         let forget = sqlx::query("DELETE FROM idempotency WHERE operation = ?").bind(fence.id.as_str().to_owned());
         forget.execute(&mut *c).await?;
+    }
+    if let Some(end) = finish.labels {
+        labels::at_end(c, &fence.id, end, finish.at).await?;
     }
     audit(c, &fence.id, finish.status.as_str(), finish.at).await?;
     events::of_operation(c, &fence.id, finish.at).await
