@@ -12,7 +12,9 @@ mod deployments;
 mod docs;
 mod domains;
 mod environments;
+pub mod events;
 mod extract;
+mod labels;
 mod mutation;
 mod names;
 mod operations;
@@ -30,6 +32,7 @@ mod wordpress;
 
 use crate::{
     dispatch::{Connection, Dispatch, Freshness},
+    events::Events,
     model::{Answer, Query},
     operations::Operations,
     policy::Principal,
@@ -69,14 +72,21 @@ impl Default for ApiConfig {
 pub struct Api {
     dispatch: Arc<Dispatch>,
     operations: Arc<Operations>,
+    events: Arc<Events>,
     sealer: Arc<Sealer>,
     walks: Walks,
     config: ApiConfig,
 }
 
 impl Api {
-    pub fn new(dispatch: Arc<Dispatch>, operations: Arc<Operations>, sealer: Arc<Sealer>, config: ApiConfig) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, sealer, config })
+    pub fn new(
+        dispatch: Arc<Dispatch>,
+        operations: Arc<Operations>,
+        events: Arc<Events>,
+        sealer: Arc<Sealer>,
+        config: ApiConfig,
+    ) -> Arc<Self> {
+        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, events, sealer, config })
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -95,7 +105,11 @@ impl Api {
             None => {
                 let snapshot = self.dispatch.query(connection, query, freshness).await?;
                 let rows = (0..u32::try_from(of(&snapshot.answer).len()).unwrap_or(u32::MAX)).map(|index| (0, index)).collect();
-                self.walks.begin(Walk { parts: vec![snapshot], rows, failures: Vec::new() }, paging.limit, &scope)?
+                self.walks.begin(
+                    Walk { parts: vec![snapshot], shelves: Vec::new(), rows, failures: Vec::new() },
+                    paging.limit,
+                    &scope,
+                )?
             }
         };
         let walk = &stretch.walk;

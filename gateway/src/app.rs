@@ -11,10 +11,11 @@ mod load;
 pub use data::open_store;
 
 use crate::{
-    api::Api,
+    api::{self, Api},
     config::Config,
     dispatch::Dispatch,
     egress::Egress,
+    events::Events,
     host::{Compile, Host},
     layers,
     metrics::Metrics,
@@ -87,6 +88,14 @@ impl App {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
         let authenticator = Arc::new(Authenticator::new(self.store.clone()));
+        let events = Events::start(
+            self.store.clone(),
+            api::events::write,
+            Arc::clone(&authenticator),
+            &self.metrics,
+            &self.config.events,
+            self.shutdown.child_token(),
+        );
         let operations = Operations::start(
             self.store.clone(),
             Arc::clone(&self.sealer),
@@ -95,7 +104,7 @@ impl App {
             self.shutdown.child_token(),
         )
         .await?;
-        let api = Api::new(self.dispatch, Arc::clone(&operations), self.sealer, self.config.api.clone());
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, self.config.api.clone());
         let stack = layers::stack(api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();

@@ -10,6 +10,7 @@ use crate::{
     api::ApiConfig,
     dispatch::CacheConfig,
     egress::{EgressConfig, Grant},
+    events::EventsConfig,
     host::Limits,
     server::ServerConfig,
 };
@@ -35,6 +36,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub api: ApiConfig,
     pub cache: CacheConfig,
+    pub events: EventsConfig,
     pub providers: Providers,
     /// Limits on components.
     pub limits: Limits,
@@ -81,6 +83,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
+            events: EventsConfig::default(),
             providers: Providers::default(),
             limits: Limits::default(),
             egress: EgressConfig::default(),

@@ -2,7 +2,7 @@
 //!
 //! A request flows one way, and rooms import only rightwards:
 //! `server -> layers -> api -> operations -> dispatch -> host -> (wit) -> guest -> egress -> upstream`.
-//! `model`, `clock`, `seal`, `metrics`, `store` and `policy` stand beside the way; `app` knows everyone.
+//! `model`, `clock`, `seal`, `metrics`, `store`, `policy` and `events` stand beside the way; `app` knows everyone.
 
 pub mod api;
 pub mod app;
@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod dispatch;
 pub mod egress;
+pub mod events;
 pub mod host;
 pub mod layers;
 pub mod metrics;

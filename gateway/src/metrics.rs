@@ -45,6 +45,8 @@ pub struct Metrics {
     pub operations_finished: IntCounterVec,
     /// result (`hit`, `miss`, `stale`)
     pub snapshots: IntCounterVec,
+    /// Streams of events that are open.
+    pub event_watchers: IntGauge,
     pub log_lines_dropped: IntCounter,
 }
 
@@ -90,6 +92,7 @@ impl Metrics {
             operations: gauges("operations", "Operations that are not finished", &["status"])?,
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,
+            event_watchers: gauge("event_watchers", "Open streams of events")?,
             log_lines_dropped,
             registry,
         })

@@ -8,6 +8,7 @@ mod call;
 mod connection;
 mod deployment;
 mod error;
+mod event;
 mod id;
 mod operation;
 mod provider;
@@ -24,6 +25,7 @@ pub use call::{
 pub use connection::{ConnectionId, ConnectionSpec, OrganizationId, SecretValue, Secrets, TlsTrust};
 pub use deployment::{Changes, Deployment, DeploymentStatus, Plan, Source, SourceKind};
 pub use error::{Error, Kind};
+pub use event::EventType;
 pub use id::{IdError, ResourceId, Slug, escape, unescape};
 pub use operation::{Operation, OperationId, OperationStatus, Target};
 pub use provider::{
@@ -31,7 +33,7 @@ pub use provider::{
 };
 pub use resource::{
     Backup, BackupKind, BackupStatus, Certificate, Contents, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind,
-    LogLine, Native, Site, SiteKind, SiteStatus, SiteUsage,
+    Labels, LogLine, MAX_LABELS, Native, Site, SiteKind, SiteStatus, SiteUsage, SiteView,
 };
 pub use time::Timestamp;
 pub use wordpress::{

@@ -4,20 +4,25 @@
 //! Invariant: only this room knows SQL, and what a method acknowledged is durable. It decides nothing about operations but
 //! whether a writer still holds the fence, and never sees a plain secret.
 
+mod event;
+mod label;
 mod operation;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
 
+pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
+pub use label::{LabelEnd, LabelRecord};
 pub use operation::{
     Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,
     PendingUpdate,
 };
 pub use sqlite::SqliteStore;
 
-use crate::model::{ConnectionId, Error, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
+use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 #[derive(Clone, Debug)]
@@ -88,6 +93,20 @@ pub trait Store: Send + Sync + 'static {
     async fn state_set(&self, connection: ConnectionId, key: &str, value: &[u8]) -> Result<(), Error>;
     async fn state_delete(&self, connection: ConnectionId, key: &str) -> Result<(), Error>;
 
+    /// All labels of the organization's sites.
+    async fn labels(&self, organization: OrganizationId) -> Result<Vec<LabelRecord>, Error>;
+    /// Of one site, by its native id.
+    async fn labels_of(&self, connection: ConnectionId, site: &str) -> Result<Labels, Error>;
+    /// Sets (`Some`) and removes (`None`). `InvalidInput` when the site would have too many, `NotFound` when the connection is
+    /// gone; nothing is changed then.
+    async fn labels_change(
+        &self,
+        connection: ConnectionId,
+        site: &str,
+        changes: &BTreeMap<String, Option<String>>,
+        now: Timestamp,
+    ) -> Result<(), Error>;
+
     /// Writes operation, idempotency, audit and event in one transaction, unless the key was used before or the queue is full.
     async fn operation_accept(&self, new: &NewOperation) -> Result<Acceptance, Error>;
     async fn operation(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error>;
@@ -126,10 +145,26 @@ pub trait Store: Send + Sync + 'static {
     /// Commits that a request is about to leave. Fails also when the owner's lease has ended.
     async fn operation_sent(&self, fence: &Fence, digest: &[u8; 32], now: Timestamp) -> Result<(), Error>;
     async fn operation_outcome(&self, fence: &Fence, outcome: &Outcome, now: Timestamp) -> Result<(), Error>;
-    /// Terminal state, audit and event in one transaction.
+    /// Terminal state, labels, audit and event in one transaction.
     async fn operation_finish(&self, fence: &Fence, finish: &Finish) -> Result<(), Error>;
     /// `queued -> canceled`. False: it isn't queued, or something was sent already.
     async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error>;
     /// Forgets idempotency keys that are no longer kept.
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error>;
+
+    /// The id of the last event that was committed, as it grows.
+    fn events_written(&self) -> watch::Receiver<i64>;
+    /// The oldest first, of those with a higher id than `after`.
+    async fn events(&self, scope: &EventScope, after: i64, limit: u32) -> Result<Vec<EventRecord>, Error>;
+    async fn events_span(&self) -> Result<EventSpan, Error>;
+    /// An operation, and the id of the last event at that moment: all that changes it later has a higher one.
+    async fn operation_at_event(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+    ) -> Result<Option<(Operation, i64)>, Error>;
+    async fn event_insert_health(&self, event: &HealthEvent) -> Result<(), Error>;
+    /// Forgets events that are older than `before` or not among the newest `keep`, oldest first and at most `batch` of them.
+    /// How many went.
+    async fn events_prune(&self, before: Timestamp, keep: u64, batch: u32) -> Result<u64, Error>;
 }

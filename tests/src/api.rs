@@ -3,6 +3,7 @@
 //! In go paths below `/api/v1` and JSON, out come whole answers. Invariant: `Reply::is` fails with the whole answer in the
 //! message, so that a red test says what the gateway said.
 
+use crate::Sse;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use std::{net::SocketAddr, time::Duration};
 
 /// Longer than the longest wait that a request may ask for.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Clone)]
 pub struct Api {
@@ -72,21 +73,33 @@ impl Api {
         self.try_send(method, path, headers, body).await.unwrap_or_else(|error| panic!("{question}: {error:#}"))
     }
 
+    /// Opens a stream of events, whatever the answer's status is.
+    pub async fn watch(&self, path: &str, headers: &[(&str, &str)]) -> Sse {
+        let request = self.request(Method::GET, path, headers, Bytes::new()).expect("a request");
+        let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+        Sse::new(response.expect("no answer came").expect("the gateway answers"))
+    }
+
     /// An error is a gateway that is gone, or that broke the connection.
     pub async fn try_send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<Reply> {
         let question = format!("{method} {path}");
         let asked = method.clone();
+        let request = self.request(method, path, headers, body)?;
+        let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await??;
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
+        crate::document::check(&asked, path.strip_prefix("/api/v1").unwrap_or(path), parts.status, &parts.headers, &body);
+        Ok(Reply { status: parts.status, headers: parts.headers, body, question })
+    }
+
+    fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> http::Result<Request<Full<Bytes>>> {
         let prefix = if path.starts_with("/api/") || self.token.is_none() { "" } else { "/api/v1" };
         let mut request = Request::builder().method(method).uri(format!("http://{}{prefix}{path}", self.address));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let response = tokio::time::timeout(PATIENCE, self.client.request(request.body(Full::new(body))?)).await??;
-        let (parts, body) = response.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
-        crate::document::check(&asked, path.strip_prefix("/api/v1").unwrap_or(path), parts.status, &parts.headers, &body);
-        Ok(Reply { status: parts.status, headers: parts.headers, body, question })
+        request.body(Full::new(body))
     }
 
     /// Every page of a list, followed by its cursor to the end.

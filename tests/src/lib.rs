@@ -12,11 +12,13 @@ mod document;
 #[path = "../engine/engine.rs"]
 pub mod engine;
 pub mod gateway;
+mod sse;
 pub mod upstream;
 mod wait;
 
 pub use api::{Api, Reply};
 pub use chance::Chance;
 pub use gateway::{Gateway, Setup};
+pub use sse::{Sse, SseEvent};
 pub use upstream::{Answer, Seen, Upstream};
 pub use wait::{eventually, wait_until};

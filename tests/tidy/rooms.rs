@@ -9,13 +9,14 @@ use super::{check, source::File};
 const WAY: [&str; 8] = ["server", "hot_path", "layers", "api", "operations", "dispatch", "host", "egress"];
 
 /// Rooms beside the way: what each may import. Everyone on the way may import all of them.
-const SIDE: [(&str, &[&str]); 6] = [
+const SIDE: [(&str, &[&str]); 7] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("seal", &["model"]),
     ("metrics", &["model"]),
     ("store", &["clock", "metrics", "model", "seal"]),
     ("policy", &["clock", "metrics", "model", "store"]),
+    ("events", &["clock", "metrics", "model", "policy", "store"]),
 ];
 
 /// These put the rooms together and may import everything; no room may import them.

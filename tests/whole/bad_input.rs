@@ -36,11 +36,13 @@ const ENDPOINTS: [(&str, &str, Option<&str>); 25] = [
     ("POST", "/connections/{connection}/test", None),
     ("GET", "/providers", None),
 ];
-const MORE: [(&str, &str, Option<&str>); 4] = [
+const MORE: [(&str, &str, Option<&str>); 6] = [
     ("GET", "/providers/{provider}", None),
     ("GET", "/operations", None),
     ("GET", "/operations/{operation}", None),
     ("POST", "/operations/{operation}/cancel", None),
+    ("GET", "/operations/{operation}/events", None),
+    ("GET", "/events", None),
 ];
 
 const SITE_PARTS: [(&str, &str, Option<&str>); 15] = [
@@ -389,6 +391,16 @@ async fn bad_queries_and_headers_are_refused_and_change_nothing() {
     }
     for query in ["lines=0", "lines=1001", "lines=x", "lines=", "source=", "environment=", "limit=1", "environment=%00"] {
         refused(world.gateway.api.get(&world.fill(&format!("/sites/{{site}}/logs?{query}"))).await, query);
+    }
+    for query in ["types=sites", "types=", "types=operation.updated,", "connection=UPPER", "connection=none-such", "since=1"] {
+        refused(world.gateway.api.get(&format!("/events?{query}")).await, query);
+    }
+    for path in ["/events", "/operations/{operation}/events"] {
+        for id in ["x", "-1", "1.5", "99999999999999999999", ""] {
+            let path = world.fill(path);
+            let reply = send(&world.gateway.api, &Method::GET, &path, &[("last-event-id", id)], "").await;
+            refused(reply, &format!("{path} after the event {id:?}"));
+        }
     }
     let body = r#"{"connection": "sandbox", "name": "n"}"#;
     let huge = "k".repeat(300);

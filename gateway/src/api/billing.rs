@@ -168,7 +168,7 @@ async fn gather(
     let ask = Ask::Billing(BillingQuery::Usage);
     if let ([connection], true) = (connections, is_named) {
         let part = api.dispatch.query(connection, ask, freshness).await?;
-        return Ok(Gathered { parts: vec![part], failures: Vec::new() });
+        return Ok(Gathered { parts: vec![part], shelves: vec![Arc::clone(&connection.labels)], failures: Vec::new() });
     }
     Ok(api.dispatch.gather(connections, &ask, freshness).await)
 }

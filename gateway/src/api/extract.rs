@@ -7,7 +7,7 @@ use super::problem::{Field, Problem};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
-use http::{StatusCode, header, request::Parts};
+use http::{StatusCode, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -124,17 +124,39 @@ pub struct Query<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
-                let text = error.to_string();
-                let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, cause)| cause);
-                Err(query_problem(text))
-            }
-            Err(_) => Err(Problem::malformed("the query string can't be read")),
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parsed(&parts.uri).map(Self)
+    }
+}
+
+fn parsed<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    match axum::extract::Query::<T>::try_from_uri(uri) {
+        Ok(axum::extract::Query(value)) => Ok(value),
+        Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
+            let text = error.to_string();
+            let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, cause)| cause);
+            Err(query_problem(text))
+        }
+        Err(_) => Err(Problem::malformed("the query string can't be read")),
+    }
+}
+
+/// What [`Query`] takes, from a query string.
+pub fn query<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    let uri = Uri::builder().path_and_query(format!("/?{text}")).build();
+    parsed(&uri.map_err(|_| Problem::malformed("the query string can't be read"))?)
+}
+
+/// The values of a parameter that may come more than once, decoded, and the query string without them.
+pub fn repeated(query: &str, name: &str) -> (Vec<String>, String) {
+    let (mut values, mut rest) = (Vec::new(), Vec::new());
+    for piece in query.split('&').filter(|piece| !piece.is_empty()) {
+        match url::form_urlencoded::parse(piece.as_bytes()).next() {
+            Some((key, value)) if key == name => values.push(value.into_owned()),
+            _ => rest.push(piece),
         }
     }
+    (values, rest.join("&"))
 }
 
 fn query_problem(text: &str) -> Problem {
@@ -176,6 +198,22 @@ mod tests {
     struct Admin {
         #[serde(rename = "email")]
         _email: String,
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_taken_out_wherever_it_stands() {
+        for (query, values, rest) in [
+            ("", &[][..], ""),
+            ("label=a&limit=1&label=b%3Ac+d", &["a", "b:c d"], "limit=1"),
+            ("l%61bel=x", &["x"], ""),
+            ("labels=x&&limit=2&label", &[""], "labels=x&limit=2"),
+        ] {
+            assert_eq!(
+                repeated(query, "label"),
+                (values.iter().map(|&one| one.to_owned()).collect(), rest.to_owned()),
+                "{query}"
+            );
+        }
     }
 
     fn check(body: &str, status: u16, field: Option<&str>) {

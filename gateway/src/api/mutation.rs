@@ -37,6 +37,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
     }
 }
 
+impl Manner {
+    /// Where a key isn't honoured: silence would make a retry unsafe.
+    pub fn refuse_key(&self) -> Result<(), Problem> {
+        if self.key.is_none() { Ok(()) } else { Err(no_key()) }
+    }
+}
+
 /// RFC 7240: names in any case; `respond-async, wait=10` waits ten seconds and then answers 202.
 fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let values = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
@@ -162,9 +169,13 @@ impl<S: Send + Sync> FromRequestParts<S> for NoKey {
         if !parts.headers.contains_key("idempotency-key") {
             return Ok(Self);
         }
-        let detail = "Idempotency-Key is honoured for what answers with an operation only; send this one without it";
-        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail))
+        Err(no_key())
     }
+}
+
+fn no_key() -> Problem {
+    let detail = "Idempotency-Key is honoured for what answers with an operation only; send this one without it";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail)
 }
 
 /// A mutating route without a body takes none: `{}` at most.

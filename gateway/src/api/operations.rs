@@ -98,7 +98,7 @@ pub async fn cancel(
     Ok(no_store(respond::json(status, respond::to_bytes(&answer::view(&operation, &[]))?)))
 }
 
-fn operation_id(text: &str) -> Result<OperationId, Problem> {
+pub fn operation_id(text: &str) -> Result<OperationId, Problem> {
     let detail = || {
         Problem::new(StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?} is not an operation's id: op_ and 32 hex digits"))
     };

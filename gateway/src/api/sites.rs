@@ -5,6 +5,7 @@
 use super::{
     Api, Caller, Fresh, Shared,
     extract::{Json, Path},
+    labels,
     mutation::{Manner, NoBody},
     names,
     problem::Problem,
@@ -12,7 +13,9 @@ use super::{
 };
 use crate::{
     dispatch::Connection,
-    model::{Answer, Mutation, Query, ResourceId, SiteAdmin, SiteClone, SiteCreate, SiteKind, SiteStatus, SiteUpdate, Slug},
+    model::{
+        Answer, Labels, Mutation, Query, ResourceId, SiteAdmin, SiteClone, SiteCreate, SiteKind, SiteStatus, SiteUpdate, Slug,
+    },
     policy::Principal,
 };
 use axum::{Extension, extract::State, response::Response};
@@ -38,6 +41,10 @@ pub struct CreateBody {
     region: Option<String>,
     template: Option<String>,
     options: Option<serde_json::Map<String, serde_json::Value>>,
+    /// At most 32; keys are 1 to 63 of `a-z0-9._/-`, values at most 255 characters. `protected`, unless it is `false`, keeps
+    /// the site from being deleted.
+    #[serde(default)]
+    labels: Labels,
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -48,6 +55,8 @@ pub struct UpdateBody {
     php_version: Option<String>,
     wordpress_version: Option<String>,
     status: Option<SiteStatus>,
+    /// Merged with what is there; null removes one. In a request of its own.
+    labels: Option<labels::Changes>,
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -72,7 +81,11 @@ pub async fn get(
     let snapshot = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
     let Answer::Site(site) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
     let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
-    Ok(super::served_by(&connection, read.answer(site)?))
+    let response = match connection.labels.of(&site.id) {
+        None => read.answer(site)?,
+        Some(labels) => read.answer(&site.with(&labels))?,
+    };
+    Ok(super::served_by(&connection, response))
 }
 
 pub async fn create(
@@ -115,6 +128,7 @@ impl CreateBody {
             region: self.region,
             template: self.template,
             options: raw(self.options)?,
+            labels: labels::checked(self.labels)?,
         })
     }
 }
@@ -130,7 +144,7 @@ pub(super) fn raw(options: Option<serde_json::Map<String, serde_json::Value>>) -
     json.map_err(|error| Problem::from(crate::model::Error::gateway(error)))
 }
 
-/// `status` is the same action as start or stop, so it comes alone.
+/// `status` is the same action as start or stop, so it comes alone; and so do labels, which Portico keeps itself.
 pub async fn update(
     State(api): Shared,
     Extension(principal): Caller,
@@ -139,15 +153,21 @@ pub async fn update(
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    let site = id.native;
     let changes = body.name.is_some() || body.php_version.is_some() || body.wordpress_version.is_some();
+    if let Some(labels) = body.labels {
+        if changes || body.status.is_some() {
+            return Err(Problem::invalid("labels", "change labels in a request of its own"));
+        }
+        return api.change_labels(&connection, id, labels, &manner).await;
+    }
+    let site = id.native;
     let mutation = match (body.status, changes) {
         (Some(_), true) => return Err(Problem::invalid("status", "change the status in a request of its own")),
         (Some(SiteStatus::Running), false) => Mutation::SitesStart { site },
         (Some(SiteStatus::Stopped), false) => Mutation::SitesStop { site },
         (Some(_), false) => return Err(Problem::invalid("status", "can be set to running or stopped")),
         (None, false) => {
-            return Err(Problem::invalid("name", "give at least one of name, php_version, wordpress_version, status"));
+            return Err(Problem::invalid("name", "give at least one of name, php_version, wordpress_version, status, labels"));
         }
         (None, true) => Mutation::SitesUpdate { site, input: body.checked()? },
     };
@@ -173,6 +193,7 @@ pub async fn delete(
     _: NoBody,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
+    labels::refuse_protected(&connection, &site)?;
     api.carry_out(&principal, &connection, Mutation::SitesDelete { site: id.native }, manner).await
 }
 

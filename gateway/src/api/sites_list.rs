@@ -6,19 +6,24 @@
 use super::{
     Api, Caller, Fresh, Shared,
     cursor::Scope,
-    extract::Query,
+    extract,
+    labels::{self, Wanted},
     problem::Problem,
     respond::Read,
     walk::{self, Missing, Page, Stretch, Walk},
 };
 use crate::{
-    dispatch::{Connection, Freshness, Snapshot},
-    model::{Query as Ask, Site, SiteStatus},
+    dispatch::{Connection, Freshness, Look, Snapshot},
+    model::{Labels, Query as Ask, Site, SiteKind, SiteStatus},
     policy::Principal,
 };
-use axum::{Extension, extract::State, response::Response};
-use http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use axum::{
+    Extension,
+    extract::{FromRequestParts, State},
+    response::Response,
+};
+use http::{HeaderMap, request::Parts};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{cmp::Ordering, sync::Arc};
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -28,8 +33,14 @@ pub struct Parameters {
     connection: Option<String>,
     provider: Option<String>,
     status: Option<SiteStatus>,
+    kind: Option<SiteKind>,
     /// A part of the name, in any case.
     name: Option<String>,
+    /// A part of the name, the URL, a primary domain or a label's value, in any case.
+    q: Option<String>,
+    /// `key`, or `key:value`; given several times, a site must have them all.
+    #[serde(default)]
+    label: Vec<String>,
     #[serde(default)]
     sort: Sort,
     #[serde(default)]
@@ -47,6 +58,8 @@ pub enum Sort {
     Status,
     CreatedAt,
     UpdatedAt,
+    Url,
+    Connection,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
@@ -62,7 +75,7 @@ pub async fn list(
     State(api): Shared,
     Extension(principal): Caller,
     Fresh(freshness): Fresh,
-    Query(parameters): Query<Parameters>,
+    Asked(parameters): Asked,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let limit = walk::limit(parameters.limit)?;
@@ -78,14 +91,10 @@ pub async fn list(
 impl Parameters {
     /// What a cursor is bound to: everything but the position and the page's size.
     fn question(&self) -> Result<String, Problem> {
-        let question = (&self.connection, &self.provider, self.status, &self.name, self.sort, self.order);
+        let which = (&self.connection, &self.provider, self.status, self.kind, &self.name, &self.q, &self.label);
+        let question = (which, self.sort, self.order);
         let bytes = super::respond::to_bytes(&question)?;
         Ok(format!("sites {}", String::from_utf8_lossy(&bytes)))
-    }
-
-    fn keeps(&self, site: &Site, wanted_name: Option<&str>) -> bool {
-        self.status.is_none_or(|status| site.status == status)
-            && wanted_name.is_none_or(|wanted| site.name.to_lowercase().contains(wanted))
     }
 
     fn compare(&self, one: &Site, other: &Site) -> Ordering {
@@ -94,24 +103,80 @@ impl Parameters {
             Sort::Status => one.status.as_str().cmp(other.status.as_str()),
             Sort::CreatedAt => one.created_at.cmp(&other.created_at),
             Sort::UpdatedAt => one.updated_at.cmp(&other.updated_at),
+            Sort::Url => one.url.cmp(&other.url),
+            Sort::Connection => one.connection.cmp(&other.connection),
         };
         let ordered = by_key.then_with(|| one.id.cmp(&other.id));
         if self.order == Order::Desc { ordered.reverse() } else { ordered }
     }
 }
 
+/// The parameters, of which `label` may come more than once.
+pub struct Asked(Parameters);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (label, rest) = extract::repeated(parts.uri.query().unwrap_or_default(), "label");
+        let parameters: Parameters = extract::query(&rest)?;
+        Ok(Self(Parameters { label, ..parameters }))
+    }
+}
+
+/// Which sites are kept.
+struct Sieve<'a> {
+    parameters: &'a Parameters,
+    name: Option<String>,
+    text: Option<String>,
+    labels: Vec<Wanted>,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(parameters: &'a Parameters) -> Result<Self, Problem> {
+        let name = parameters.name.as_deref().map(str::to_lowercase);
+        let (text, labels) = (labels::search(parameters.q.as_deref())?, Wanted::all(&parameters.label)?);
+        Ok(Self { parameters, name, text, labels })
+    }
+
+    fn keeps(&self, site: &Site, look: &Look<'_>) -> bool {
+        let Parameters { status, kind, .. } = *self.parameters;
+        status.is_none_or(|status| site.status == status)
+            && kind.is_none_or(|kind| site.kind == kind)
+            && self.name.as_ref().is_none_or(|wanted| contains(&site.name, wanted))
+            && (self.labels.is_empty() && self.text.is_none() || self.speaks(site, look.of(&site.id).map(|labels| &**labels)))
+    }
+
+    fn speaks(&self, site: &Site, labels: Option<&Labels>) -> bool {
+        self.labels.iter().all(|wanted| wanted.is_met(labels))
+            && self.text.as_ref().is_none_or(|wanted| {
+                let domains = site.environments.iter().filter_map(|one| one.primary_domain.as_ref());
+                let values = labels.into_iter().flat_map(|labels| labels.values());
+                let mut texts = [&site.name].into_iter().chain(&site.url).chain(domains).chain(values);
+                texts.any(|text| contains(text, wanted))
+            })
+    }
+}
+
+/// In any case; `wanted` is in lower case.
+fn contains(text: &str, wanted: &str) -> bool {
+    text.to_lowercase().contains(wanted)
+}
+
 async fn gather(api: &Api, principal: &Principal, parameters: &Parameters, freshness: Freshness) -> Result<Walk, Problem> {
+    // Before anything is asked: a filter that can't be is refused.
+    let sieve = Sieve::new(parameters)?;
     let connections = selected(api, principal, parameters).await?;
     let gathered = api.dispatch.gather(&connections, &Ask::SitesList, freshness).await;
-    let wanted_name = parameters.name.as_deref().map(str::to_lowercase);
     let mut rows = Vec::new();
-    for (part, snapshot) in gathered.parts.iter().enumerate() {
-        let kept = sites(snapshot).iter().enumerate().filter(|(_, site)| parameters.keeps(site, wanted_name.as_deref()));
+    for (part, (snapshot, shelf)) in gathered.parts.iter().zip(&gathered.shelves).enumerate() {
+        let look = shelf.look();
+        let kept = sites(snapshot).iter().enumerate().filter(|(_, site)| sieve.keeps(site, &look));
         rows.extend(kept.map(|(index, _)| (position(part), position(index))));
     }
     let at = |(part, index): (u32, u32)| &sites(&gathered.parts[part as usize])[index as usize];
     rows.sort_unstable_by(|&one, &other| parameters.compare(at(one), at(other)));
-    Ok(Walk { parts: gathered.parts, rows, failures: gathered.failures })
+    Ok(Walk { parts: gathered.parts, shelves: gathered.shelves, rows, failures: gathered.failures })
 }
 
 async fn selected(api: &Api, principal: &Principal, parameters: &Parameters) -> Result<Vec<Arc<Connection>>, Problem> {
@@ -142,11 +207,29 @@ fn position(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
-fn page(stretch: &Stretch) -> Page<&Site> {
+/// A site of a page, and its labels as they are now.
+struct Row<'a> {
+    site: &'a Site,
+    labels: Option<Arc<Labels>>,
+}
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.labels {
+            None => self.site.serialize(serializer),
+            Some(labels) => self.site.with(labels).serialize(serializer),
+        }
+    }
+}
+
+fn page(stretch: &Stretch) -> Page<Row<'_>> {
     let walk = &stretch.walk;
-    let data = walk.rows[stretch.range.clone()].iter();
+    let row = |&(part, index): &(u32, u32)| {
+        let site = &sites(&walk.parts[part as usize])[index as usize];
+        Row { site, labels: walk.shelves[part as usize].of(&site.id) }
+    };
     Page {
-        data: data.map(|&(part, index)| &sites(&walk.parts[part as usize])[index as usize]).collect(),
+        data: walk.rows[stretch.range.clone()].iter().map(row).collect(),
         next_cursor: stretch.next.clone(),
         total: walk.total(),
         as_of: walk.as_of(),

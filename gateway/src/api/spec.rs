@@ -51,6 +51,8 @@ pub enum Answer {
     List(Shape, Cursors),
     /// A change that a provider carries out: 200, or 201 where it makes something, when it ended in time; 202 when it goes on.
     Operation(Makes),
+    /// The same; 200 with the resource instead where Portico itself keeps what is changed.
+    OperationOrKept(Shape),
     /// The state of an operation.
     Progress(Shape),
     /// A page of operations: never stored, since they change by themselves.
@@ -142,6 +144,11 @@ impl Unanswered {
 
     pub fn operation(self, makes: Makes) -> Endpoint {
         self.answers(Answer::Operation(makes))
+    }
+
+    /// Where what is changed may be Portico's own.
+    pub fn operation_or<T: JsonSchema>(self) -> Endpoint {
+        self.answers(Answer::OperationOrKept(shape::<T>()))
     }
 
     pub fn progress<T: JsonSchema>(self) -> Endpoint {

@@ -5,7 +5,7 @@
 
 use super::{ApiConfig, cursor, cursor::Scope, problem::Problem};
 use crate::{
-    dispatch::{Failure, Snapshot},
+    dispatch::{Failure, Shelf, Snapshot},
     model::Timestamp,
 };
 use moka::{policy::EvictionPolicy, sync::Cache};
@@ -18,6 +18,8 @@ pub const MAX_LIMIT: usize = 100;
 
 pub struct Walk {
     pub parts: Vec<Arc<Snapshot>>,
+    /// The labels of each part's connection, in a list of sites.
+    pub shelves: Vec<Arc<Shelf>>,
     /// (part, index in it), in order.
     pub rows: Vec<(u32, u32)>,
     pub failures: Vec<Failure>,

@@ -27,4 +27,8 @@ pub trait Carrier: Send + Sync + 'static {
     ) -> Result<Option<Box<RawValue>>, Error>;
     /// Called when a mutation was sent, and when it ended: what is cached of the connection is stale.
     fn changed(&self, connection: ConnectionId, mutation: &Mutation);
+    /// Called when the end of an operation changed labels of a site (native id) in the store.
+    async fn labels_changed(&self, _connection: ConnectionId, _site: &str) -> Result<(), Error> {
+        Ok(())
+    }
 }

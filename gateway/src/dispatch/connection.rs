@@ -2,7 +2,13 @@
 //!
 //! Invariant: one value stands for one revision; a change makes a new one, so nothing learnt under old settings is used again.
 
-use super::{health::Health, providers::Providers, secrets};
+use super::{
+    health::Health,
+    herald::{Herald, Whose},
+    labels::Shelf,
+    providers::Providers,
+    secrets,
+};
 use crate::{
     egress::Egress,
     host::{Configured, Host},
@@ -19,6 +25,8 @@ use tokio::sync::OnceCell;
 pub struct Connection {
     pub record: ConnectionRecord,
     pub health: Health,
+    /// The labels of its sites, the same over all revisions.
+    pub labels: Arc<Shelf>,
     organization_slug: Arc<str>,
     /// Grows with every mutation: answers cached before are not served after.
     generation: AtomicU64,
@@ -33,10 +41,13 @@ impl Connection {
         record: ConnectionRecord,
         organization_slug: Arc<str>,
         (host, egress, sealer): (Arc<Host>, Arc<Egress>, Arc<Sealer>),
+        (herald, labels): (Arc<Herald>, Arc<Shelf>),
     ) -> Self {
+        let whose = Whose { organization: record.organization, connection: record.id, slug: record.slug.clone() };
         Self {
             record,
-            health: Health::default(),
+            health: Health::new(whose, herald),
+            labels,
             organization_slug,
             generation: AtomicU64::new(0),
             configured: OnceCell::new(),

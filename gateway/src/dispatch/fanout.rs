@@ -3,13 +3,15 @@
 //! In go connections and a query; out come the answers that arrived in time, and for every other connection why not.
 //! Invariant: each connection asked is in exactly one of the two; a missing part is never silent.
 
-use super::{Connection, Dispatch, Freshness, Snapshot};
+use super::{Connection, Dispatch, Freshness, Shelf, Snapshot};
 use crate::model::{Error, Kind, Query};
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 
 pub struct Gathered {
     pub parts: Vec<Arc<Snapshot>>,
+    /// The labels of each part's connection.
+    pub shelves: Vec<Arc<Shelf>>,
     pub failures: Vec<Failure>,
 }
 
@@ -23,10 +25,17 @@ pub struct Failure {
 impl Dispatch {
     pub async fn gather(self: &Arc<Self>, connections: &[Arc<Connection>], query: &Query, freshness: Freshness) -> Gathered {
         let asked = connections.iter().map(|connection| self.part(connection, query.clone(), freshness));
-        let mut gathered = Gathered { parts: Vec::with_capacity(connections.len()), failures: Vec::new() };
+        let mut gathered = Gathered {
+            parts: Vec::with_capacity(connections.len()),
+            shelves: Vec::with_capacity(connections.len()),
+            failures: Vec::new(),
+        };
         for (connection, part) in connections.iter().zip(join_all(asked).await) {
             match part {
-                Ok(snapshot) => gathered.parts.push(snapshot),
+                Ok(snapshot) => {
+                    gathered.parts.push(snapshot);
+                    gathered.shelves.push(Arc::clone(&connection.labels));
+                }
                 Err(error) => gathered.failures.push(Failure { connection: connection.record.slug.to_string(), error }),
             }
         }

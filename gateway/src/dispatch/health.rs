@@ -2,12 +2,13 @@
 //!
 //! Invariant: only what says something about the upstream counts: a user's wrong input leaves health as it is.
 
+use super::herald::{Herald, Whose};
 use crate::{
     clock,
     model::{Error, Kind, Timestamp},
 };
 use serde::Serialize;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -26,17 +27,20 @@ pub struct Report {
     pub detail: Option<String>,
 }
 
-pub struct Health(Mutex<Report>);
-
-impl Default for Health {
-    fn default() -> Self {
-        Self(Mutex::new(Report { status: HealthStatus::Unknown, checked_at: None, detail: None }))
-    }
+pub struct Health {
+    report: Mutex<Report>,
+    whose: Whose,
+    herald: Arc<Herald>,
 }
 
 impl Health {
+    pub(super) const fn new(whose: Whose, herald: Arc<Herald>) -> Self {
+        let report = Mutex::new(Report { status: HealthStatus::Unknown, checked_at: None, detail: None });
+        Self { report, whose, herald }
+    }
+
     pub fn report(&self) -> Report {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn note<T>(&self, outcome: &Result<T, Error>) {
@@ -45,8 +49,12 @@ impl Health {
             Err(error) if speaks_of_upstream(error.kind) => (HealthStatus::Failing, Some(error.message.clone())),
             Err(_) => return,
         };
-        let report = Report { status, checked_at: Some(clock::now()), detail };
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = report;
+        let now = Report { status, checked_at: Some(clock::now()), detail };
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        if report.status != status {
+            self.herald.tell(&self.whose, report.status, &now);
+        }
+        *report = now;
     }
 }
 

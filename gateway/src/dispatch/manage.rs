@@ -164,7 +164,7 @@ impl Dispatch {
     async fn draft(&self, record: &ConnectionRecord) -> Result<Connection, Error> {
         let owner = self.store.organization(record.organization).await?;
         let owner = owner.ok_or_else(|| Error::new(Kind::NotFound, "there is no such organization"))?;
-        Ok(self.registry.connection(record.clone(), &owner))
+        Ok(self.registry.connection(record.clone(), &owner, Arc::default()))
     }
 
     /// Configures the connection if that wasn't done yet; a failure shows in its health.

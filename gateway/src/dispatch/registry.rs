@@ -2,13 +2,13 @@
 //!
 //! Invariant: after a change through this process, the next look-up sees it.
 
-use super::connection::Connection;
+use super::{connection::Connection, herald::Herald, labels::Shelf};
 use crate::{
     egress::Egress,
     host::Host,
     model::{ConnectionId, Error, Kind, OrganizationId, Slug},
     seal::Sealer,
-    store::{ConnectionRecord, Organization, Store},
+    store::{ConnectionRecord, LabelRecord, Organization, Store},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -27,11 +27,13 @@ pub struct Registry {
     egress: Arc<Egress>,
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    herald: Arc<Herald>,
 }
 
 impl Registry {
     pub fn new(host: Arc<Host>, egress: Arc<Egress>, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
-        Self { organizations: ArcSwap::default(), change: Mutex::new(()), host, egress, store, sealer }
+        let herald = Herald::new(Arc::clone(&store));
+        Self { organizations: ArcSwap::default(), change: Mutex::new(()), host, egress, store, sealer, herald }
     }
 
     pub async fn of(&self, organization: OrganizationId) -> Result<BySlug, Error> {
@@ -73,9 +75,12 @@ impl Registry {
         let owner = self.store.organization(organization).await?.ok_or_else(gone)?;
         let before = self.organizations.load().get(&organization).cloned().unwrap_or_default();
         let records = self.store.connections(organization).await?;
-        let now: BySlug = Arc::new(
-            records.into_iter().map(|record| (record.slug.clone(), self.kept_or_new(&before, record, &owner))).collect(),
-        );
+        let mut shelves = self.shelves(&before, &records, organization).await?;
+        let kept_or_new = |record: ConnectionRecord| {
+            let shelf = shelves.remove(&record.id).unwrap_or_default();
+            (record.slug.clone(), self.kept_or_new(&before, record, &owner, shelf))
+        };
+        let now: BySlug = Arc::new(records.into_iter().map(kept_or_new).collect());
         self.organizations.rcu(|present| {
             let mut next = HashMap::clone(present);
             next.insert(organization, Arc::clone(&now));
@@ -84,15 +89,44 @@ impl Registry {
         Ok(now)
     }
 
-    fn kept_or_new(&self, before: &BySlug, record: ConnectionRecord, owner: &Organization) -> Arc<Connection> {
+    /// The labels of each connection: those that are here already, and for new ones what the store has.
+    async fn shelves(
+        &self,
+        before: &BySlug,
+        records: &[ConnectionRecord],
+        organization: OrganizationId,
+    ) -> Result<HashMap<ConnectionId, Arc<Shelf>>, Error> {
+        let here = before.values().map(|one| (one.record.id, Arc::clone(&one.labels)));
+        let mut shelves: HashMap<ConnectionId, Arc<Shelf>> = here.collect();
+        if records.iter().all(|record| shelves.contains_key(&record.id)) {
+            return Ok(shelves);
+        }
+        let mut stored: HashMap<ConnectionId, Vec<LabelRecord>> = HashMap::new();
+        for labels in self.store.labels(organization).await? {
+            stored.entry(labels.connection).or_default().push(labels);
+        }
+        for record in records {
+            let new = || Arc::new(Shelf::new(&record.slug, stored.remove(&record.id).unwrap_or_default().into_iter()));
+            shelves.entry(record.id).or_insert_with(new);
+        }
+        Ok(shelves)
+    }
+
+    fn kept_or_new(
+        &self,
+        before: &BySlug,
+        record: ConnectionRecord,
+        owner: &Organization,
+        shelf: Arc<Shelf>,
+    ) -> Arc<Connection> {
         match before.get(&record.slug) {
             Some(kept) if kept.record.id == record.id && kept.record.revision == record.revision => Arc::clone(kept),
-            _ => Arc::new(self.connection(record, owner)),
+            _ => Arc::new(self.connection(record, owner, shelf)),
         }
     }
 
-    pub fn connection(&self, record: ConnectionRecord, owner: &Organization) -> Connection {
+    pub fn connection(&self, record: ConnectionRecord, owner: &Organization, shelf: Arc<Shelf>) -> Connection {
         let parts = (Arc::clone(&self.host), Arc::clone(&self.egress), Arc::clone(&self.sealer));
-        Connection::new(record, owner.slug.as_str().into(), parts)
+        Connection::new(record, owner.slug.as_str().into(), parts, (Arc::clone(&self.herald), shelf))
     }
 }

@@ -6,7 +6,9 @@
 use super::{Carrier, Connection, Dispatch, Freshness, feature, wordpress};
 use crate::{
     host::{CallContext, Configured},
-    model::{Action, Answer, Completion, ConnectionId, Error, Finding, Kind, Mutation, Progress, Query, Recovery, Work},
+    model::{
+        Action, Answer, Completion, ConnectionId, Error, Finding, Kind, Labels, Mutation, Progress, Query, Recovery, Work,
+    },
 };
 use async_trait::async_trait;
 use serde_json::value::RawValue;
@@ -74,11 +76,26 @@ impl Carrier for Arc<Dispatch> {
         let Some(query) = reads else { return Ok(completion.details.clone()) };
         connection.outdate();
         let snapshot = self.query(&connection, query, Freshness::Live).await?;
-        as_result(&snapshot.answer, mutation, completion)
+        let labels = match (mutation, &snapshot.answer) {
+            // The store gives them to the new site when its operation is finished.
+            (Mutation::SitesCreate(input), _) => Arc::new(input.labels.clone()),
+            (_, Answer::Site(site)) => connection.labels.of(&site.id).unwrap_or_default(),
+            _ => Arc::default(),
+        };
+        as_result(&snapshot.answer, &labels, mutation, completion)
     }
 
     fn changed(&self, connection: ConnectionId, _mutation: &Mutation) {
         self.registry.outdate(connection);
+    }
+
+    async fn labels_changed(&self, connection: ConnectionId, site: &str) -> Result<(), Error> {
+        match self.registry.by_id(connection).await {
+            Ok(connection) => connection.labels.reload(&*self.store, &connection, site).await,
+            // Labels go with their connection.
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -122,9 +139,14 @@ fn domains(site: &str, environment: &Option<String>) -> Option<Query> {
     Some(Query::DomainsList { site: site.to_owned(), environment: environment.clone() })
 }
 
-fn as_result(answer: &Answer, mutation: &Mutation, completion: &Completion) -> Result<Option<Box<RawValue>>, Error> {
+fn as_result(
+    answer: &Answer,
+    labels: &Labels,
+    mutation: &Mutation,
+    completion: &Completion,
+) -> Result<Option<Box<RawValue>>, Error> {
     let json = match answer {
-        Answer::Site(site) => serde_json::value::to_raw_value(site),
+        Answer::Site(site) => serde_json::value::to_raw_value(&site.with(labels)),
         Answer::Environments(environments) => {
             let target = completion.target.as_deref().map(crate::model::escape);
             match environments.iter().find(|environment| Some(&environment.id) == target.as_ref()) {

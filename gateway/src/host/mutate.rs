@@ -128,10 +128,13 @@ pub(super) async fn cancel(host: &Arc<Host>, on: &Arc<Configured>, handle: &str,
     Ok(())
 }
 
-/// The `args` of a mutation's JSON.
+/// The `args` of a mutation's JSON, without what is ours.
 fn arguments(mutation: &Mutation) -> Result<String, Error> {
     let failed = |error: serde_json::Error| Error::gateway(format_args!("arguments could not be written: {error}"));
-    let whole = serde_json::to_value(mutation).map_err(failed)?;
+    let mut whole = serde_json::to_value(mutation).map_err(failed)?;
+    if let (Mutation::SitesCreate(_), Some(args)) = (mutation, whole["args"].as_object_mut()) {
+        args.remove("labels");
+    }
     serde_json::to_string(whole.get("args").unwrap_or(&serde_json::Value::Null)).map_err(failed)
 }
 
@@ -205,5 +208,15 @@ mod tests {
         let mutation = Mutation::Wordpress(WordpressMutation { target, change });
         // A map of serde_json sorts its keys; their order means nothing.
         assert_eq!(arguments(&mutation).unwrap(), r#"{"environment":null,"site":"s1","user":"anna"}"#);
+    }
+
+    #[test]
+    fn a_provider_is_not_told_labels() {
+        let json = r#"{"action": "sites.create", "args": {"name": "n", "kind": "plain", "options": {}, "labels": {"a": "b"}}}"#;
+        let mutation: Mutation = serde_json::from_str(json).unwrap();
+        let Mutation::SitesCreate(input) = &mutation else { panic!("{mutation:?}") };
+        assert_eq!(input.labels["a"], "b");
+        let told: serde_json::Value = serde_json::from_str(&arguments(&mutation).unwrap()).unwrap();
+        assert_eq!((&told["name"], told.get("labels")), (&"n".into(), None));
     }
 }

@@ -13,7 +13,7 @@ pub use work::{Completion, Finding, Pending, Progress, Secret, Work};
 
 use super::{
     Backup, BackupKind, BillingAnswer, BillingQuery, CheckoutInput, Contents, Deployment, Domain, Environment, Extension,
-    Invoice, LogLine, Plan, Site, SiteKind, SiteUsage, Usage, WordpressAnswer, WordpressMutation, WordpressQuery,
+    Invoice, Labels, LogLine, Plan, Site, SiteKind, SiteUsage, Usage, WordpressAnswer, WordpressMutation, WordpressQuery,
     WordpressTarget, resource::words,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -427,6 +427,9 @@ pub struct SiteCreate {
     pub region: Option<String>,
     pub template: Option<String>,
     pub options: Box<RawValue>,
+    /// Ours: no provider sees them; the site has them as soon as it is made.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// An administrator of WordPress who is to be made.

@@ -4,12 +4,18 @@
 
 use super::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The upstream's own JSON for a thing, unaltered.
 pub type Native = Option<Box<RawValue>>;
+
+/// What an organization says of a site: key and value. Ours, not the upstream's.
+pub type Labels = BTreeMap<String, String>;
+
+/// A site has at most so many.
+pub const MAX_LABELS: u32 = 32;
 
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
@@ -51,7 +57,8 @@ words!(BackupStatus {
 });
 words!(DomainStatus { PendingVerification = "pending_verification", Active = "active", Error = "error" });
 
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+/// It is written as a [`SiteView`].
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Site {
     /// `<connection>~<native id, escaped>`
     pub id: String,
@@ -66,12 +73,81 @@ pub struct Site {
     pub php_version: Option<String>,
     pub environments: Vec<Environment>,
     pub usage: Option<SiteUsage>,
-    /// Ours, not the upstream's.
-    pub labels: BTreeMap<String, String>,
+    /// Empty in what a provider answered: they are put in where the answer is written.
+    pub labels: Labels,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
     #[schemars(with = "Option<serde_json::Value>")]
     pub native: Native,
+}
+
+/// A site as it is written, with labels from elsewhere: an answer that many share is not copied for them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SiteView<'a> {
+    id: &'a str,
+    connection: &'a str,
+    provider: &'a str,
+    name: &'a str,
+    slug: &'a Option<String>,
+    kind: SiteKind,
+    status: SiteStatus,
+    url: &'a Option<String>,
+    wordpress_version: &'a Option<String>,
+    php_version: &'a Option<String>,
+    environments: &'a [Environment],
+    usage: Option<SiteUsage>,
+    labels: &'a Labels,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
+    native: &'a Native,
+}
+
+impl Site {
+    pub fn with<'a>(&'a self, labels: &'a Labels) -> SiteView<'a> {
+        // Named one by one, so that a new field can't be forgotten.
+        let Self {
+            id,
+            connection,
+            provider,
+            name,
+            slug,
+            kind,
+            status,
+            url,
+            wordpress_version,
+            php_version,
+            environments,
+            usage,
+            labels: _,
+            created_at,
+            updated_at,
+            native,
+        } = self;
+        SiteView {
+            id,
+            connection,
+            provider,
+            name,
+            slug,
+            kind: *kind,
+            status: *status,
+            url,
+            wordpress_version,
+            php_version,
+            environments,
+            usage: *usage,
+            labels,
+            created_at: *created_at,
+            updated_at: *updated_at,
+            native,
+        }
+    }
+}
+
+impl Serialize for Site {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.with(&self.labels).serialize(serializer)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     host::CallContext,
-    model::{Completion, Error, Kind, OperationStatus, Target},
-    store::Finish,
+    model::{Completion, Error, Kind, Labels, Mutation, OperationStatus, ResourceId, Target},
+    store::{Finish, LabelEnd},
 };
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -27,9 +27,11 @@ impl Runner {
     pub(super) async fn conclude(&self, held: &Held, completion: Completion) -> Result<Next, Error> {
         let (result, message) = self.read_result(held, &completion).await;
         let operation = &held.record.operation;
+        let target = Target { id: target_id(operation, completion.target.as_deref()), ..operation.target.clone() };
         let finish = Finish {
             status: OperationStatus::Succeeded,
-            target: Target { id: target_id(operation, completion.target.as_deref()), ..operation.target.clone() },
+            labels: labels(held, &target),
+            target,
             progress: Some(100),
             message,
             result,
@@ -91,6 +93,7 @@ impl Runner {
             error,
             secrets: None,
             frees_key,
+            labels: None,
             at: now(),
         };
         self.finish(held, finish).await
@@ -101,7 +104,28 @@ impl Runner {
         self.numbers.running.dec();
         self.numbers.finished(&held.record.operation, finish.status);
         self.carrier.changed(held.record.connection, &held.mutation);
+        if let Some(end) = &finish.labels {
+            self.tell_labels(held, end.site()).await;
+        }
         self.waiters.finished(&held.fence.id);
         Ok(Next::Never)
+    }
+
+    /// What the store has is right; only this process would go on showing the labels of before.
+    async fn tell_labels(&self, held: &Held, site: &str) {
+        if let Err(error) = self.insist(|| self.carrier.labels_changed(held.record.connection, site)).await {
+            tracing::error!(operation = %held.fence.id, %error, internal = error.internal, "labels could not be read again");
+        }
+    }
+}
+
+/// What a success means for the labels of the site.
+fn labels(held: &Held, target: &Target) -> Option<LabelEnd> {
+    let made = || Some(ResourceId::parse(target.id.as_deref()?).ok()?.native);
+    match &held.mutation {
+        Mutation::SitesCreate(input) => Some(LabelEnd::Made { site: made()?, labels: input.labels.clone() }),
+        Mutation::SitesClone { .. } => Some(LabelEnd::Made { site: made()?, labels: Labels::new() }),
+        Mutation::SitesDelete { site } => Some(LabelEnd::Gone { site: site.clone() }),
+        _ => None,
     }
 }

@@ -79,10 +79,13 @@ mod tests {
             region: None,
             template: None,
             options,
+            labels: [("team".to_owned(), "web".to_owned())].into(),
         };
         let sealed = seal(&sealer, organization, &id, &Mutation::SitesCreate(create)).unwrap();
         match open::<Mutation>(&sealer, organization, &id, &sealed).unwrap() {
-            Mutation::SitesCreate(back) => assert_eq!(back.options.get(), "{\"b\": 1,\"a\":[ 2 ]}"),
+            Mutation::SitesCreate(back) => {
+                assert_eq!((back.options.get(), back.labels["team"].as_str()), ("{\"b\": 1,\"a\":[ 2 ]}", "web"));
+            }
             other => panic!("{other:?}"),
         }
         assert!(open::<Mutation>(&sealer, organization, &OperationId::generate(), &sealed).is_err());

@@ -35,6 +35,17 @@ const TOKEN_LENGTH: usize = 4 + 43;
 pub struct Principal {
     pub organization: OrganizationId,
     pub token: Uuid,
+    credential: Credential,
+}
+
+/// The hash of the token that was sent, to ask again whether it holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Credential([u8; 32]);
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 impl Principal {
@@ -70,7 +81,19 @@ impl Authenticator {
     /// `credential`: the value of `Authorization` (`Bearer` or `ApiKey`) or of `X-API-Key`.
     pub async fn authenticate(&self, credential: Option<&[u8]>) -> Result<Arc<Principal>, Refusal> {
         let token = credential.and_then(token_of).ok_or(Refusal::Unauthenticated)?;
-        let hash = hash(token);
+        self.principal(hash(token)).await
+    }
+
+    /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.
+    pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
+        match self.principal(principal.credential.0).await {
+            Ok(now) => Ok(*now == *principal),
+            Err(Refusal::Unauthenticated) => Ok(false),
+            Err(Refusal::Failed(error)) => Err(error),
+        }
+    }
+
+    async fn principal(&self, hash: [u8; 32]) -> Result<Arc<Principal>, Refusal> {
         if let Some(principal) = self.remembered(&hash) {
             return Ok(principal);
         }
@@ -86,7 +109,8 @@ impl Authenticator {
     }
 
     fn remember(&self, hash: [u8; 32], record: &TokenRecord) -> Arc<Principal> {
-        let principal = Arc::new(Principal { organization: record.organization, token: record.id });
+        let (organization, credential) = (record.organization, Credential(hash));
+        let principal = Arc::new(Principal { organization, token: record.id, credential });
         let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at: record.expires_at };
         let mut memo = self.memo.write().unwrap_or_else(PoisonError::into_inner);
         if memo.len() >= MEMO_SIZE {

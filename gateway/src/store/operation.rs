@@ -3,6 +3,7 @@
 //! Invariant: every change of a running operation names the fence under which its writer claimed it. Arguments, completions and
 //! secrets are sealed before they come here. Nothing here decides what a change means.
 
+use super::LabelEnd;
 use crate::model::{ConnectionId, Error, Kind, Operation, OperationId, OperationStatus, OrganizationId, Target, Timestamp};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -125,6 +126,8 @@ pub struct Finish {
     pub secrets: Option<Vec<u8>>,
     /// A failure that may pass, of something that was never sent: the same Idempotency-Key may try again.
     pub frees_key: bool,
+    /// What becomes of the labels of a site.
+    pub labels: Option<LabelEnd>,
     pub at: Timestamp,
 }
 

@@ -5,6 +5,8 @@
 //! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
 
 mod connections;
+mod events;
+mod labels;
 mod operations;
 mod rows;
 mod runner;
@@ -13,10 +15,10 @@ mod tests;
 mod writer;
 
 use super::{
-    Acceptance, Claim, ConnectionRecord, Fence, Finish, ListFilter, NewOperation, OpenCounts, OperationRecord, Organization,
-    Outcome, Store, TokenRecord,
+    Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, LabelRecord,
+    ListFilter, NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store, TokenRecord,
 };
-use crate::model::{ConnectionId, Error, Operation, OperationId, OrganizationId, Slug, Timestamp};
+use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::{
@@ -25,15 +27,21 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
+    collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt},
     path::Path,
     time::Duration,
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 use writer::Writer;
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("migrations/1_initial.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("migrations/1_initial.sql")),
+    (2, "events", include_str!("migrations/2_events.sql")),
+    (3, "labels", include_str!("migrations/3_labels.sql")),
+];
 /// Reading connections; each has a thread.
 const READERS: u32 = 4;
 /// Only another program (a backup, an operator's shell) can hold the database: the lock keeps other gateways out.
@@ -72,7 +80,7 @@ impl SqliteStore {
             .acquire_timeout(BUSY)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { writer: Writer::start(connection, lock), readers })
+        Ok(Self { writer: Writer::start(connection, lock).await?, readers })
     }
 
     /// Finishes what was handed in, and frees the data folder for the next process. Later calls fail.
@@ -194,6 +202,24 @@ impl Store for SqliteStore {
         connections::delete_state(&self.writer, connection, key.to_owned()).await
     }
 
+    async fn labels(&self, organization: OrganizationId) -> Result<Vec<LabelRecord>, Error> {
+        labels::list(&self.readers, organization).await
+    }
+
+    async fn labels_of(&self, connection: ConnectionId, site: &str) -> Result<Labels, Error> {
+        labels::of(&self.readers, connection, site).await
+    }
+
+    async fn labels_change(
+        &self,
+        connection: ConnectionId,
+        site: &str,
+        changes: &BTreeMap<String, Option<String>>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        labels::change(&self.writer, connection, site.to_owned(), changes.clone(), now).await
+    }
+
     async fn operation_accept(&self, new: &NewOperation) -> Result<Acceptance, Error> {
         operations::accept(&self.writer, new.clone()).await
     }
@@ -267,5 +293,33 @@ impl Store for SqliteStore {
 
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error> {
         operations::expire_idempotency(&self.writer, now).await
+    }
+
+    fn events_written(&self) -> watch::Receiver<i64> {
+        self.writer.events()
+    }
+
+    async fn events(&self, scope: &EventScope, after: i64, limit: u32) -> Result<Vec<EventRecord>, Error> {
+        events::after(&self.readers, scope, after, limit).await
+    }
+
+    async fn events_span(&self) -> Result<EventSpan, Error> {
+        events::span(&self.readers).await
+    }
+
+    async fn operation_at_event(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+    ) -> Result<Option<(Operation, i64)>, Error> {
+        events::operation_at(&self.readers, organization, id).await
+    }
+
+    async fn event_insert_health(&self, event: &HealthEvent) -> Result<(), Error> {
+        events::insert_health(&self.writer, event.clone()).await
+    }
+
+    async fn events_prune(&self, before: Timestamp, keep: u64, batch: u32) -> Result<u64, Error> {
+        events::prune(&self.writer, before, keep, batch).await
     }
 }

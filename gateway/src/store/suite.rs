@@ -2,6 +2,9 @@
 //!
 //! In goes an empty store. Invariant: nothing here knows which backend it is, so that a second one is held to the same.
 
+mod events;
+mod labels;
+
 use super::*;
 use crate::model::{Action, Kind, OperationStatus, Target};
 
@@ -14,6 +17,8 @@ pub async fn check(store: &dyn Store) {
     fences(store).await;
     outcomes_and_end(store).await;
     cancel(store).await;
+    labels::check(store).await;
+    events::check(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {
@@ -259,6 +264,7 @@ fn end(status: OperationStatus) -> Finish {
         error: Some(Error::new(Kind::Conflict, "why").with_field("name")),
         secrets: Some(vec![7; 10]),
         frees_key: false,
+        labels: None,
         at: at(500),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        answer, billing, connections, operations, providers,
+        answer, billing, connections, events, operations, providers,
         spec::{
             Cursors::{Keys, None as Whole, Pinned},
             Endpoint, delete, get, patch, post,
@@ -85,5 +85,15 @@ fn operations() -> Vec<Endpoint> {
         )
         .details("200 when it was canceled at once, 202 when the host was asked to stop it.")
         .canceled::<answer::View<'static>>(),
+        get("/operations/{operation}/events", "operations.events", events::of_operation, "Watch one operation to its end")
+            .details("Begins with the operation as it is, and closes after the event that ends it.")
+            .events(),
+        get("/events", "events.watch", events::of_organization, "Watch everything of the organization")
+            .details(
+                "`operation.updated` and `connection.health`. Send the last id as `Last-Event-ID` and nothing is lost; \
+                 `event: reset` says that too much happened meanwhile, so list again.",
+            )
+            .query::<events::Parameters>()
+            .events(),
     ]
 }

@@ -31,9 +31,12 @@ fn sites() -> Vec<Endpoint> {
             .operation(AResource),
         get("/sites/{site}", "sites.get", sites::get, "One site").resource::<Site>(),
         patch("/sites/{site}", "sites.update", sites::update, "Change a site")
-            .details("`status` (running or stopped) is the same action as start or stop, so it comes in a request of its own.")
+            .details(
+                "`status` (running or stopped) is the same action as start or stop, and `labels` are Portico's own: each comes in a \
+                 request of its own. Labels are merged (null removes one) and answer with the site at once.",
+            )
             .body::<sites::UpdateBody>(r#"{"name": "Client shop 2"}"#)
-            .operation(AChange),
+            .operation_or::<Site>(),
         delete("/sites/{site}", "sites.delete", sites::delete, "Delete a site for good").operation(AChange),
         post("/sites/{site}/start", "sites.start", sites::start, "Start a stopped site").operation(AChange),
         post("/sites/{site}/stop", "sites.stop", sites::stop, "Stop a running site").operation(AChange),

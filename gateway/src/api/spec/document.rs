@@ -157,7 +157,7 @@ fn parameters(endpoint: &Endpoint, generators: &mut Generators) -> Value {
 
 const fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
     match endpoint.answer {
-        Answer::Operation(_) => &["Prefer", "IdempotencyKey"],
+        Answer::Operation(_) | Answer::OperationOrKept(_) => &["Prefer", "IdempotencyKey"],
         Answer::Resource(_) | Answer::List(..) => &["IfNoneMatch", "CacheControl"],
         Answer::Events => &["LastEventId"],
         Answer::Progress(_) | Answer::ProgressList(_) | Answer::Canceled(_) | Answer::Kept(..) | Answer::Nothing => &[],
@@ -229,6 +229,16 @@ fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Va
                 );
             }
             add(200, "Done: the operation has finished", &[], Some(operation.clone()));
+            add(202, "Accepted: the operation goes on", &["Location", "Retry-After"], Some(operation));
+        }
+        Answer::OperationOrKept(shape) => {
+            let either = json!({ "anyOf": [operation, generators.answer(shape)] });
+            add(
+                200,
+                "Done: the finished operation, or the resource where only Portico's own part of it was changed",
+                &[],
+                Some(either),
+            );
             add(202, "Accepted: the operation goes on", &["Location", "Retry-After"], Some(operation));
         }
         Answer::Progress(shape) => add(200, "As it is now", &["Retry-After"], Some(generators.answer(shape))),

@@ -38,6 +38,7 @@ problems! {
     409 "operation_finished": "A finished operation can't be canceled" => "Read its result";
     409 "operation_not_cancelable": "The operation is at a point where it can't be stopped" => "Wait for its end";
     409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
+    409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
     413 "body_too_large": "The body is larger than the endpoint takes" => "Send less; `detail` names the limit";
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
@@ -57,6 +58,7 @@ problems! {
     503 "upstream_unavailable": "The host is down, or refuses connections" => "Try again later";
     503 "upstream_tls": "The host's TLS certificate isn't trusted" => "Give the connection the right certificate authority or fingerprint";
     503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
+    503 "too_many_watchers": "The organization watches as many streams as it may" => "Close some, or try again as `Retry-After` says";
     503 "idempotency_unavailable": "Idempotency-Key can't be honoured here" => "Send this one without it";
     504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
 }

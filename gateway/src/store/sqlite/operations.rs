@@ -4,6 +4,7 @@
 //! is in [`super::runner`].
 
 use super::{
+    events,
     rows::{blob, digest, operation, operation_columns, record},
     runner,
     writer::Writer,
@@ -32,7 +33,7 @@ async fn accept_in(c: &mut SqliteConnection, new: NewOperation) -> Result<Accept
         remember(c, &new, key).await?;
     }
     runner::audit(c, &new.operation.id, "accepted", new.operation.created_at).await?;
-    runner::event(c, &new.operation.id, new.operation.created_at).await?;
+    events::of_operation(c, &new.operation.id, new.operation.created_at).await?;
     Ok(Acceptance::Accepted)
 }
 

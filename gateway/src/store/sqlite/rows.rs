@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::store::OperationRecord;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
@@ -40,6 +41,11 @@ pub fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Err
 fn optional_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>, Error> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(column, error))
+}
+
+/// JSON that is passed along as it is.
+pub fn raw_json(column: &str, text: String) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(text).map_err(|error| unreadable(column, error))
 }
 
 pub fn uuid(row: &SqliteRow, column: &str) -> Result<Uuid, Error> {

@@ -1,9 +1,10 @@
 //! What runners write, in SQLite: leases, claims, intents, outcomes and ends.
 //!
 //! In go fences and what a runner found out. Invariant: a write whose fence doesn't hold changes nothing and says so; the event of
-//! a new status is in the transaction that makes it. It doesn't judge what a state means.
+//! what clients see change is in the transaction that changes it. It doesn't judge what a state means.
 
 use super::{
+    events, labels,
     operations::record_of,
     rows::{blob, operation_id, to_json},
     writer::Writer,
@@ -78,7 +79,7 @@ async fn claim_in(c: &mut SqliteConnection, id: OperationId, owner: Uuid, now: T
         return Ok(None);
     }
     if from == OperationStatus::Queued {
-        event(c, &id, now).await?;
+        events::of_operation(&mut *c, &id, now).await?;
     }
     Ok(record_of(c, &id).await?.map(|record| Claim { record, from }))
 }
@@ -133,7 +134,7 @@ pub async fn outcome(writer: &Writer, fence: Fence, outcome: Outcome, now: Times
 async fn outcome_in(c: &mut SqliteConnection, fence: Fence, outcome: Outcome, now: Timestamp) -> Result<(), Error> {
     let at = now.as_millis();
     match outcome {
-        Outcome::Pending(update) => pending(c, &fence, update, at).await,
+        Outcome::Pending(update) => pending(c, &fence, update, now).await,
         Outcome::Completed { sealed } => {
             let query = sqlx::query(fenced!("UPDATE operations SET completion = ?, updated_at = ?"));
             execute(c, query.bind(sealed).bind(at), &fence).await
@@ -146,16 +147,17 @@ async fn outcome_in(c: &mut SqliteConnection, fence: Fence, outcome: Outcome, no
             let query =
                 sqlx::query(fenced!("UPDATE operations SET status = 'queued', owner = NULL, message = ?, updated_at = ?"));
             execute(c, query.bind(message).bind(at), &fence).await?;
-            event(c, &fence.id, now).await
+            events::of_operation(c, &fence.id, now).await
         }
         Outcome::Message(message) => {
             let query = sqlx::query(fenced!("UPDATE operations SET message = ?, updated_at = ?"));
-            execute(c, query.bind(message).bind(at), &fence).await
+            execute(c, query.bind(message).bind(at), &fence).await?;
+            events::of_operation(c, &fence.id, now).await
         }
     }
 }
 
-async fn pending(c: &mut SqliteConnection, fence: &Fence, update: PendingUpdate, at: i64) -> Result<(), Error> {
+async fn pending(c: &mut SqliteConnection, fence: &Fence, update: PendingUpdate, now: Timestamp) -> Result<(), Error> {
     let query = sqlx::query(fenced!(
         "UPDATE operations SET handle = ?, target_id = COALESCE(?, target_id), progress = ?, message = ?, \
          estimated_completion_at = ?, updated_at = ?"
@@ -165,8 +167,9 @@ async fn pending(c: &mut SqliteConnection, fence: &Fence, update: PendingUpdate,
     .bind(update.progress)
     .bind(update.message)
     .bind(update.estimated_completion_at.map(|at| at.as_millis()))
-    .bind(at);
-    execute(c, query, fence).await
+    .bind(now.as_millis());
+    execute(c, query, fence).await?;
+    events::of_operation(c, &fence.id, now).await
 }
 
 pub async fn finish(writer: &Writer, fence: Fence, finish: Finish) -> Result<(), Error> {
@@ -196,8 +199,11 @@ async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish) -> Re
         let forget = sqlx::query("DELETE FROM idempotency WHERE operation = ?").bind(fence.id.as_str().to_owned());
         forget.execute(&mut *c).await?;
     }
+    if let Some(end) = finish.labels {
+        labels::at_end(c, &fence.id, end, finish.at).await?;
+    }
     audit(c, &fence.id, finish.status.as_str(), finish.at).await?;
-    event(c, &fence.id, finish.at).await
+    events::of_operation(c, &fence.id, finish.at).await
 }
 
 pub async fn cancel_queued(writer: &Writer, id: OperationId, now: Timestamp) -> Result<bool, Error> {
@@ -217,7 +223,7 @@ async fn cancel_in(c: &mut SqliteConnection, id: OperationId, now: Timestamp) ->
         return Ok(false);
     }
     audit(c, &id, OperationStatus::Canceled.as_str(), now).await?;
-    event(c, &id, now).await?;
+    events::of_operation(c, &id, now).await?;
     Ok(true)
 }
 
@@ -232,15 +238,5 @@ pub async fn audit(c: &mut SqliteConnection, id: &OperationId, outcome: &str, at
     .bind(id.as_str())
     .execute(c)
     .await?;
-    Ok(())
-}
-
-/// Tells the operation's status as it now stands.
-pub async fn event(c: &mut SqliteConnection, id: &OperationId, at: Timestamp) -> Result<(), Error> {
-    sqlx::query("INSERT INTO events (organization, at, operation, status) SELECT organization, ?, id, status FROM operations WHERE id = ?")
-        .bind(at.as_millis())
-        .bind(id.as_str())
-        .execute(c)
-        .await?;
     Ok(())
 }

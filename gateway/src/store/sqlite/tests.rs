@@ -96,4 +96,15 @@ async fn what_runs_often_reads_only_what_is_unfinished() {
         let indexed = plan.len() == 1 && plan[0].contains("INDEX operations_");
         assert!(indexed, "{query}: {plan:?}");
     }
+    for (query, index) in [
+        (
+            "EXPLAIN QUERY PLAN SELECT * FROM events e WHERE e.organization = x'00' AND e.id > 7 ORDER BY e.id LIMIT 5",
+            "events_by_organization",
+        ),
+        ("EXPLAIN QUERY PLAN SELECT MAX(id) FROM events WHERE operation = 'op'", "events_by_operation"),
+        ("EXPLAIN QUERY PLAN SELECT * FROM events WHERE id > 7 ORDER BY id LIMIT 5", "PRIMARY KEY"),
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(&store.readers).await.unwrap();
+        assert!(plan.len() == 1 && plan[0].3.contains(index), "{query}: {plan:?}");
+    }
 }

@@ -4,12 +4,13 @@
 //! to disk share the next one, so that throughput doesn't end at one sync each. Invariant: a job is answered with success only
 //! when the transaction that holds it is durable, and a job that fails takes nothing of its batch with it.
 
+use super::events;
 use crate::model::Error;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Jobs that may wait for the writer; more callers wait for a place.
@@ -59,14 +60,22 @@ pub struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
     /// Canceled by [`Writer::close`]; what waits already is still written.
     closing: CancellationToken,
+    /// The last event that was committed.
+    events: watch::Receiver<i64>,
 }
 
 impl Writer {
-    pub fn start(connection: SqliteConnection, lock: Option<File>) -> Self {
+    pub async fn start(mut connection: SqliteConnection, lock: Option<File>) -> Result<Self, Error> {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let closing = CancellationToken::new();
-        tokio::spawn(serve(connection, waiting, lock, closing.clone()));
-        Self { jobs, closing }
+        let (told, events) = watch::channel(events::last(&mut connection).await?);
+        tokio::spawn(serve(connection, waiting, (lock, told), closing.clone()));
+        Ok(Self { jobs, closing, events })
+    }
+
+    /// The id of the last event that was committed; it is told before the jobs of its transaction are answered.
+    pub fn events(&self) -> watch::Receiver<i64> {
+        self.events.clone()
     }
 
     /// Writes what waits, and ends when the connection is closed and the lock is free.
@@ -91,7 +100,7 @@ impl Writer {
 async fn serve(
     mut connection: SqliteConnection,
     mut waiting: mpsc::Receiver<Box<dyn Job>>,
-    lock: Option<File>,
+    (lock, told): (Option<File>, watch::Sender<i64>),
     closing: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
@@ -112,6 +121,7 @@ async fn serve(
                 tracing::debug!(%error, "nothing to roll back");
             }
         }
+        tell_events(&mut connection, &told).await;
         for job in batch.drain(..) {
             job.answer(committed.clone());
         }
@@ -122,6 +132,14 @@ async fn serve(
     // Before the receiver goes, whose end is what `close` waits for.
     drop(lock);
     drop(waiting);
+}
+
+/// Asked of the database rather than of the jobs, so that nothing that was rolled back is told.
+async fn tell_events(connection: &mut SqliteConnection, told: &watch::Sender<i64>) {
+    match events::last(connection).await {
+        Ok(last) => drop(told.send_if_modified(|known| std::mem::replace(known, last) != last)),
+        Err(error) => tracing::warn!(%error, "the last event could not be read: those who watch learn of it later"),
+    }
 }
 
 async fn commit(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
