@@ -70,7 +70,8 @@ pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
         statuses.insert(404);
     }
     if endpoint.query.is_some() {
-        statuses.insert(422);
+        // A connection that is named there may not exist.
+        statuses.extend([404, 422]);
     }
     if endpoint.method != Method::GET {
         // Whatever takes no body refuses one.
