@@ -5,10 +5,12 @@
 
 mod answer;
 mod backups;
+mod blobs;
 mod billing;
 mod connections;
 mod cursor;
 mod domains;
+mod download;
 mod extract;
 mod mutation;
 mod names;
@@ -34,6 +36,7 @@ use axum::{
     response::Response,
     routing::{delete, get, post, put},
 };
+use blobs::Uploads;
 use cursor::Scope;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 use problem::Problem;
@@ -66,12 +69,13 @@ pub struct Api {
     operations: Arc<Operations>,
     sealer: Arc<Sealer>,
     walks: Walks,
+    uploads: Uploads,
     config: ApiConfig,
 }
 
 impl Api {
     pub fn new(dispatch: Arc<Dispatch>, operations: Arc<Operations>, sealer: Arc<Sealer>, config: ApiConfig) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, sealer, config })
+        Arc::new(Self { walks: Walks::new(&config), uploads: Uploads::default(), dispatch, operations, sealer, config })
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -118,10 +122,12 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/sites/{site}/backups", get(backups::list).post(backups::create))
         .route("/sites/{site}/backups/{backup}", get(backups::get).delete(backups::delete))
         .route("/sites/{site}/backups/{backup}/restore", post(backups::restore))
+        .route("/sites/{site}/backups/{backup}/download", get(download::backup))
         .route("/sites/{site}/domains", get(domains::list).post(domains::create))
         .route("/sites/{site}/domains/{domain}", delete(domains::delete))
         .route("/sites/{site}/domains/{domain}/verify", post(domains::verify))
-        .route("/sites/{site}/domains/{domain}/primary", put(domains::set_primary));
+        .route("/sites/{site}/domains/{domain}/primary", put(domains::set_primary))
+        .route("/sites/{site}/deployments/plans/{plan}/blobs/{hash}", put(blobs::upload));
     let wordpress = Router::new()
         .route("/sites/{site}/wordpress", get(wordpress::status))
         .route("/sites/{site}/wordpress/plugins", get(extensions::list::<Plugins>).post(extensions::install::<Plugins>))

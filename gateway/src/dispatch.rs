@@ -15,6 +15,7 @@ mod providers;
 mod registry;
 mod secrets;
 mod snapshot;
+mod transfer;
 mod wordpress;
 mod work;
 
@@ -25,6 +26,7 @@ pub use health::{Health, HealthStatus, Report as HealthReport};
 pub use manage::{Check, NewConnection, Patch, SecretChange};
 pub use providers::Providers;
 pub use snapshot::{Freshness, Snapshot};
+pub use transfer::BlobUpload;
 
 use crate::{
     egress::Egress,

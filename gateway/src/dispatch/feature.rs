@@ -16,6 +16,7 @@ pub fn require_query(configuration: &Configuration, query: &Query) -> Result<(),
 pub fn require_action(configuration: &Configuration, action: Action) -> Result<(), Error> {
     match action {
         Action::WordpressSecurityUpdate => Ok(()),
+        Action::DeploymentsUpload => require(configuration, "deployments.plan"),
         named => require(configuration, named.as_str()),
     }
 }

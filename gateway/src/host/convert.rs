@@ -7,6 +7,7 @@ mod billing;
 mod error;
 mod provider;
 mod resource;
+mod transfer;
 mod wordpress;
 mod work;
 
@@ -14,6 +15,7 @@ pub(super) use billing::{billing_usage, checkout_input, invoice, subscription, w
 pub(super) use error::{error_from_guest, error_to_guest};
 pub(super) use provider::{configuration, description};
 pub(super) use resource::{Scope, backup, backup_kind, contents, domain, site, site_kind};
+pub(super) use transfer::transfer;
 pub(super) use wordpress::{
     admin_create, cache_action, extension, extension_action, extension_kind, install, search_replace, security_change,
     wordpress_cache, wordpress_security, wordpress_status, wordpress_target,

@@ -47,6 +47,7 @@ pub(super) struct Instance {
     sites: Option<sites::Guest>,
     backups: Option<backups::Guest>,
     domains: Option<domains::Guest>,
+    deployments: Option<deployments::Guest>,
     wordpress: Option<wordpress::Guest>,
     billing: Option<billing::Guest>,
     pub(super) calls: u32,
@@ -79,6 +80,7 @@ impl Instance {
             sites: None,
             backups: None,
             domains: None,
+            deployments: None,
             wordpress: None,
             billing: None,
             calls: 0,
@@ -138,7 +140,7 @@ macro_rules! looked_up_once {
     };
 }
 
-looked_up_once!(operations, sites, backups, domains, wordpress, billing);
+looked_up_once!(operations, sites, backups, domains, deployments, wordpress, billing);
 
 fn not_exported(interface: &str) -> Error {
     Error::new(Kind::Unsupported, format!("the provider does not support {interface}")).with_field(interface)
