@@ -5,8 +5,8 @@
 
 mod answer;
 mod backups;
-mod blobs;
 mod billing;
+mod blobs;
 mod connections;
 mod cursor;
 mod domains;

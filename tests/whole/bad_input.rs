@@ -43,6 +43,12 @@ const MORE: [(&str, &str, Option<&str>); 4] = [
     ("POST", "/operations/{operation}/cancel", None),
 ];
 
+/// The last takes bytes, and no JSON: whatever the bodies here are, they are blobs of a plan that doesn't exist.
+const BULK: [(&str, &str, Option<&str>); 2] = [
+    ("GET", "/sites/{site}/backups/{backup}/download", None),
+    ("PUT", "/sites/{site}/deployments/plans/{plan}/blobs/{hash}", None),
+];
+
 const WORDPRESS: [(&str, &str, Option<&str>); 28] = [
     ("GET", "/sites/{site}/wordpress", None),
     ("GET", "/sites/{site}/wordpress/plugins", None),
@@ -99,7 +105,7 @@ const BILLING: [(&str, &str, Option<&str>); 4] = [
 ];
 
 fn endpoints() -> impl Iterator<Item = (Method, &'static str, Option<&'static str>)> {
-    let all = ENDPOINTS.iter().chain(&MORE).chain(&WORDPRESS).chain(&BILLING);
+    let all = ENDPOINTS.iter().chain(&MORE).chain(&BULK).chain(&WORDPRESS).chain(&BILLING);
     all.map(|(method, path, body)| (method.parse().expect("a method"), *path, *body))
 }
 
@@ -136,9 +142,14 @@ impl World {
         let site = text(&made["result"]["id"]);
         let backup = api.post(&format!("/sites/{site}/backups"), &json!({})).await.is(201).json();
         let _ = api.post(&format!("/sites/{site}/domains"), &json!({"name": "www.example.com"})).await.is(201);
+        // A place for bulk bytes, else these endpoints are not supported. Nothing listens there, and nothing is sent there.
+        let settings = json!({"settings": {"blob_url": "http://127.0.0.1:9"}});
+        let _ = api.json(Method::PATCH, "/connections/sandbox", &[], &settings).await.is(200);
         let ids = vec![
             ("{site}", site),
             ("{backup}", text(&backup["result"]["id"])),
+            ("{plan}", "no-such-plan".to_owned()),
+            ("{hash}", "0123456789abcdef".repeat(4)),
             ("{domain}", "www.example.com".to_owned()),
             ("{plugin}", "akismet=2Fakismet.php".to_owned()),
             ("{theme}", "twentytwentyfour".to_owned()),

@@ -11,5 +11,6 @@ mod paging;
 mod prometheus;
 mod recovery;
 mod spine;
+mod transfers;
 mod upstreams;
 mod wordpress;

@@ -18,7 +18,9 @@ pub struct Expected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceFault {
     /// They ended after so many.
-    Incomplete { received: u64 },
+    Incomplete {
+        received: u64,
+    },
     /// None came for too long.
     Idle,
     Blake3,
