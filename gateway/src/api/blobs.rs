@@ -43,7 +43,7 @@ pub async fn upload(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let source = Source::new(body);
+    let source = Source::new(&parts.headers, body);
     let sent = async {
         let (connection, id) = api.site(&principal, &site).await?;
         let (native, blake3) = (names::native(&plan)?, blake3(&hash)?);

@@ -101,11 +101,7 @@ fn missing(origin: &str) -> Error {
 
 impl Upstream {
     fn count(&self, error: Option<&Error>, took: Duration) {
-        let status = error.map_or(Some(200), |error| error.upstream_status);
-        let outcome = match (status, error) {
-            (None, Some(error)) => Err(error),
-            (status, _) => Ok(status.unwrap_or(200)),
-        };
+        let outcome = error.map_or(Ok(200), |error| error.upstream_status.ok_or(error));
         self.shared.meters.outcome(outcome, took);
     }
 

@@ -6,6 +6,7 @@
 use crate::{api::extract, api::problem::Problem};
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -14,19 +15,31 @@ use std::{
 };
 
 #[derive(Clone)]
-pub struct Source(Arc<Mutex<Body>>);
+pub struct Source(Arc<Mutex<Lent>>);
+
+struct Lent {
+    body: Body,
+    /// The client waits for leave to send (`Expect: 100-continue`), which the first reading gives.
+    asks: bool,
+}
 
 impl Source {
-    pub fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(body)))
+    pub fn new(headers: &HeaderMap, body: Body) -> Self {
+        Self(Arc::new(Mutex::new(Lent { body, asks: headers.contains_key(header::EXPECT) })))
     }
 
+    /// Takes in some of what wasn't read. Who still asks for leave to send reads the answer without it.
     pub async fn discard(&self) {
-        let mut rest = std::mem::take(&mut *self.lock());
-        extract::discard(&mut rest).await;
+        let rest = {
+            let mut lent = self.lock();
+            (!lent.asks).then(|| std::mem::take(&mut lent.body))
+        };
+        if let Some(mut rest) = rest {
+            extract::discard(&mut rest).await;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Body> {
+    fn lock(&self) -> MutexGuard<'_, Lent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -37,14 +50,16 @@ impl HttpBody for Source {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Problem>>> {
         let early = |_| Problem::malformed("the body ended early");
-        Pin::new(&mut *self.lock()).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(early)))
+        let mut lent = self.lock();
+        lent.asks = false;
+        Pin::new(&mut lent.body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(early)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lock().is_end_stream()
+        self.lock().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.lock().size_hint()
+        self.lock().body.size_hint()
     }
 }
