@@ -6,11 +6,13 @@
 mod answer;
 mod backups;
 mod billing;
+mod blobs;
 mod connections;
 mod cursor;
 mod deployments;
 mod docs;
 mod domains;
+mod download;
 mod environments;
 pub mod events;
 mod extract;
@@ -43,6 +45,7 @@ use axum::{
     extract::{FromRequestParts, State},
     response::Response,
 };
+use blobs::Uploads;
 use cursor::Scope;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 use problem::Problem;
@@ -75,6 +78,7 @@ pub struct Api {
     events: Arc<Events>,
     sealer: Arc<Sealer>,
     walks: Walks,
+    uploads: Uploads,
     config: ApiConfig,
 }
 
@@ -86,7 +90,7 @@ impl Api {
         sealer: Arc<Sealer>,
         config: ApiConfig,
     ) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), dispatch, operations, events, sealer, config })
+        Arc::new(Self { walks: Walks::new(&config), uploads: Uploads::default(), dispatch, operations, events, sealer, config })
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.

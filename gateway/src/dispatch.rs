@@ -17,6 +17,7 @@ mod providers;
 mod registry;
 mod secrets;
 mod snapshot;
+mod transfer;
 mod wordpress;
 mod work;
 
@@ -28,6 +29,7 @@ pub use labels::{Look, Shelf};
 pub use manage::{Check, NewConnection, Patch, SecretChange};
 pub use providers::Providers;
 pub use snapshot::{Freshness, Snapshot};
+pub use transfer::BlobUpload;
 
 use crate::{
     egress::Egress,

@@ -27,11 +27,13 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transfer;
 
 pub use address::Network;
 pub use config::{BackgroundConfig, EgressConfig};
 pub use grant::{Grant, Guard};
 pub use probe::Check;
+pub use transfer::{Download, DownloadBody, Expected, SourceFault, UploadError};
 
 use crate::{
     metrics::Metrics,
@@ -39,7 +41,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use background::Registry;
-use bind::{Binder, Upstream};
+use bind::{Binder, Bound, Upstream};
 use bytes::Bytes;
 use meters::Meters;
 use std::sync::Arc;
@@ -133,14 +135,21 @@ impl Egress {
     ) -> Result<Arc<Upstreams>, Error> {
         let binder = Binder { config: &self.config, grants: &self.grants, connection, component };
         let meters = Meters::new(&self.metrics, &connection.provider);
-        let upstreams = binder.bind(meters, declarations);
+        let bound = binder.bind(meters, declarations);
+        let Bound { upstreams, blobs } = bound.map_err(|error| error.at(connection.slug.as_str(), &connection.provider))?;
         Ok(Arc::new(Upstreams {
             connection: connection.id,
             slug: connection.slug.as_str().into(),
             provider: Arc::clone(&connection.provider),
-            upstreams: upstreams.map_err(|error| error.at(connection.slug.as_str(), &connection.provider))?,
+            upstreams,
+            blobs,
             background: Arc::clone(&self.background),
         }))
+    }
+
+    /// Bytes of one bulk transfer, at most.
+    pub fn transfer_limit(&self) -> u64 {
+        self.config.transfer_max_bytes
     }
 
     /// Ends what runs in the background for a connection that was deleted.
@@ -155,6 +164,8 @@ pub struct Upstreams {
     slug: Arc<str>,
     provider: Arc<str>,
     upstreams: Vec<Arc<Upstream>>,
+    /// Blob origins, by their names.
+    blobs: Vec<Arc<Upstream>>,
     background: Arc<Registry>,
 }
 

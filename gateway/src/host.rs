@@ -22,6 +22,7 @@ mod prepare;
 mod query;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod trap;
 
 pub use check::Interfaces;
@@ -35,7 +36,7 @@ use crate::{
     metrics::Metrics,
     model::{
         Answer, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation, OperationId, Preparation,
-        Prepared, Progress, Query, Work,
+        Prepared, Progress, Query, Transfer, TransferAsked, Work,
     },
     seal::Sealer,
     store::Store,
@@ -226,6 +227,16 @@ impl Host {
         context: &CallContext,
     ) -> Result<Work, Error> {
         on.metered(Asked::Action(mutation.action()), mutate::mutate(self, on, mutation, context)).await
+    }
+
+    /// Where bulk bytes go to or come from. Nothing is moved yet.
+    pub async fn transfer(
+        self: &Arc<Self>,
+        on: &Arc<Configured>,
+        asked: &TransferAsked,
+        context: &CallContext,
+    ) -> Result<Transfer, Error> {
+        on.metered(Asked::Action(asked.action()), transfer::transfer(self, on, asked, context)).await
     }
 
     pub async fn poll(self: &Arc<Self>, on: &Arc<Configured>, handle: &str, context: &CallContext) -> Result<Progress, Error> {

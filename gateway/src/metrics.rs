@@ -39,6 +39,8 @@ pub struct Metrics {
     pub upstream_seconds: HistogramVec,
     /// provider
     pub upstream_retries: IntCounterVec,
+    /// provider, direction (`upload`, `download`)
+    pub transfer_bytes: IntCounterVec,
     /// status
     pub operations: IntGaugeVec,
     /// action, status
@@ -89,6 +91,7 @@ impl Metrics {
             upstream_calls: counter("upstream_calls_total", "Requests to upstreams", &["provider", "outcome"])?,
             upstream_seconds: histogram("upstream_seconds", "Time of requests to upstreams", &["provider"], LATENCY)?,
             upstream_retries: counter("upstream_retries_total", "Requests to upstreams that were sent again", &["provider"])?,
+            transfer_bytes: counter("transfer_bytes_total", "Bulk bytes to and from upstreams", &["provider", "direction"])?,
             operations: gauges("operations", "Operations that are not finished", &["status"])?,
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,

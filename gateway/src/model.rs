@@ -14,6 +14,7 @@ mod operation;
 mod provider;
 mod resource;
 mod time;
+mod transfer;
 mod wordpress;
 
 pub use billing::{BillingAnswer, BillingQuery, CheckoutInput, Invoice, Money, Period, Subscription, Usage};
@@ -36,6 +37,7 @@ pub use resource::{
     Labels, LogLine, MAX_LABELS, Native, Site, SiteKind, SiteStatus, SiteUsage, SiteView,
 };
 pub use time::Timestamp;
+pub use transfer::{Transfer, TransferAsked, TransferPlace};
 pub use wordpress::{
     CacheAction, CachePurge, CoreUpdate, Extension, ExtensionAction, ExtensionInstall, ExtensionKind, LoginLink, Maintenance,
     PasswordReset, SearchReplace, SecurityChange, WordpressAnswer, WordpressCache, WordpressChange, WordpressDatabase,

@@ -17,5 +17,6 @@ mod paging;
 mod prometheus;
 mod recovery;
 mod spine;
+mod transfers;
 mod upstreams;
 mod wordpress;

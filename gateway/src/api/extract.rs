@@ -62,7 +62,7 @@ async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
 
 /// Takes in some of what is too much: a connection that is closed over unread bytes is reset, and the client would lose the
 /// answer that tells it why.
-async fn discard(body: &mut Body) {
+pub async fn discard(body: &mut Body) {
     const MOST: usize = 8 * MAX_BODY;
     const LONGEST: Duration = Duration::from_secs(2);
     let mut left = MOST;

@@ -35,11 +35,15 @@ pub struct Endpoint {
     pub answer: Answer,
 }
 
-pub struct Body {
-    pub shape: Shape,
-    /// JSON that a new user could send.
-    pub example: &'static str,
-    pub required: bool,
+pub enum Body {
+    Json {
+        shape: Shape,
+        /// What a new user could send.
+        example: &'static str,
+        required: bool,
+    },
+    /// A file's bytes, whose length is announced.
+    Bytes,
 }
 
 /// How an endpoint answers when all is well.
@@ -65,6 +69,8 @@ pub enum Answer {
     Nothing,
     /// Server-sent events.
     Events,
+    /// A file, as an attachment.
+    File,
 }
 
 /// Whether a list's cursors pin a snapshot, which may have to go.
@@ -124,13 +130,18 @@ impl Unanswered {
     }
 
     pub fn body<T: JsonSchema>(mut self, example: &'static str) -> Self {
-        self.body = Some(Body { shape: shape::<T>(), example, required: true });
+        self.body = Some(Body::Json { shape: shape::<T>(), example, required: true });
         self
     }
 
     /// A body that may be left out.
     pub fn optional_body<T: JsonSchema>(mut self, example: &'static str) -> Self {
-        self.body = Some(Body { shape: shape::<T>(), example, required: false });
+        self.body = Some(Body::Json { shape: shape::<T>(), example, required: false });
+        self
+    }
+
+    pub fn bytes(mut self) -> Self {
+        self.body = Some(Body::Bytes);
         self
     }
 
@@ -169,6 +180,10 @@ impl Unanswered {
 
     pub fn nothing(self) -> Endpoint {
         self.answers(Answer::Nothing)
+    }
+
+    pub fn file(self) -> Endpoint {
+        self.answers(Answer::File)
     }
 
     pub fn events(self) -> Endpoint {

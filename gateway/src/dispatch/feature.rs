@@ -30,7 +30,7 @@ pub fn require_mutation(configuration: &Configuration, mutation: &Mutation) -> R
 /// The feature of an action: its own name, but where the contract lets one feature stand for several calls, or none for one.
 const fn behind(action: Action) -> Option<&'static str> {
     match action {
-        Action::DeploymentsCommit => Some(Action::DeploymentsPlan.as_str()),
+        Action::DeploymentsCommit | Action::DeploymentsUpload => Some(Action::DeploymentsPlan.as_str()),
         Action::WordpressSecurityUpdate => None,
         action => Some(action.as_str()),
     }

@@ -62,6 +62,13 @@ impl Upstream {
     }
 }
 
+/// What one connection revision can reach.
+pub(super) struct Bound {
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Blob origins, each an upstream without a credential that is named by its origin. Guests can't name them.
+    pub blobs: Vec<Arc<Upstream>>,
+}
+
 /// Everything that one connection revision is bound with.
 pub(super) struct Binder<'a> {
     pub config: &'a Arc<EgressConfig>,
@@ -71,7 +78,7 @@ pub(super) struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    pub(super) fn bind(&self, meters: Meters, declarations: &[UpstreamDeclaration]) -> Result<Vec<Arc<Upstream>>, Error> {
+    pub(super) fn bind(&self, meters: Meters, declarations: &[UpstreamDeclaration]) -> Result<Bound, Error> {
         self.check_names(declarations)?;
         let mut derived = Vec::new();
         let credentials: Vec<_> =
@@ -79,7 +86,41 @@ impl Binder<'_> {
         let redactor = Redactor::new(&self.connection.secrets, derived);
         let shared = Arc::new(Shared { config: Arc::clone(self.config), redactor, meters });
         let pairs = declarations.iter().zip(credentials);
-        pairs.map(|(declaration, credential)| self.upstream(declaration, credential, &shared).map(Arc::new)).collect()
+        let upstreams = pairs.map(|(declaration, credential)| self.upstream(declaration, credential, &shared).map(Arc::new));
+        Ok(Bound { upstreams: upstreams.collect::<Result<_, _>>()?, blobs: self.blobs(declarations, &shared)? })
+    }
+
+    fn blobs(&self, declarations: &[UpstreamDeclaration], shared: &Arc<Shared>) -> Result<Vec<Arc<Upstream>>, Error> {
+        let mut blobs: Vec<Arc<Upstream>> = Vec::new();
+        for declaration in declarations {
+            for origin in &declaration.blob_origins {
+                if !blobs.iter().any(|blob| blob.name == *origin) {
+                    blobs.push(Arc::new(self.blob(declaration, origin, shared)?));
+                }
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Where it may be is decided by the grants of the upstream that it belongs to.
+    fn blob(&self, declaration: &UpstreamDeclaration, origin: &str, shared: &Arc<Shared>) -> Result<Upstream, Error> {
+        let asked = Asked { connection: self.connection, component: self.component, upstream: &declaration.name };
+        let url = Base::parse(origin)?;
+        let place = place(&url, asked.allowance(self.grants), false)?;
+        let tls = tls::blob_config(&self.connection.tls)?;
+        let target = Arc::new(Target::new(place, Some(tls), self.config.connect_timeout()));
+        Ok(Upstream {
+            name: origin.to_owned(),
+            url,
+            client: client(&target, self.config, MAX_IDLE),
+            fresh: client(&target, self.config, 0),
+            target,
+            credential: None,
+            request_headers: headers::declared(&declaration.request_headers, None)?,
+            limits: Limits::new(origin, None, self.config.concurrency),
+            guard: None,
+            shared: Arc::clone(shared),
+        })
     }
 
     fn check_names(&self, declarations: &[UpstreamDeclaration]) -> Result<(), Error> {

@@ -25,6 +25,10 @@ pub struct EgressConfig {
     pub total_seconds: u64,
     /// Requests at the same time at one upstream of one connection, where the provider declares no smaller number.
     pub concurrency: u32,
+    /// Milliseconds without a byte, after which a bulk transfer ends; it has no limit of time beside this one.
+    pub transfer_idle_ms: u64,
+    /// Bytes of one bulk transfer.
+    pub transfer_max_bytes: u64,
     pub background: BackgroundConfig,
     /// https origins (`https://host[:port]`) outside upstreams from where bulk bytes may come, or to which they may go.
     pub blob_origins: Vec<String>,
@@ -56,6 +60,8 @@ impl Default for EgressConfig {
             connect_seconds: 10,
             total_seconds: 60,
             concurrency: 64,
+            transfer_idle_ms: 30_000,
+            transfer_max_bytes: 10 << 30,
             background: BackgroundConfig::default(),
             blob_origins: Vec::new(),
         }
@@ -78,6 +84,8 @@ impl EgressConfig {
         between("egress.connect_seconds", self.connect_seconds, 1, 300)?;
         between("egress.total_seconds", self.total_seconds, 1, 3600)?;
         between("egress.concurrency", u64::from(self.concurrency), 1, 10_000)?;
+        between("egress.transfer_idle_ms", self.transfer_idle_ms, 100, 3_600_000)?;
+        between("egress.transfer_max_bytes", self.transfer_max_bytes, 1, 1 << 50)?;
         let background = &self.background;
         between("egress.background.max_seconds", background.max_seconds, 1, 86_400)?;
         between("egress.background.max_running", background.max_running as u64, 1, 10_000)?;
@@ -89,6 +97,10 @@ impl EgressConfig {
 
     pub(super) const fn connect_timeout(&self) -> Duration {
         Duration::from_secs(self.connect_seconds)
+    }
+
+    pub(super) const fn transfer_idle(&self) -> Duration {
+        Duration::from_millis(self.transfer_idle_ms)
     }
 
     pub(super) const fn total_timeout(&self) -> Duration {

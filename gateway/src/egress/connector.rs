@@ -56,11 +56,20 @@ impl Target {
     }
 
     async fn open(&self) -> Result<Socket, Error> {
+        self.open_with(self.tls.as_ref()).await
+    }
+
+    /// For who drives the connection itself.
+    pub(super) async fn open_http1(&self) -> Result<Socket, Error> {
+        self.open_with(self.tls.as_ref().map(tls::http1_only).as_ref()).await
+    }
+
+    async fn open_with(&self, tls: Option<&Arc<ClientConfig>>) -> Result<Socket, Error> {
         let stream = match &self.place {
             Place::Socket { path, .. } => return self.open_socket(path).await,
             Place::Host { host, port, allowance } => self.connect(&self.resolve(host, *port, allowance).await?).await?,
         };
-        let Some(config) = &self.tls else { return Ok(Socket::new(stream, false)) };
+        let Some(config) = tls else { return Ok(Socket::new(stream, false)) };
         let stream = self.handshake(stream, config).await?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Socket::new(stream, h2))

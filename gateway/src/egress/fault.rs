@@ -21,15 +21,28 @@ pub(super) fn no_answer(error: &legacy::Error, label: &str) -> Error {
     if let Some(own) = cause::<Error>(error) {
         return own.clone();
     }
-    let (kind, what) = match cause::<hyper::Error>(error) {
+    let (kind, what) = words(cause(error));
+    Error::new(kind, format!("{label} {what}")).with_internal(chain(error))
+}
+
+/// The same, of a connection that was opened for one request.
+pub(super) fn broke(error: &hyper::Error, label: &str) -> Error {
+    let (kind, what) = words(Some(error));
+    Error::new(kind, format!("{label} {what}")).with_internal(chain(error))
+}
+
+fn words(error: Option<&hyper::Error>) -> (Kind, &'static str) {
+    match error {
         Some(hyper) if hyper.is_parse_too_large() => (Kind::Internal, "answered with a header that is too large"),
         Some(hyper) if hyper.is_parse() => (Kind::Internal, "answered something that isn't HTTP"),
         Some(hyper) if hyper.is_timeout() => (Kind::Timeout, "didn't answer in time"),
         _ => (Kind::Unavailable, "closed the connection before it answered"),
-    };
-    let internal = std::iter::successors(Some(error as &(dyn StdError + 'static)), |&error| error.source());
-    let internal: Vec<String> = internal.map(ToString::to_string).collect();
-    Error::new(kind, format!("{label} {what}")).with_internal(internal.join(": "))
+    }
+}
+
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let chain: Vec<String> = std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
+    chain.join(": ")
 }
 
 pub(super) fn too_late(label: &str) -> Error {

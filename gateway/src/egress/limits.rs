@@ -7,17 +7,17 @@
 use crate::model::{Error, Kind, Rate};
 use http::StatusCode;
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until, timeout_at},
 };
 
 pub(super) struct Limits {
     upstream: String,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     concurrency: u32,
     pace: Option<Pace>,
     hold: Mutex<Option<Hold>>,
@@ -42,7 +42,7 @@ impl Limits {
     pub(super) fn new(upstream: &str, rate: Option<Rate>, concurrency: u32) -> Self {
         Self {
             upstream: upstream.to_owned(),
-            turns: Semaphore::new(concurrency as usize),
+            turns: Arc::new(Semaphore::new(concurrency as usize)),
             concurrency,
             pace: rate.and_then(Pace::new),
             hold: Mutex::default(),
@@ -50,13 +50,13 @@ impl Limits {
     }
 
     /// Waits for one of the places. It is free again when the permit is dropped.
-    pub(super) async fn enter(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
+    pub(super) async fn enter(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let refused = || {
             let Self { upstream, concurrency, .. } = self;
             let message = format!("all {concurrency} requests that may run at once at the upstream {upstream:?} are running");
             Error::new(Kind::RateLimited, message).with_retry_after(1)
         };
-        match timeout_at(deadline, self.turns.acquire()).await {
+        match timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(refused()),
         }

@@ -22,6 +22,8 @@ pub(super) struct Meters {
     other: IntCounter,
     seconds: Histogram,
     pub retries: IntCounter,
+    pub uploaded: IntCounter,
+    pub downloaded: IntCounter,
 }
 
 const fn outcome(kind: Kind) -> &'static str {
@@ -33,6 +35,7 @@ const fn outcome(kind: Kind) -> &'static str {
 
 impl Meters {
     pub(super) fn new(metrics: &Metrics, provider: &str) -> Self {
+        let bytes = |direction: &str| metrics.transfer_bytes.with_label_values(&[provider, direction]);
         let calls = |outcome: &str| metrics.upstream_calls.with_label_values(&[provider, outcome]);
         Self {
             classes: CLASSES.map(calls),
@@ -40,12 +43,19 @@ impl Meters {
             other: calls(Kind::Gateway.code()),
             seconds: metrics.upstream_seconds.with_label_values(&[provider]),
             retries: metrics.upstream_retries.with_label_values(&[provider]),
+            uploaded: bytes("upload"),
+            downloaded: bytes("download"),
         }
     }
 
     pub(super) fn count(&self, result: &Result<Response, Error>, took: Duration) {
-        match result {
-            Ok(response) => self.status(response.status),
+        self.outcome(result.as_ref().map(|response| response.status), took);
+    }
+
+    /// `outcome`: the status of the answer.
+    pub(super) fn outcome(&self, outcome: Result<u16, &Error>, took: Duration) {
+        match outcome {
+            Ok(status) => self.status(status),
             Err(error) => self.error(error),
         }
         self.seconds.observe(took.as_secs_f64());

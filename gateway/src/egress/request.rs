@@ -47,6 +47,33 @@ impl Prepared {
         Ok(Self { method: request.method.clone(), target, headers, body, keyed: request.keyed })
     }
 
+    /// A request to a blob origin, which a provider named by a whole URL. No credential goes there.
+    pub(super) fn blob(
+        upstream: &Upstream,
+        method: Method,
+        target: String,
+        headers: &[(String, String)],
+    ) -> Result<Self, Error> {
+        if target.len() > MAX_TARGET {
+            return Err(too_long());
+        }
+        let mut headers = headers::from_guest(headers, &upstream.request_headers)?;
+        headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        Ok(Self { method, target, headers, body: Bytes::new(), keyed: false })
+    }
+
+    /// The head of a request over a connection of its own; `size` bytes follow it.
+    pub(super) fn http1(&self, upstream: &Upstream, size: u64) -> Result<http::Request<()>, Error> {
+        let host = HeaderValue::from_str(upstream.url.authority()).map_err(Error::gateway)?;
+        let mut request = http::Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::try_from(self.target.as_str()).map_err(unencodable)?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(header::HOST, host);
+        request.headers_mut().insert(header::CONTENT_LENGTH, size.into());
+        Ok(request)
+    }
+
     /// GET and HEAD change nothing at the upstream.
     pub(super) fn is_read(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
@@ -76,13 +103,21 @@ impl Prepared {
             .authority(upstream.url.authority())
             .path_and_query(target)
             .build()
-            .map_err(|error| Error::new(Kind::InvalidInput, "the path or query can't be encoded").with_internal(error))?;
+            .map_err(unencodable)?;
         let mut request = http::Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
         Ok(request)
     }
+}
+
+fn unencodable(error: impl std::fmt::Display) -> Error {
+    Error::new(Kind::InvalidInput, "the path or query can't be encoded").with_internal(error)
+}
+
+fn too_long() -> Error {
+    Error::new(Kind::InvalidInput, format!("path and query are longer than {MAX_TARGET} bytes"))
 }
 
 fn check_method(method: &Method, body: &Bytes) -> Result<(), Error> {
@@ -111,7 +146,7 @@ fn target(base: &str, path: &[String], query: &[(String, String)]) -> Result<Str
         out.extend(utf8_percent_encode(value, ESCAPED));
     }
     if out.len() > MAX_TARGET {
-        return Err(Error::new(Kind::InvalidInput, format!("path and query are longer than {MAX_TARGET} bytes")));
+        return Err(too_long());
     }
     Ok(out)
 }

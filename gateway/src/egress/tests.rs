@@ -4,6 +4,7 @@ mod background;
 mod bind;
 mod exchange;
 mod server;
+mod transfer;
 mod trust;
 
 use super::*;

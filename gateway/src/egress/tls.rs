@@ -7,7 +7,7 @@
 use super::grant::hex;
 use crate::model::{Error, Kind, TlsTrust};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -23,20 +23,42 @@ static PUBLIC_ROOTS: LazyLock<Arc<RootCertStore>> =
 
 /// The client side of TLS for one connection, with h2 and http/1.1 offered.
 pub(super) fn client_config(trust: &TlsTrust) -> Result<Arc<ClientConfig>, Error> {
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::gateway(format_args!("TLS versions: {error}")))?;
     let roots = trust.ca.as_deref().map_or_else(|| Ok(Arc::clone(&PUBLIC_ROOTS)), private_roots)?;
-    let mut config = match &trust.fingerprint {
-        None => builder.with_root_certificates(roots).with_no_client_auth(),
-        Some(fingerprint) => {
-            let chain = trust.ca.is_some().then(|| verifier(roots)).transpose()?;
-            let pinned = Pinned { fingerprint: fingerprint_bytes(fingerprint)?, chain };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth()
-        }
-    };
+    let Some(fingerprint) = &trust.fingerprint else { return with_roots(roots) };
+    let chain = trust.ca.is_some().then(|| verifier(roots)).transpose()?;
+    let pinned = Pinned { fingerprint: fingerprint_bytes(fingerprint)?, chain };
+    let config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(pinned)).with_no_client_auth();
+    Ok(Arc::new(offering_both(config)))
+}
+
+fn with_roots(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, Error> {
+    Ok(Arc::new(offering_both(builder()?.with_root_certificates(roots).with_no_client_auth())))
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
+    ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::gateway(format_args!("TLS versions: {error}")))
+}
+
+fn offering_both(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    config
+}
+
+/// For blob origins: public authorities and the connection's own. A pin is the certificate of another server.
+pub(super) fn blob_config(trust: &TlsTrust) -> Result<Arc<ClientConfig>, Error> {
+    let Some(ca) = &trust.ca else { return client_config(&TlsTrust::default()) };
+    let mut roots = RootCertStore::clone(&PUBLIC_ROOTS);
+    roots.extend(private_roots(ca)?.roots.iter().cloned());
+    with_roots(Arc::new(roots))
+}
+
+/// Of the same trust and sessions, but HTTP/1.1 alone.
+pub(super) fn http1_only(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(config);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 fn private_roots(pem: &str) -> Result<Arc<RootCertStore>, Error> {

@@ -8,6 +8,7 @@ mod deployment;
 mod error;
 mod provider;
 mod resource;
+mod transfer;
 mod wordpress;
 mod work;
 
@@ -18,6 +19,7 @@ pub(super) use provider::{configuration, description};
 pub(super) use resource::{
     Scope, backup, backup_kind, contents, domain, environment, environment_kind, log_line, site, site_kind, usage,
 };
+pub(super) use transfer::transfer;
 pub(super) use wordpress::{
     admin_create, cache_action, extension, extension_action, extension_kind, install, search_replace, security_change,
     wordpress_cache, wordpress_security, wordpress_status, wordpress_target,

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        backups, deployments, domains, environments, plans, site_details, sites, sites_list,
+        backups, blobs, deployments, domains, download, environments, plans, site_details, sites, sites_list,
         spec::{
             Cursors::{None as Whole, Pinned},
             Endpoint,
@@ -122,6 +122,18 @@ fn deployments() -> Vec<Endpoint> {
                 r#"{"files": [{"path": "/index.html", "size": 12, "blake3": "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f", "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}]}"#,
             )
             .kept::<Plan>(201),
+        put(
+            "/sites/{site}/deployments/plans/{plan}/blobs/{hash}",
+            "deployments.upload",
+            blobs::upload,
+            "Upload a file of a plan by its BLAKE3 hash",
+        )
+        .details(
+            "`Content-Length` is required, `Content-Digest` (`sha-256=:…:`, RFC 9530) is checked too where it is sent. Bytes that turn \
+             out wrong are not kept. At most ten uploads at once a plan; after a break, plan again and upload what is still missing.",
+        )
+        .bytes()
+        .kept::<blobs::BlobView<'static>>(201),
         post("/sites/{site}/deployments/plans/{plan}/commit", "deployments.commit", plans::commit, "Make a deployment of a plan")
             .optional_body::<plans::CommitBody>(r#"{"message": "Release 1.2"}"#)
             .operation(AResource),
@@ -138,6 +150,9 @@ fn backups() -> Vec<Endpoint> {
             .operation(AResource),
         get("/sites/{site}/backups/{backup}", "backups.get", backups::get, "One backup").resource::<Backup>(),
         delete("/sites/{site}/backups/{backup}", "backups.delete", backups::delete, "Delete a backup").operation(AChange),
+        get("/sites/{site}/backups/{backup}/download", "backups.download", download::backup, "Download a backup")
+            .details("An attachment. A download that breaks off breaks the connection: a file that arrives is whole.")
+            .file(),
         post("/sites/{site}/backups/{backup}/restore", "backups.restore", backups::restore, "Restore a site from a backup")
             .details("Without any part named, everything is restored; as soon as one is named, only what is true.")
             .optional_body::<backups::RestoreBody>(r#"{"database": true, "files": true}"#)

@@ -141,11 +141,14 @@ fn operation(endpoint: &Endpoint, generators: &mut Generators) -> Value {
 }
 
 fn request_body(body: &Body, generators: &mut Generators) -> Value {
-    let example: Value = serde_json::from_str(body.example).unwrap_or_default();
-    json!({
-        "required": body.required,
-        "content": { "application/json": { "schema": generators.body(body.shape), "example": example } },
-    })
+    match body {
+        Body::Json { shape, example, required } => {
+            let example: Value = serde_json::from_str(example).unwrap_or_default();
+            let content = json!({ "schema": generators.body(*shape), "example": example });
+            json!({ "required": required, "content": { "application/json": content } })
+        }
+        Body::Bytes => json!({ "required": true, "content": { "application/octet-stream": {} } }),
+    }
 }
 
 fn parameters(endpoint: &Endpoint, generators: &mut Generators) -> Value {
@@ -160,7 +163,12 @@ const fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
         Answer::Operation(_) | Answer::OperationOrKept(_) => &["Prefer", "IdempotencyKey"],
         Answer::Resource(_) | Answer::List(..) => &["IfNoneMatch", "CacheControl"],
         Answer::Events => &["LastEventId"],
-        Answer::Progress(_) | Answer::ProgressList(_) | Answer::Canceled(_) | Answer::Kept(..) | Answer::Nothing => &[],
+        Answer::Progress(_)
+        | Answer::ProgressList(_)
+        | Answer::Canceled(_)
+        | Answer::Kept(..)
+        | Answer::Nothing
+        | Answer::File => &[],
     }
 }
 
@@ -253,6 +261,11 @@ fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Va
             add(status, "As it is now", headers, Some(generators.answer(shape)));
         }
         Answer::Nothing => add(204, "Gone", &[], None),
+        Answer::File => {
+            let file =
+                response("The file", &[], Some(json!({ "type": "string", "format": "binary" })), "application/octet-stream");
+            answers.insert("200".to_owned(), file);
+        }
         Answer::Events => {
             let stream =
                 response("A stream of events, which goes on", &[], Some(json!({ "type": "string" })), "text/event-stream");

@@ -3,7 +3,7 @@
 //! Clients decide by `code`. Invariant: a code that the gateway's sources write stands here, and one that stands here is written
 //! somewhere; a test compares both.
 
-use super::{Answer, Cursors, Endpoint};
+use super::{Answer, Body, Cursors, Endpoint};
 use http::Method;
 use std::collections::BTreeSet;
 
@@ -25,6 +25,7 @@ problems! {
     400 "malformed": "The request can't be read: no JSON, two credentials, an unknown preference" => "Correct it as `detail` says";
     400 "invalid_id": "An id in the path can't be one" => "Take ids from answers, unchanged";
     400 "cursor_invalid": "The cursor isn't one that this list gave for these filters" => "Start again without a cursor";
+    400 "body_incomplete": "The body ended before its announced length; nothing was kept" => "Send it again";
     401 "unauthenticated": "There is no token, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`";
     404 "not_found": "The thing doesn't exist, or belongs to another organization" => "Look at the list that it was in";
     404 "connection_not_found": "There is no connection of that id" => "List the connections";
@@ -40,10 +41,13 @@ problems! {
     409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
     409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
+    411 "length_required": "An upload must announce its length" => "Send `Content-Length`";
     413 "body_too_large": "The body is larger than the endpoint takes" => "Send less; `detail` names the limit";
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
+    422 "hash_mismatch": "The bytes have another hash than announced; nothing was kept" => "Send them again, or correct the hash";
+    429 "too_many_uploads": "The plan has ten uploads going on" => "Let one finish, or try again as `Retry-After` says";
     429 "upstream_rate_limited": "The host asked to slow down" => "Wait as long as `Retry-After` says";
     500 "internal": "The gateway itself failed; its log has the reason" => "Tell the operator the `request_id`";
     501 "unsupported": "The host can't do this; `fields` names the feature" => "Look at the connection's `features` before asking";
@@ -68,6 +72,9 @@ pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
     let mut statuses = BTreeSet::from([400, 401, 500, 503]);
     if endpoint.path.contains('{') {
         statuses.insert(404);
+    }
+    if matches!(endpoint.body, Some(Body::Bytes)) {
+        statuses.insert(411);
     }
     if endpoint.query.is_some() {
         // A connection that is named there may not exist.

@@ -4,19 +4,23 @@ use super::{server::ok, *};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
     }
 
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
     /// A server's configuration, and its certificate's fingerprint.
-    fn server(&self, name: &str, expired: bool) -> (Arc<rustls::ServerConfig>, String) {
+    pub fn server(&self, name: &str, expired: bool) -> (Arc<rustls::ServerConfig>, String) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         if expired {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 2, 1));

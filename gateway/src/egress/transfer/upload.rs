@@ -1,0 +1,190 @@
+//! Uploads: a client's body, piece by piece as the upstream takes it.
+//!
+//! In go a prepared request, what the bytes must be, and the bytes; out comes the word that the upstream has all of them.
+//! Invariant: the last bytes leave only after the hash of everything was right, so an upstream that keeps to the announced
+//! length keeps nothing of a wrong blob. Each upload has a connection of its own: its bytes are gone after the first attempt,
+//! so it must not meet a connection that has gone stale, and dropping it closes the connection at once.
+
+use super::{
+    check::{Check, Expected, SourceFault},
+    progress::{Phase, Progress},
+};
+use crate::{
+    egress::{bind::Upstream, fault, request::Prepared},
+    model::{Error, Kind},
+};
+use bytes::Bytes;
+use http::response::Parts;
+use http_body::{Body, Frame, SizeHint};
+use hyper::client::conn::http1;
+use prometheus::IntCounter;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::time::Instant;
+
+/// Whose fault it is that an upload failed.
+#[derive(Debug)]
+pub enum UploadError {
+    Source(SourceFault),
+    Upstream(Error),
+}
+
+impl From<Error> for UploadError {
+    fn from(error: Error) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+impl From<SourceFault> for UploadError {
+    fn from(fault: SourceFault) -> Self {
+        Self::Source(fault)
+    }
+}
+
+impl Upstream {
+    pub(super) async fn upload<B>(&self, prepared: &Prepared, expected: Expected, source: B) -> Result<(), UploadError>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let config = &self.shared.config;
+        let deadline = Instant::now() + config.total_timeout();
+        let _turn = self.limits.enter(deadline).await?;
+        self.limits.pace(deadline).await?;
+        let mut check = Check::new(expected);
+        // Nothing comes, so there is nothing that could be held back.
+        let is_whole = check.size() == 0 && check.take(&[])?;
+        let progress = Arc::new(Progress::new(config.transfer_idle(), config.total_timeout()));
+        if is_whole {
+            progress.moved(Phase::Answer);
+        }
+        let uploaded = self.shared.meters.uploaded.clone();
+        let pieces = Pieces { held: None, last: None, is_whole };
+        let outgoing = Outgoing { source, check, pieces, progress: Arc::clone(&progress), uploaded };
+        let sent = progress.watch(self.put(prepared, outgoing)).await;
+        // What was wrong with the bytes comes first: it is why the rest failed.
+        if let Some(fault) = progress.fault() {
+            return Err(fault.into());
+        }
+        let parts = match sent {
+            Ok(answer) => answer?,
+            Err(Phase::Source) => return Err(SourceFault::Idle.into()),
+            Err(_) => return Err(fault::too_late(&self.target.label).into()),
+        };
+        self.judge(&parts, progress.phase()).map_err(UploadError::from)
+    }
+
+    fn judge(&self, parts: &Parts, phase: Phase) -> Result<(), Error> {
+        if !parts.status.is_success() {
+            return Err(self.refusal(parts));
+        }
+        if phase != Phase::Answer {
+            let message = format!("{} answered before it had the whole blob", self.target.label);
+            return Err(Error::new(Kind::Internal, message));
+        }
+        Ok(())
+    }
+
+    async fn put<B>(&self, prepared: &Prepared, outgoing: Outgoing<B>) -> Result<Parts, Error>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let (config, label) = (&self.shared.config, &self.target.label);
+        let size = outgoing.check.size();
+        let request = prepared.http1(self, size)?.map(|()| outgoing);
+        let socket = self.target.open_http1().await?;
+        let mut builder = http1::Builder::new();
+        builder.max_headers(config.response_headers).max_buf_size(config.response_header_bytes);
+        let (mut sender, connection) = builder.handshake(socket).await.map_err(|error| fault::broke(&error, label))?;
+        let mut connection = std::pin::pin!(connection);
+        let mut answer = std::pin::pin!(sender.send_request(request));
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            // It carries the request; when it ends first, the answer says why.
+            _ = &mut connection => answer.await,
+        };
+        answer.map(|response| response.into_parts().0).map_err(|error| fault::broke(&error, label))
+    }
+}
+
+/// The client's body on its way, checked.
+struct Outgoing<B> {
+    source: B,
+    check: Check,
+    pieces: Pieces,
+    progress: Arc<Progress>,
+    uploaded: IntCounter,
+}
+
+struct Pieces {
+    /// The newest that came: it may be the last, so it waits for the next one.
+    held: Option<Bytes>,
+    /// The last, after everything was right.
+    last: Option<Bytes>,
+    is_whole: bool,
+}
+
+impl<B> Outgoing<B> {
+    /// What may leave after this piece came.
+    fn take(&mut self, piece: Bytes) -> Result<Option<Bytes>, SourceFault> {
+        self.pieces.is_whole = self.check.take(&piece)?;
+        if !self.pieces.is_whole {
+            return Ok(self.pieces.held.replace(piece));
+        }
+        Ok(match self.pieces.held.take() {
+            Some(held) => {
+                self.pieces.last = Some(piece);
+                Some(held)
+            }
+            None => Some(piece),
+        })
+    }
+
+    fn leave(&self, piece: Bytes) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let is_last = self.pieces.is_whole && self.pieces.last.is_none();
+        self.progress.moved(if is_last { Phase::Answer } else { Phase::Upstream });
+        self.uploaded.inc_by(piece.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    /// Ends the upstream's request before its announced length.
+    fn fail(&self, fault: SourceFault) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.progress.fail(fault);
+        Poll::Ready(Some(Err(Error::new(Kind::InvalidInput, "the client's bytes are not what they should be"))))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if let Some(last) = this.pieces.last.take() {
+            return this.leave(last);
+        }
+        if this.pieces.is_whole {
+            return Poll::Ready(None);
+        }
+        loop {
+            let polled = Pin::new(&mut this.source).poll_frame(cx);
+            if polled.is_pending() {
+                this.progress.waits_for_source();
+            }
+            let Some(Ok(frame)) = ready!(polled) else { return this.fail(this.check.incomplete()) };
+            let Ok(piece) = frame.into_data() else { continue };
+            match this.take(piece) {
+                Ok(Some(piece)) => return this.leave(piece),
+                Ok(None) => this.progress.moved(Phase::Source),
+                Err(fault) => return this.fail(fault),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.check.size())
+    }
+}
