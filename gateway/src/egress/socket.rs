@@ -41,11 +41,41 @@ pub(super) struct Socket {
     io: TokioIo<Box<dyn Duplex>>,
     h2: bool,
     served: Served,
+    broken: Broken,
+}
+
+/// What a write becomes when the other side takes no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// An error, as usual.
+    Fails,
+    /// Nothing yet: who refuses a long body early answers, and then closes. The answer is read first, or the end of reading
+    /// says what happened.
+    Waits,
+    /// It has happened.
+    Waiting,
 }
 
 impl Socket {
     pub(super) fn new(stream: impl Duplex + 'static, h2: bool) -> Self {
-        Self { io: TokioIo::new(Box::new(stream)), h2, served: Served::default() }
+        Self { io: TokioIo::new(Box::new(stream)), h2, served: Served::default(), broken: Broken::Fails }
+    }
+
+    /// For a connection of one request, whose end is watched.
+    pub(super) fn reading_on(self) -> Self {
+        Self { broken: Broken::Waits, ..self }
+    }
+
+    fn written(&mut self, polled: Poll<io::Result<usize>>, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        let closed = |error: &io::Error| matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+        match polled {
+            Poll::Ready(Err(error)) if self.broken == Broken::Waits && closed(&error) => {
+                self.broken = Broken::Waiting;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 }
 
@@ -64,7 +94,11 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        if self.broken == Broken::Waiting {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.written(polled, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -80,7 +114,11 @@ impl Write for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        if self.broken == Broken::Waiting {
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.written(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -94,7 +94,7 @@ impl Upstream {
         let (config, label) = (&self.shared.config, &self.target.label);
         let size = outgoing.check.size();
         let request = prepared.http1(self, size)?.map(|()| outgoing);
-        let socket = self.target.open_http1().await?;
+        let socket = self.target.open_http1().await?.reading_on();
         let mut builder = http1::Builder::new();
         builder.max_headers(config.response_headers).max_buf_size(config.response_header_bytes);
         let (mut sender, connection) = builder.handshake(socket).await.map_err(|error| fault::broke(&error, label))?;
