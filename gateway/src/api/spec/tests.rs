@@ -101,7 +101,8 @@ fn every_code_is_listed_and_every_listed_code_is_written() {
     for marker in ["with_code(\"", "StatusCode::NOT_FOUND, \"", "StatusCode::CONFLICT, \"", "StatusCode::BAD_REQUEST, \""] {
         for rest in code.split(marker).skip(1) {
             let written = rest.split('"').next().unwrap();
-            assert!(listed.contains(written), "{written} is not in spec/problems.rs");
+            let is_word = written.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(!is_word || listed.contains(written), "{written} is not in spec/problems.rs");
         }
     }
     let kinds = [
