@@ -12,6 +12,7 @@ mod environments;
 mod events;
 mod guide;
 mod hostile;
+mod hosts;
 mod labels;
 mod paging;
 mod prometheus;
