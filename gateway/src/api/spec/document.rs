@@ -5,7 +5,7 @@
 
 use super::{Answer, Body, Endpoint, Makes, Shape, problems, shapes};
 use crate::api::{answer, problem::Problem, walk};
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::{SchemaGenerator, generate::SchemaSettings, transform::ReplaceBoolSchemas};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -21,10 +21,14 @@ struct Generators {
 impl Generators {
     fn new() -> Self {
         let settings = || {
-            SchemaSettings::draft2020_12().with(|settings| {
+            let settings = SchemaSettings::draft2020_12().with(|settings| {
                 settings.definitions_path = "/components/schemas".into();
                 settings.meta_schema = None;
-            })
+            });
+            // Some generators of clients know no `true` for "anything": `{}` means the same.
+            let mut anything = ReplaceBoolSchemas::default();
+            anything.skip_additional_properties = true;
+            settings.with_transform(anything)
         };
         let mut new = Self {
             answers: settings().for_serialize().into_generator(),
@@ -147,7 +151,10 @@ fn request_body(body: &Body, generators: &mut Generators) -> Value {
             let content = json!({ "schema": generators.body(*shape), "example": example });
             json!({ "required": required, "content": { "application/json": content } })
         }
-        Body::Bytes => json!({ "required": true, "content": { "application/octet-stream": {} } }),
+        Body::Bytes => {
+            let content = json!({ "schema": { "type": "string", "format": "binary" } });
+            json!({ "required": true, "content": { "application/octet-stream": content } })
+        }
     }
 }
 
@@ -198,7 +205,9 @@ fn given(mut schema: Value) -> Value {
     match schema["anyOf"].as_array() {
         Some(choices) => choices.iter().find(|one| one["type"] != "null").cloned().unwrap_or(Value::Bool(true)),
         None => {
-            schema.as_object_mut().map(|schema| schema.retain(|_, value| !value.is_null()));
+            if let Some(schema) = schema.as_object_mut() {
+                schema.retain(|_, value| !value.is_null());
+            }
             schema
         }
     }
