@@ -29,7 +29,7 @@ fn greet(app: &App, token: &str, token_file: &std::path::Path) {
     let (api, admin) = (app.address(), app.admin_address());
     println!(
         r#"
-Portico is listening on http://{api} (metrics: http://{admin}/metrics). Ctrl-C stops it.
+Portico is listening on http://{api} (try it: http://{api}/docs, metrics: http://{admin}/metrics). Ctrl-C stops it.
 
   export PORTICO=http://{api}/api/v1
   export TOKEN={token}          # also in {file}
