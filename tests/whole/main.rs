@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod billing;
+mod clients;
 mod deployments;
 mod docs_page;
 mod engine_e2e;
