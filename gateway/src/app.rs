@@ -136,7 +136,7 @@ async fn dispatch(config: &Config, data: &data::Data, metrics: &Arc<Metrics>) ->
     let store: Arc<dyn Store> = data.store.clone();
     let egress = Egress::new(config.egress.clone(), config.grants.clone(), Arc::clone(metrics))?;
     let host = Host::new(
-        config.limits.clone(),
+        config.host.clone(),
         &data.folder.join("components"),
         Arc::clone(&data.sealer),
         Compile::Child(std::env::current_exe().context("can't find this program's own file")?),

@@ -39,7 +39,7 @@ pub struct Config {
     pub events: EventsConfig,
     pub providers: Providers,
     /// Limits on components.
-    pub limits: Limits,
+    pub host: Limits,
     pub egress: EgressConfig,
     /// What connections may reach beyond public https addresses.
     pub grants: Vec<Grant>,
@@ -85,7 +85,7 @@ impl Default for Config {
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
             providers: Providers::default(),
-            limits: Limits::default(),
+            host: Limits::default(),
             egress: EgressConfig::default(),
             grants: Vec::new(),
         }

@@ -13,6 +13,7 @@ mod id;
 mod operation;
 mod provider;
 mod resource;
+mod role;
 mod time;
 mod transfer;
 mod wordpress;
@@ -36,6 +37,7 @@ pub use resource::{
     Backup, BackupKind, BackupStatus, Certificate, Contents, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind,
     Labels, LogLine, MAX_LABELS, Native, Site, SiteKind, SiteStatus, SiteUsage, SiteView,
 };
+pub use role::Role;
 pub use time::Timestamp;
 pub use transfer::{Transfer, TransferAsked, TransferPlace};
 pub use wordpress::{

@@ -4,4 +4,4 @@
 
 mod authentication;
 
-pub use authentication::{Authenticator, Principal, Refusal, mint_token};
+pub use authentication::{Authenticator, Principal, Refusal, Who, mint_token};

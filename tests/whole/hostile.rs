@@ -19,7 +19,7 @@ use tokio::{
 const UNDISTURBED: Duration = Duration::from_secs(3);
 
 /// Room for 100 MB in a guest's memory, so that the limit on answers is what is tested; short computing, so that tests are.
-const CONFIG: &str = "[limits]\nmemory = 402653184\ncpu_ms = 1000\n\
+const CONFIG: &str = "[host]\nmemory = 402653184\ncpu_ms = 1000\n\
     [[grants]]\norganization = \"*\"\nprovider = \"hostile\"\nnetworks = [\"127.0.0.1/32\"]\nhttp = true\n";
 
 struct Stage {

@@ -28,7 +28,7 @@ pub struct Scope<'a> {
 
 impl Scope<'_> {
     fn facts(&self) -> Vec<u8> {
-        format!("{}\0{}\0{}", self.principal.organization.0, self.principal.token, self.question).into_bytes()
+        format!("{}\0{}\0{}", self.principal.organization.0, self.principal.credential_id(), self.question).into_bytes()
     }
 
     pub fn seal<T: Serialize>(&self, position: &T) -> Result<String, Problem> {

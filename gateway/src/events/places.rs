@@ -72,7 +72,7 @@ impl Places {
             return Err(self.too_many());
         }
         *watchers += 1;
-        let session = state.sessions.entry(principal.token).or_insert_with(|| Session {
+        let session = state.sessions.entry(principal.credential_id()).or_insert_with(|| Session {
             principal: Arc::clone(principal),
             ended: self.shutdown.child_token(),
             watchers: 0,
@@ -110,7 +110,7 @@ impl Places {
     /// Ends the streams of a credential.
     pub fn dismiss(&self, principal: &Principal) {
         // The entry goes with its last watcher; until then, whoever comes with this credential is dismissed at once.
-        if let Some(session) = lock(&self.state).sessions.get(&principal.token) {
+        if let Some(session) = lock(&self.state).sessions.get(&principal.credential_id()) {
             session.ended.cancel();
         }
     }
@@ -128,7 +128,7 @@ impl Drop for Place {
         self.taken.dec();
         let mut state = lock(&self.state);
         leave(&mut state.organizations, &self.principal.organization, |watchers| watchers);
-        leave(&mut state.sessions, &self.principal.token, |session| &mut session.watchers);
+        leave(&mut state.sessions, &self.principal.credential_id(), |session| &mut session.watchers);
         if state.channels.get(&self.topic).is_some_and(|channel| channel.receiver_count() == 0) {
             state.channels.remove(&self.topic);
         }

@@ -1,6 +1,6 @@
 //! Limits on guests: every number, its default, and why it is that.
 //!
-//! In goes the `[limits]` table of the config file; out come numbers that were checked against each other. Invariant: nothing
+//! In goes the `[host]` table of the config file; out come numbers that were checked against each other. Invariant: nothing
 //! a guest can do is without one. What egress limits (sizes and times of upstream requests) isn't here.
 
 use crate::model::{Error, Kind};

@@ -6,7 +6,7 @@
 
 use crate::{
     clock,
-    model::{Error, OrganizationId, Timestamp},
+    model::{Error, OrganizationId, Role, Timestamp},
     store::{Store, TokenRecord},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -34,8 +34,20 @@ const TOKEN_LENGTH: usize = 4 + 43;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Principal {
     pub organization: OrganizationId,
-    pub token: Uuid,
+    pub who: Who,
+    pub role: Role,
     credential: Credential,
+}
+
+/// What stands behind a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    Token(Uuid),
+    /// A person who logged in, by their session.
+    User {
+        user: Uuid,
+        session: Uuid,
+    },
 }
 
 /// The hash of the token that was sent, to ask again whether it holds.
@@ -51,7 +63,18 @@ impl std::fmt::Debug for Credential {
 impl Principal {
     /// As it stands in idempotency scopes and the audit log.
     pub fn name(&self) -> String {
-        format!("token:{}", self.token)
+        match self.who {
+            Who::Token(id) => format!("token:{id}"),
+            Who::User { user, .. } => format!("user:{user}"),
+        }
+    }
+
+    /// The token's or the session's id: what limits, cursors and streams are counted and bound by.
+    pub const fn credential_id(&self) -> Uuid {
+        match self.who {
+            Who::Token(id) => id,
+            Who::User { session, .. } => session,
+        }
     }
 }
 
@@ -110,7 +133,7 @@ impl Authenticator {
 
     fn remember(&self, hash: [u8; 32], record: &TokenRecord) -> Arc<Principal> {
         let (organization, credential) = (record.organization, Credential(hash));
-        let principal = Arc::new(Principal { organization, token: record.id, credential });
+        let principal = Arc::new(Principal { organization, who: Who::Token(record.id), role: Role::Owner, credential });
         let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at: record.expires_at };
         let mut memo = self.memo.write().unwrap_or_else(PoisonError::into_inner);
         if memo.len() >= MEMO_SIZE {
