@@ -49,9 +49,8 @@ use blobs::Uploads;
 use cursor::Scope;
 use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 use problem::Problem;
-use respond::Read;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use walk::{Page, Paging, Walk, Walks};
 
 /// The `[api]` section.
@@ -125,7 +124,7 @@ impl Api {
             as_of: walk.as_of(),
             errors: Vec::new(),
         };
-        let read = Read { request: headers, as_of: page.as_of, partial: false };
+        let read = stretch.read(headers, false);
         Ok(served_by(connection, read.answer(&page)?))
     }
 }
@@ -173,7 +172,8 @@ fn hex(bytes: &[u8]) -> String {
 type Shared = State<Arc<Api>>;
 type Caller = Extension<Arc<Principal>>;
 
-/// `Cache-Control: no-cache` asks for a live answer.
+/// `Cache-Control` of a request (RFC 9111, 5.2.1): `no-cache`, `no-store` and `max-age=0` ask for a live answer, `max-age=N` for one
+/// that is at most N seconds old. What else clients may say makes no difference here.
 struct Fresh(Freshness);
 
 impl<S: Send + Sync> FromRequestParts<S> for Fresh {
@@ -181,10 +181,46 @@ impl<S: Send + Sync> FromRequestParts<S> for Fresh {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let directives = parts.headers.get_all(header::CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
-        let wants_live = directives.flat_map(|value| value.split(',')).any(|one| {
-            let directive = one.trim();
-            directive.eq_ignore_ascii_case("no-cache") || directive.eq_ignore_ascii_case("max-age=0")
-        });
-        Ok(Self(if wants_live { Freshness::Live } else { Freshness::Cached }))
+        let wishes = directives.flat_map(|value| value.split(',')).filter_map(|one| wish(one.trim()));
+        Ok(Self(wishes.fold(Freshness::Cached, stricter)))
+    }
+}
+
+fn wish(directive: &str) -> Option<Freshness> {
+    let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+    if name.eq_ignore_ascii_case("no-cache") || name.eq_ignore_ascii_case("no-store") {
+        return Some(Freshness::Live);
+    }
+    let seconds = name.eq_ignore_ascii_case("max-age").then(|| value.trim_matches('"').parse().ok())??;
+    Some(if seconds == 0 { Freshness::Live } else { Freshness::Within(Duration::from_secs(seconds)) })
+}
+
+fn stricter(one: Freshness, other: Freshness) -> Freshness {
+    match (one, other) {
+        (Freshness::Live, _) | (_, Freshness::Live) => Freshness::Live,
+        (Freshness::Within(one), Freshness::Within(other)) => Freshness::Within(one.min(other)),
+        (Freshness::Cached, wish) | (wish, Freshness::Cached) => wish,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_how_fresh_an_answer_must_be() {
+        for (value, wanted) in [
+            ("", Freshness::Cached),
+            ("no-cache", Freshness::Live),
+            ("Max-Age=0", Freshness::Live),
+            ("max-age=5", Freshness::Within(Duration::from_secs(5))),
+            ("max-age=9, max-age=\"5\", only-if-cached", Freshness::Within(Duration::from_secs(5))),
+            ("max-age=5, no-store", Freshness::Live),
+            ("max-age=soon, no-transform", Freshness::Cached),
+        ] {
+            let (mut parts, ()) = http::Request::builder().header("cache-control", value).body(()).unwrap().into_parts();
+            let Fresh(found) = Fresh::from_request_parts(&mut parts, &()).await.unwrap();
+            assert_eq!(found, wanted, "{value}");
+        }
     }
 }

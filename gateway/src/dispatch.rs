@@ -9,6 +9,7 @@ mod carrier;
 mod connection;
 mod fanout;
 mod feature;
+mod generations;
 mod health;
 mod herald;
 mod labels;
@@ -28,7 +29,7 @@ pub use health::{Health, HealthStatus, Report as HealthReport};
 pub use labels::{Look, Shelf};
 pub use manage::{Check, NewConnection, Patch, SecretChange};
 pub use providers::Providers;
-pub use snapshot::{Freshness, Snapshot};
+pub use snapshot::{Came, Found, Freshness, Snapshot, Written};
 pub use transfer::BlobUpload;
 
 use crate::{
@@ -41,7 +42,7 @@ use crate::{
 };
 use registry::Registry;
 use serde::{Deserialize, Serialize};
-use snapshot::Snapshots;
+use snapshot::{Key, Snapshots};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -51,6 +52,12 @@ use tokio::time::Instant;
 pub struct CacheConfig {
     /// Bytes of answers kept, all connections together.
     pub max_bytes: u64,
+    /// For so long after its time an answer is still given, while it is renewed behind the client's back.
+    pub stale_while_revalidate_seconds: u32,
+    /// For so long after its time an answer is given when the upstream fails, and says so.
+    pub stale_if_error_seconds: u32,
+    /// For so long it is believed that something isn't there.
+    pub absent_seconds: u32,
     /// How long one connection may take to answer a list over many, in milliseconds.
     pub list_deadline_ms: u64,
     /// How long any single read may take, in milliseconds.
@@ -59,7 +66,14 @@ pub struct CacheConfig {
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { max_bytes: 256 << 20, list_deadline_ms: 10_000, read_deadline_ms: 30_000 }
+        Self {
+            max_bytes: 256 << 20,
+            stale_while_revalidate_seconds: 10,
+            stale_if_error_seconds: 600,
+            absent_seconds: 2,
+            list_deadline_ms: 10_000,
+            read_deadline_ms: 30_000,
+        }
     }
 }
 
@@ -86,7 +100,7 @@ impl Dispatch {
         Arc::new(Self {
             providers: Providers::default(),
             registry: Registry::new(Arc::clone(&host), Arc::clone(&egress), Arc::clone(&store), Arc::clone(&sealer)),
-            snapshots: Snapshots::new(config.max_bytes, metrics),
+            snapshots: Snapshots::new(&config, metrics),
             host,
             egress,
             sealer,
@@ -118,15 +132,15 @@ impl Dispatch {
         connection: &Arc<Connection>,
         query: Query,
         freshness: Freshness,
-    ) -> Result<Arc<Snapshot>, Error> {
+    ) -> Result<Found, Error> {
         let configured = connection.configured(&self.providers).await?;
         feature::require_query(configured.configuration(), &query).map_err(|error| connection.blame(error))?;
         let lifetime = self.lifetime(&configured, &query);
-        let this = Arc::clone(self);
-        let live = Arc::clone(connection);
-        let asked = query.clone();
-        let fill = async move { this.live(&live, &configured, &asked).await };
-        self.snapshots.get(connection, query, freshness, lifetime, fill).await
+        let ask = |query: Query| {
+            let (this, connection) = (Arc::clone(self), Arc::clone(connection));
+            async move { this.live(&connection, &configured, &query).await }
+        };
+        self.snapshots.get(Key::new(connection, query), freshness, lifetime, ask).await
     }
 
     async fn live(

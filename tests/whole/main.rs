@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod billing;
+mod cache;
 mod clients;
 mod deployments;
 mod docs_page;

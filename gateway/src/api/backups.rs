@@ -70,7 +70,7 @@ pub async fn get(
     let ask = Ask::BackupsGet { site: id.native, backup: names::native(&backup)? };
     let snapshot = api.dispatch.query(&connection, ask, freshness).await?;
     let Answer::Backup(backup) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
+    let read = Read::of(&headers, &snapshot);
     Ok(super::served_by(&connection, read.answer(backup)?))
 }
 

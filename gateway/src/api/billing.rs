@@ -13,7 +13,7 @@ use super::{
     walk::{self, Missing},
 };
 use crate::{
-    dispatch::{Connection, Freshness, Gathered},
+    dispatch::{Connection, Found, Freshness, Gathered},
     model::{
         Action, Answer, BillingAnswer, BillingQuery, CheckoutInput, Error, Kind, Native, Period, Preparation, Prepared,
         Query as Ask, Timestamp, Usage,
@@ -97,8 +97,8 @@ pub async fn subscription(
     let Answer::Billing(BillingAnswer::Subscription(subscription)) = &snapshot.answer else {
         return Err(super::answer_of_another_kind());
     };
-    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
-    Ok(super::served_by(&connection, read.answer(subscription)?))
+    let read = Read::of(&headers, &snapshot);
+    Ok(super::served_by(&connection, read.answer_kept(&snapshot, None, subscription)?))
 }
 
 pub async fn invoices(
@@ -155,7 +155,8 @@ pub async fn usage(
     };
     let gathered = gather(&api, &connections, parameters.connection.is_some(), freshness).await?;
     let view = sum(&connections, &gathered);
-    Read { request: &headers, as_of: view.as_of, partial: !view.errors.is_empty() }.answer(&view)
+    let came = Found::freshness_of(&gathered.parts);
+    Read { request: &headers, as_of: view.as_of, partial: !view.errors.is_empty(), came }.answer(&view)
 }
 
 /// Of a connection that was named, a failure is the answer.

@@ -13,7 +13,6 @@ use super::{
     walk::{self, Page},
 };
 use crate::{
-    clock,
     dispatch::{Connection, NewConnection, Patch, SecretChange},
     model::{Features, Slug, Timestamp, TlsTrust},
     policy::Principal,
@@ -141,7 +140,7 @@ pub async fn list(
     let next_cursor = last.map(|last| scope.seal(&last.record.slug)).transpose()?;
     let data = connections.iter().map(|connection| view(connection)).collect();
     let page = Page { data, next_cursor, total: Some(total), as_of: None, errors: Vec::new() };
-    Read { request: &headers, as_of: Some(clock::now()), partial: false }.answer(&page)
+    Read::own(&headers).answer(&page)
 }
 
 pub async fn get(
@@ -152,7 +151,7 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let connection = api.dispatch.connection(principal.organization, &names::slug(&id)?).await?;
     api.dispatch.learn_features(&connection).await;
-    Read { request: &headers, as_of: Some(clock::now()), partial: false }.answer(&view(&connection))
+    Read::own(&headers).answer(&view(&connection))
 }
 
 pub async fn create(

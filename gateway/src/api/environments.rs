@@ -195,7 +195,7 @@ pub async fn current(
         let detail = "nothing is deployed in this environment yet";
         return Err(Problem::new(StatusCode::NOT_FOUND, "nothing_deployed", detail));
     };
-    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
+    let read = Read::of(&headers, &snapshot);
     Ok(super::served_by(&connection, read.answer(deployment)?))
 }
 

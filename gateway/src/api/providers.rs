@@ -1,7 +1,7 @@
 //! Providers: what is loaded, what each can be configured with.
 
 use super::{Caller, Shared, extract::Path, problem::Problem, respond::Read, walk::Page};
-use crate::{clock, model::Description};
+use crate::model::Description;
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub async fn list(State(api): Shared, Extension(_): Caller, headers: HeaderMap) 
     let providers = api.dispatch.providers().all();
     let data: Vec<_> = providers.iter().map(|provider| view(provider)).collect();
     let page = Page { total: Some(data.len()), data, next_cursor: None, as_of: None, errors: Vec::new() };
-    Read { request: &headers, as_of: Some(clock::now()), partial: false }.answer(&page)
+    Read::own(&headers).answer(&page)
 }
 
 pub async fn get(
@@ -36,5 +36,5 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let found = api.dispatch.providers().get(&name);
     let provider = found.map_err(|error| Problem::not_found(error.message))?;
-    Read { request: &headers, as_of: Some(clock::now()), partial: false }.answer(&view(&provider))
+    Read::own(&headers).answer(&view(&provider))
 }

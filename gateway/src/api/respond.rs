@@ -1,16 +1,22 @@
-//! JSON answers to reads: entity tag, age, 304.
+//! JSON answers to reads: entity tag, age, where the answer came from, 304.
 //!
 //! Invariant: an ETag is a hash of the very bytes sent; an answer with a missing part is never stored by anyone.
 
 use super::problem::Problem;
-use crate::{clock, model::Timestamp};
+use crate::{
+    clock,
+    dispatch::{Came, Found, Written},
+    model::{Labels, Timestamp},
+};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use std::{io::Write as _, sync::Arc};
 
 /// Whose answer it is, and since when it is known.
 pub struct Read<'a> {
@@ -18,20 +24,43 @@ pub struct Read<'a> {
     pub as_of: Option<Timestamp>,
     /// Some parts are missing.
     pub partial: bool,
+    /// How a provider's answer came, and for how many seconds it is fresh; none for what Portico itself keeps.
+    pub came: Option<(Came, i64)>,
 }
 
-impl Read<'_> {
+impl<'a> Read<'a> {
+    /// Of one answer of a provider.
+    pub fn of(request: &'a HeaderMap, found: &Found) -> Self {
+        Self { request, as_of: Some(found.as_of), partial: false, came: Some(found.freshness()) }
+    }
+
+    /// Of what Portico itself keeps.
+    pub fn own(request: &'a HeaderMap) -> Self {
+        Self { request, as_of: Some(clock::now()), partial: false, came: None }
+    }
+
     pub fn answer(&self, body: &impl Serialize) -> Result<Response, Problem> {
         let bytes = to_bytes(body)?;
         if self.partial {
             let mut response = json(StatusCode::OK, bytes);
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            self.say_whence(response.headers_mut());
             return Ok(response);
         }
         let tag = entity_tag(&bytes);
+        Ok(self.send(bytes.into(), tag))
+    }
+
+    /// The same for what is one answer of a provider: written once, and kept with it. `labels` are those in `body`.
+    pub fn answer_kept(&self, found: &Found, labels: Option<Arc<Labels>>, body: &impl Serialize) -> Result<Response, Problem> {
+        let written = written(found, labels, body)?;
+        Ok(self.send(written.body.clone(), written.tag.clone()))
+    }
+
+    fn send(&self, body: Bytes, tag: HeaderValue) -> Response {
         let mut sent = self.request.get_all(header::IF_NONE_MATCH).into_iter();
         let unchanged = sent.any(|sent| matches_tag(sent.as_bytes(), tag.as_bytes()));
-        let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { json(StatusCode::OK, bytes) };
+        let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { json(StatusCode::OK, body) };
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         headers.insert(header::ETAG, tag);
@@ -39,8 +68,53 @@ impl Read<'_> {
             let seconds = (clock::now().as_millis() - as_of.as_millis()).max(0) / 1000;
             headers.insert(header::AGE, seconds.into());
         }
-        Ok(response)
+        self.say_whence(headers);
+        response
     }
+
+    fn say_whence(&self, headers: &mut HeaderMap) {
+        if let Some((came, seconds)) = self.came {
+            headers.insert(CACHE_STATUS, cache_status(came, seconds));
+        }
+    }
+}
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// RFC 9211. A negative `ttl` says by how much a stale answer is over its time.
+fn cache_status(came: Came, seconds: i64) -> HeaderValue {
+    let mut text = Vec::with_capacity(56);
+    // Writing to memory doesn't fail.
+    let _ = match came {
+        Came::Kept => write!(text, "portico; hit; ttl={seconds}"),
+        Came::Stale => write!(text, "portico; hit; ttl={seconds}; detail=revalidating"),
+        Came::Failed(kind) => write!(text, "portico; hit; ttl={seconds}; detail={}", kind.code()),
+        Came::Joined => write!(text, "portico; fwd=uri-miss; ttl={seconds}; collapsed"),
+        Came::Missing => write!(text, "portico; fwd=uri-miss; ttl={seconds}; stored"),
+        Came::Expired => write!(text, "portico; fwd=stale; ttl={seconds}; stored"),
+        Came::Asked => write!(text, "portico; fwd=request; ttl={seconds}; stored"),
+        Came::Unkept => write!(text, "portico; fwd=bypass"),
+    };
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("portico"))
+}
+
+/// An answer as clients get it, kept beside the snapshot it is of as long as its labels are these.
+fn written(found: &Found, labels: Option<Arc<Labels>>, body: &impl Serialize) -> Result<Arc<Written>, Problem> {
+    let same = |written: &Arc<Written>| match (&written.labels, &labels) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    };
+    if let Some(written) = found.written.load_full().filter(same) {
+        return Ok(written);
+    }
+    let body = Bytes::from(to_bytes(body)?);
+    let written = Arc::new(Written { tag: entity_tag(&body), body, labels });
+    // A live answer may well be the only one of its kind.
+    if found.came == Came::Kept {
+        found.written.store(Some(Arc::clone(&written)));
+    }
+    Ok(written)
 }
 
 pub fn to_bytes(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
@@ -49,8 +123,8 @@ pub fn to_bytes(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
     Ok(out)
 }
 
-pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -78,6 +152,19 @@ fn matches_tag(sent: &[u8], tag: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_whence_an_answer_came_as_rfc_9211_wants() {
+        for (came, seconds, text) in [
+            (Came::Kept, 7, "portico; hit; ttl=7"),
+            (Came::Stale, -3, "portico; hit; ttl=-3; detail=revalidating"),
+            (Came::Failed(crate::model::Kind::Unavailable), -60, "portico; hit; ttl=-60; detail=upstream_unavailable"),
+            (Came::Joined, 9, "portico; fwd=uri-miss; ttl=9; collapsed"),
+            (Came::Unkept, 0, "portico; fwd=bypass"),
+        ] {
+            assert_eq!(cache_status(came, seconds), text);
+        }
+    }
 
     #[test]
     fn compares_tags_weakly() {

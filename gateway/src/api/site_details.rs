@@ -40,8 +40,8 @@ pub async fn usage(
     let (connection, id) = api.site(&principal, &site).await?;
     let snapshot = api.dispatch.query(&connection, Ask::SitesUsage { site: id.native }, freshness).await?;
     let Answer::SiteUsage(usage) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
-    Ok(super::served_by(&connection, read.answer(usage)?))
+    let read = Read::of(&headers, &snapshot);
+    Ok(super::served_by(&connection, read.answer_kept(&snapshot, None, usage)?))
 }
 
 pub async fn logs(
@@ -58,7 +58,7 @@ pub async fn logs(
     let Answer::SiteLogs(lines) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
     let as_of = Some(snapshot.as_of);
     let page = Page { data: lines.iter().collect(), next_cursor: None, total: Some(lines.len()), as_of, errors: Vec::new() };
-    let read = Read { request: &headers, as_of, partial: false };
+    let read = Read::of(&headers, &snapshot);
     Ok(super::served_by(&connection, read.answer(&page)?))
 }
 

@@ -80,10 +80,10 @@ pub async fn get(
     let (connection, id) = api.site(&principal, &site).await?;
     let snapshot = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
     let Answer::Site(site) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-    let read = Read { request: &headers, as_of: Some(snapshot.as_of), partial: false };
+    let read = Read::of(&headers, &snapshot);
     let response = match connection.labels.of(&site.id) {
-        None => read.answer(site)?,
-        Some(labels) => read.answer(&site.with(&labels))?,
+        None => read.answer_kept(&snapshot, None, site)?,
+        Some(labels) => read.answer_kept(&snapshot, Some(Arc::clone(&labels)), &site.with(&labels))?,
     };
     Ok(super::served_by(&connection, response))
 }

@@ -9,7 +9,6 @@ use super::{
     extract,
     labels::{self, Wanted},
     problem::Problem,
-    respond::Read,
     walk::{self, Missing, Page, Stretch, Walk},
 };
 use crate::{
@@ -85,7 +84,7 @@ pub async fn list(
         None => api.walks.begin(gather(&api, &principal, &parameters, freshness).await?, limit, &scope)?,
     };
     let page = page(&stretch);
-    Read { request: &headers, as_of: page.as_of, partial: !page.errors.is_empty() }.answer(&page)
+    stretch.read(&headers, !page.errors.is_empty()).answer(&page)
 }
 
 impl Parameters {

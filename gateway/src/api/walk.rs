@@ -3,11 +3,12 @@
 //! In go gathered snapshots and an order; out come pages. Invariant: a walk never changes after its first page; what fails or
 //! changes meanwhile doesn't move its items. One that was dropped answers 410, never a guess.
 
-use super::{ApiConfig, cursor, cursor::Scope, problem::Problem};
+use super::{ApiConfig, cursor, cursor::Scope, problem::Problem, respond::Read};
 use crate::{
-    dispatch::{Failure, Shelf, Snapshot},
+    dispatch::{Came, Failure, Found, Shelf},
     model::Timestamp,
 };
+use http::HeaderMap;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -17,7 +18,7 @@ pub const DEFAULT_LIMIT: usize = 10;
 pub const MAX_LIMIT: usize = 100;
 
 pub struct Walk {
-    pub parts: Vec<Arc<Snapshot>>,
+    pub parts: Vec<Found>,
     /// The labels of each part's connection, in a list of sites.
     pub shelves: Vec<Arc<Shelf>>,
     /// (part, index in it), in order.
@@ -50,6 +51,16 @@ pub struct Stretch {
     pub walk: Arc<Walk>,
     pub range: std::ops::Range<usize>,
     pub next: Option<String>,
+    begins: bool,
+}
+
+impl Stretch {
+    /// Its answer's freshness is that of the snapshots, which a cursor pins.
+    pub fn read<'a>(&self, request: &'a HeaderMap, partial: bool) -> Read<'a> {
+        let came = Found::freshness_of(&self.walk.parts);
+        let came = came.map(|(came, seconds)| (if self.begins { came } else { Came::Kept }, seconds));
+        Read { request, as_of: self.walk.as_of(), partial, came }
+    }
 }
 
 impl Walks {
@@ -88,7 +99,7 @@ impl Walks {
         } else {
             None
         };
-        Ok(Stretch { walk, range: offset.min(end)..end, next })
+        Ok(Stretch { walk, range: offset.min(end)..end, next, begins: offset == 0 })
     }
 }
 

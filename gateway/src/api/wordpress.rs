@@ -76,7 +76,7 @@ impl Toolkit {
         let ask = Ask::Wordpress { target: self.target, asked };
         let snapshot = self.api.dispatch.query(&self.connection, ask, freshness).await?;
         let Answer::Wordpress(answer) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-        let read = Read { request: headers, as_of: Some(snapshot.as_of), partial: false };
+        let read = Read::of(headers, &snapshot);
         Ok(super::served_by(&self.connection, read.answer(answer)?))
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: one value stands for one revision; a change makes a new one, so nothing learnt under old settings is used again.
 
 use super::{
+    generations::Generations,
     health::Health,
     herald::{Herald, Whose},
     labels::Shelf,
@@ -16,10 +17,7 @@ use crate::{
     seal::Sealer,
     store::ConnectionRecord,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 pub struct Connection {
@@ -28,8 +26,7 @@ pub struct Connection {
     /// The labels of its sites, the same over all revisions.
     pub labels: Arc<Shelf>,
     organization_slug: Arc<str>,
-    /// Grows with every mutation: answers cached before are not served after.
-    generation: AtomicU64,
+    generations: Generations,
     configured: OnceCell<Arc<Configured>>,
     host: Arc<Host>,
     egress: Arc<Egress>,
@@ -49,7 +46,7 @@ impl Connection {
             health: Health::new(whose, herald),
             labels,
             organization_slug,
-            generation: AtomicU64::new(0),
+            generations: Generations::default(),
             configured: OnceCell::new(),
             host,
             egress,
@@ -100,11 +97,13 @@ impl Connection {
         error.at(self.record.slug.as_str(), &self.record.provider)
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    /// Of answers about this site (native id), or about many.
+    pub(super) fn generation(&self, site: Option<&str>) -> u64 {
+        self.generations.of(site)
     }
 
-    pub(super) fn outdate(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+    /// A mutation of this site began or ended; none: of one that isn't known yet, or of who knows what.
+    pub(super) fn outdate(&self, site: Option<&str>) {
+        self.generations.outdate(site);
     }
 }

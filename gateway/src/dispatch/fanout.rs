@@ -3,13 +3,13 @@
 //! In go connections and a query; out come the answers that arrived in time, and for every other connection why not.
 //! Invariant: each connection asked is in exactly one of the two; a missing part is never silent.
 
-use super::{Connection, Dispatch, Freshness, Shelf, Snapshot};
+use super::{Connection, Dispatch, Found, Freshness, Shelf};
 use crate::model::{Error, Kind, Query};
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
 
 pub struct Gathered {
-    pub parts: Vec<Arc<Snapshot>>,
+    pub parts: Vec<Found>,
     /// The labels of each part's connection.
     pub shelves: Vec<Arc<Shelf>>,
     pub failures: Vec<Failure>,
@@ -42,12 +42,7 @@ impl Dispatch {
         gathered
     }
 
-    async fn part(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        query: Query,
-        freshness: Freshness,
-    ) -> Result<Arc<Snapshot>, Error> {
+    async fn part(self: &Arc<Self>, connection: &Arc<Connection>, query: Query, freshness: Freshness) -> Result<Found, Error> {
         let deadline = Duration::from_millis(self.config.list_deadline_ms);
         let too_late = || {
             let message = format!("the connection took longer than {} s to answer", deadline.as_secs_f32());

@@ -65,9 +65,9 @@ impl Registry {
     }
 
     /// What is cached of this connection is stale from now on.
-    pub fn outdate(&self, id: ConnectionId) {
+    pub fn outdate(&self, id: ConnectionId, site: Option<&str>) {
         let known = self.organizations.load();
-        known.values().flat_map(|all| all.values()).filter(|one| one.record.id == id).for_each(|one| one.outdate());
+        known.values().flat_map(|all| all.values()).filter(|one| one.record.id == id).for_each(|one| one.outdate(site));
     }
 
     async fn load(&self, organization: OrganizationId) -> Result<BySlug, Error> {

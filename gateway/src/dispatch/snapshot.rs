@@ -1,29 +1,40 @@
-//! Answers of providers, kept for as long as the provider allows.
+//! Answers of providers, kept for as long as the provider allows, and a while longer for when it can't answer.
 //!
-//! In go a connection, a query and a way to ask; out comes an answer with the time it was read. Invariant: the key holds the
-//! connection's uuid, revision and generation, so an answer never outlives a change or a mutation, and never crosses
-//! connections; one fill runs per key, and goes on when the first caller leaves.
+//! In go a connection, a query, how fresh the answer must be, and a way to ask; out comes an answer, with the time it was read and
+//! whence it came. Invariant: the key holds the connection's uuid, revision and generation, so an answer never outlives a change
+//! or a mutation, and never crosses connections; one call runs per key, and goes on when the first caller leaves.
 
-use super::Connection;
+mod flight;
+mod found;
+mod slot;
+mod weigh;
+
+pub use found::{Came, Found, Written};
+
+use super::{CacheConfig, Connection};
 use crate::{
     clock,
     metrics::Metrics,
-    model::{Answer, BillingAnswer, ConnectionId, Error, Query, Timestamp, WordpressAnswer},
+    model::{Answer, ConnectionId, Error, Kind, Query, Timestamp},
 };
-use arc_swap::ArcSwap;
-use moka::{Expiry, future::Cache};
-use prometheus::IntCounter;
+use arc_swap::ArcSwapOption;
+use flight::{Flight, Flights};
+use found::Counters;
+use moka::{Expiry, sync::Cache};
+use slot::Slot;
 use std::{
     future::Future,
-    mem::size_of,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant as StdInstant},
 };
+use tokio::time::Instant;
 
-/// Whether an answer from before may be given.
+/// How fresh an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     Cached,
+    /// Read at most this long ago: the client's `Cache-Control: max-age`.
+    Within(Duration),
     /// The client asked for `Cache-Control: no-cache`.
     Live,
 }
@@ -32,114 +43,225 @@ pub enum Freshness {
 pub struct Snapshot {
     pub answer: Answer,
     pub as_of: Timestamp,
+    /// The answer as it was last written for a client, kept beside it.
+    pub written: ArcSwapOption<Written>,
+    read_at: Instant,
     lifetime: Duration,
     weight: u32,
 }
 
+/// What is asked of whom, and since which change.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
+pub struct Key {
     connection: ConnectionId,
     revision: i64,
     generation: u64,
     query: Query,
 }
 
-/// An entry: the newest answer to its key. A live read replaces the answer in its place, since an insertion costs the cache's
-/// bookkeeping a tenth of such a read; the entry's age goes on, so that it leaves the cache no later than it would have.
-struct Slot {
-    newest: ArcSwap<Snapshot>,
-    lifetime: Duration,
-    /// What the entry was weighed as.
-    weight: u32,
+#[derive(Clone)]
+pub struct Snapshots(Arc<Inner>);
+
+struct Inner {
+    kept: Cache<Key, Arc<Slot>>,
+    /// That something isn't there is believed for a moment.
+    absent: Cache<Key, Arc<Error>>,
+    flights: Flights<Key, Arc<Snapshot>>,
+    counters: Counters,
+    /// After its lifetime, an answer is given while it is renewed for so long,
+    stale_while_revalidate: Duration,
+    /// and for so long when the upstream fails.
+    stale_if_error: Duration,
 }
 
-impl Slot {
-    fn new(snapshot: Arc<Snapshot>) -> Arc<Self> {
-        Arc::new(Self { lifetime: snapshot.lifetime, weight: snapshot.weight, newest: ArcSwap::new(snapshot) })
-    }
-
-    /// False if it has grown: it must be weighed again.
-    fn replace(&self, snapshot: &Arc<Snapshot>) -> bool {
-        let fits = snapshot.weight <= self.weight && snapshot.lifetime >= self.lifetime;
-        if fits {
-            self.newest.store(Arc::clone(snapshot));
-        }
-        fits
-    }
+/// Each entry lives as long as its own provider said, and as it may be of use after.
+struct ByProvider {
+    after: Duration,
 }
-
-pub struct Snapshots {
-    cache: Cache<Key, Arc<Slot>>,
-    hits: IntCounter,
-    misses: IntCounter,
-}
-
-/// Each entry lives as long as its own provider said.
-struct ByProvider;
 
 impl Expiry<Key, Arc<Slot>> for ByProvider {
-    fn expire_after_create(&self, _: &Key, value: &Arc<Slot>, _: Instant) -> Option<Duration> {
-        Some(value.lifetime)
+    fn expire_after_create(&self, _: &Key, value: &Arc<Slot>, _: StdInstant) -> Option<Duration> {
+        Some(value.lifetime() + self.after)
     }
 }
 
+/// Bytes for what isn't there: keys and words, a fraction of what answers take.
+const ABSENT_SHARE: u64 = 16;
+/// Key and entry: an empty answer isn't free.
+const ENTRY: u32 = 512;
+
 impl Snapshots {
-    pub fn new(max_bytes: u64, metrics: &Arc<Metrics>) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(max_bytes)
+    pub fn new(config: &CacheConfig, metrics: &Arc<Metrics>) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let (revalidate, error) = (seconds(config.stale_while_revalidate_seconds), seconds(config.stale_if_error_seconds));
+        let kept = Cache::builder()
+            .max_capacity(config.max_bytes)
             .weigher(|_, slot: &Arc<Slot>| slot.weight)
-            .expire_after(ByProvider)
+            .expire_after(ByProvider { after: revalidate.max(error) })
             .build();
-        let count = |result| metrics.snapshots.with_label_values(&[result]);
-        Self { cache, hits: count("hit"), misses: count("miss") }
+        let absent = Cache::builder()
+            .max_capacity(config.max_bytes / ABSENT_SHARE)
+            .weigher(|_, _| ENTRY)
+            .time_to_live(seconds(config.absent_seconds))
+            .build();
+        Self(Arc::new(Inner {
+            kept,
+            absent,
+            flights: Flights::default(),
+            counters: Counters::new(metrics),
+            stale_while_revalidate: revalidate,
+            stale_if_error: error,
+        }))
     }
 
     pub async fn get<F>(
         &self,
-        connection: &Connection,
-        query: Query,
+        key: Key,
         freshness: Freshness,
         lifetime: Duration,
-        fill: F,
-    ) -> Result<Arc<Snapshot>, Error>
+        ask: impl FnOnce(Query) -> F,
+    ) -> Result<Found, Error>
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let record = &connection.record;
-        let key = Key { connection: record.id, revision: record.revision, generation: connection.generation(), query };
-        if freshness == Freshness::Cached && !lifetime.is_zero() {
-            if let Some(found) = self.cache.get(&key).await {
-                self.hits.inc();
-                return Ok(found.newest.load_full());
+        if lifetime.is_zero() || freshness == Freshness::Live {
+            return self.live(key, lifetime, ask).await;
+        }
+        let Some(slot) = self.0.kept.get(&key) else { return self.missing(key, lifetime, ask).await };
+        let newest = slot.newest();
+        if newest.is_fresh() && newest.is_within(freshness) {
+            return Ok(self.found(newest, Came::Kept));
+        }
+        self.outdated(key, (slot, newest), freshness, lifetime, ask).await
+    }
+
+    /// Asks in the caller's own time, and keeps what comes.
+    async fn live<F>(&self, key: Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> Result<Found, Error>
+    where
+        F: Future<Output = Result<Answer, Error>>,
+    {
+        let outcome = ask(key.query.clone()).await.map(|answer| Arc::new(Snapshot::new(answer, lifetime)));
+        if lifetime.is_zero() {
+            return outcome.map(|snapshot| self.found(snapshot, Came::Unkept));
+        }
+        self.0.keep(key, outcome.as_ref());
+        outcome.map(|snapshot| self.found(snapshot, Came::Asked))
+    }
+
+    async fn missing<F>(&self, key: Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> Result<Found, Error>
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        if let Some(error) = self.0.absent.get(&key) {
+            self.0.counters.absent();
+            return Err(Error::clone(&error));
+        }
+        let (joined, outcome) = self.renew(&key, lifetime, ask).await;
+        outcome.map(|snapshot| self.found(snapshot, if joined { Came::Joined } else { Came::Missing }))
+    }
+
+    /// There is an answer, older than it should be.
+    async fn outdated<F>(
+        &self,
+        key: Key,
+        (slot, newest): (Arc<Slot>, Arc<Snapshot>),
+        freshness: Freshness,
+        lifetime: Duration,
+        ask: impl FnOnce(Query) -> F,
+    ) -> Result<Found, Error>
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        let over = newest.read_at.elapsed().saturating_sub(newest.lifetime);
+        let may_be_stale = freshness == Freshness::Cached;
+        if may_be_stale
+            && over <= self.0.stale_if_error
+            && let Some(error) = slot.failed_just_now()
+        {
+            return self.instead(newest, over, error);
+        }
+        if may_be_stale && over <= self.0.stale_while_revalidate {
+            // It runs in a task of its own; nobody waits for it.
+            drop(self.begin(&key, lifetime, ask));
+            return Ok(self.found(newest, Came::Stale));
+        }
+        match self.renew(&key, lifetime, ask).await.1 {
+            Ok(renewed) => Ok(self.found(renewed, Came::Expired)),
+            Err(error) if may_be_stale => self.instead(newest, over, error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An old answer in place of a failure that isn't about the question.
+    fn instead(&self, old: Arc<Snapshot>, over: Duration, error: Error) -> Result<Found, Error> {
+        let of_the_moment = matches!(error.kind, Kind::Unavailable | Kind::Timeout | Kind::RateLimited | Kind::Internal);
+        if !of_the_moment || over > self.0.stale_if_error {
+            return Err(error);
+        }
+        Ok(self.found(old, Came::Failed(error.kind)))
+    }
+
+    async fn renew<F>(
+        &self,
+        key: &Key,
+        lifetime: Duration,
+        ask: impl FnOnce(Query) -> F,
+    ) -> (bool, Result<Arc<Snapshot>, Error>)
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        let (joined, flight) = self.begin(key, lifetime, ask);
+        (joined, flight.await.map_err(|error| Error::clone(&error)))
+    }
+
+    fn begin<F>(&self, key: &Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> (bool, Flight<Arc<Snapshot>>)
+    where
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    {
+        self.0.flights.join(key, || {
+            let (inner, key) = (Arc::clone(&self.0), key.clone());
+            let asked = ask(key.query.clone());
+            async move {
+                let outcome = asked.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime)));
+                inner.keep(key, outcome.as_ref());
+                outcome
             }
-            self.misses.inc();
-            return self.fill(key, lifetime, fill).await;
-        }
-        self.misses.inc();
-        let snapshot = Arc::new(Snapshot::new(fill.await?, lifetime));
-        if !lifetime.is_zero() {
-            self.put(key, &snapshot).await;
-        }
-        Ok(snapshot)
+        })
     }
 
-    async fn put(&self, key: Key, snapshot: &Arc<Snapshot>) {
-        let replaced = self.cache.get(&key).await.is_some_and(|slot| slot.replace(snapshot));
-        if !replaced {
-            self.cache.insert(key, Slot::new(Arc::clone(snapshot))).await;
+    fn found(&self, snapshot: Arc<Snapshot>, came: Came) -> Found {
+        self.0.counters.count(came);
+        Found { snapshot, came }
+    }
+}
+
+impl Inner {
+    fn keep(&self, key: Key, outcome: Result<&Arc<Snapshot>, &Error>) {
+        match outcome {
+            Ok(snapshot) => {
+                let replaced = self.kept.get(&key).is_some_and(|slot| slot.replace(snapshot));
+                if !replaced {
+                    self.kept.insert(key, Slot::new(Arc::clone(snapshot)));
+                }
+            }
+            Err(error) if error.kind == Kind::NotFound => {
+                self.kept.invalidate(&key);
+                self.absent.insert(key, Arc::new(error.clone()));
+            }
+            Err(error) => {
+                if let Some(slot) = self.kept.get(&key) {
+                    slot.note_failure(error);
+                }
+            }
         }
     }
+}
 
-    /// Fills in a task of its own, so that a caller that leaves doesn't stop it for the others.
-    async fn fill<F>(&self, key: Key, lifetime: Duration, fill: F) -> Result<Arc<Snapshot>, Error>
-    where
-        F: Future<Output = Result<Answer, Error>> + Send + 'static,
-    {
-        let cache = self.cache.clone();
-        let fill = async move { Ok(Slot::new(Arc::new(Snapshot::new(fill.await?, lifetime)))) };
-        let task = tokio::spawn(async move { cache.try_get_with(key, fill).await });
-        let filled = task.await.map_err(|error| Error::gateway(format_args!("a read ended early: {error}")))?;
-        filled.map(|slot| slot.newest.load_full()).map_err(|error: Arc<Error>| Error::clone(&error))
+impl Key {
+    pub fn new(connection: &Connection, query: Query) -> Self {
+        let record = &connection.record;
+        let generation = connection.generation(query.site());
+        Self { connection: record.id, revision: record.revision, generation, query }
     }
 }
 
@@ -150,74 +272,34 @@ impl Snapshot {
     }
 
     fn new(answer: Answer, lifetime: Duration) -> Self {
-        /// Key and entry: an empty answer isn't free.
-        const ENTRY: u32 = 512;
-        let weight = weigh(&answer).saturating_add(ENTRY);
-        Self { answer, as_of: clock::now(), lifetime, weight }
+        let weight = weigh::weigh(&answer).saturating_add(ENTRY);
+        Self { answer, as_of: clock::now(), written: ArcSwapOption::empty(), read_at: Instant::now(), lifetime, weight }
     }
-}
 
-/// About how many bytes an answer holds. Native JSON and names dominate; the rest is the size of the types.
-fn weigh(answer: &Answer) -> u32 {
-    /// Strings of a usual site, backup or domain, native JSON aside.
-    const STRINGS: usize = 256;
-    fn native(native: &crate::model::Native) -> usize {
-        native.as_ref().map_or(0, |raw| raw.get().len())
+    /// How long it is still fresh; negative by as much as it is over.
+    fn seconds_left(&self) -> i64 {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        (millis(self.lifetime) - millis(self.read_at.elapsed())).div_euclid(1000)
     }
-    fn site(site: &crate::model::Site) -> usize {
-        let environments = site.environments.iter().map(environment);
-        size_of::<crate::model::Site>() + STRINGS + native(&site.native) + environments.sum::<usize>()
+
+    fn is_fresh(&self) -> bool {
+        self.read_at.elapsed() < self.lifetime
     }
-    fn environment(environment: &crate::model::Environment) -> usize {
-        size_of_val(environment) + STRINGS + native(&environment.native)
+
+    fn is_within(&self, freshness: Freshness) -> bool {
+        match freshness {
+            Freshness::Cached => true,
+            Freshness::Within(age) => self.read_at.elapsed() <= age,
+            Freshness::Live => false,
+        }
     }
-    fn deployment(deployment: &crate::model::Deployment) -> usize {
-        let logs = deployment.logs.as_ref().map_or(0, String::len);
-        size_of_val(deployment) + STRINGS + native(&deployment.native) + logs
+
+    #[cfg(test)]
+    pub(super) fn weighing(weight: u32, seconds: u64) -> Arc<Self> {
+        let lifetime = Duration::from_secs(seconds);
+        Arc::new(Self { weight, ..Self::new(Answer::Sites(Vec::new()), lifetime) })
     }
-    let bytes = match answer {
-        Answer::Sites(sites) => sites.iter().map(site).sum(),
-        Answer::Site(one) => site(one),
-        Answer::SiteUsage(one) => size_of_val(one),
-        Answer::SiteLogs(lines) => lines.iter().map(|line| size_of_val(line) + line.source.len() + line.text.len()).sum(),
-        Answer::Environments(all) => all.iter().map(environment).sum(),
-        Answer::Current(one) => one.as_ref().map_or(0, deployment),
-        Answer::Deployments(all) => all.iter().map(deployment).sum(),
-        Answer::Deployment(one) => deployment(one),
-        Answer::Backups(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
-        Answer::Backup(one) => size_of_val(one) + STRINGS + native(&one.native),
-        Answer::Domains(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum::<usize>(),
-        Answer::Wordpress(answer) => match answer {
-            WordpressAnswer::Status(one) => size_of_val(one) + STRINGS + native(&one.native),
-            WordpressAnswer::Extensions(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
-            WordpressAnswer::Cache(one) => size_of_val(one) + STRINGS + native(&one.native),
-            WordpressAnswer::Security(one) => size_of_val(one) + STRINGS + native(&one.native),
-        },
-        Answer::Billing(answer) => match answer {
-            BillingAnswer::Subscription(one) => size_of_val(one) + STRINGS + native(&one.native),
-            BillingAnswer::Invoices(all) => all.iter().map(|one| size_of_val(one) + STRINGS + native(&one.native)).sum(),
-            BillingAnswer::Usage(one) => size_of_val(one) + STRINGS + native(&one.native),
-        },
-    };
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn snapshot(weight: u32, seconds: u64) -> Arc<Snapshot> {
-        let lifetime = Duration::from_secs(seconds);
-        Arc::new(Snapshot { answer: Answer::Sites(Vec::new()), as_of: Timestamp::default(), lifetime, weight })
-    }
-
-    #[test]
-    fn an_entry_takes_a_newer_answer_unless_its_bound_would_be_wrong() {
-        let slot = Slot::new(snapshot(100, 10));
-        for (weight, seconds, taken) in [(100, 10, true), (50, 20, true), (101, 10, false), (100, 9, false)] {
-            let newer = snapshot(weight, seconds);
-            assert_eq!(slot.replace(&newer), taken, "{weight} {seconds}");
-            assert_eq!(Arc::ptr_eq(&slot.newest.load_full(), &newer), taken);
-        }
-    }
-}
+mod tests;

@@ -39,7 +39,7 @@ impl Carrier for Arc<Dispatch> {
         let (connection, configured) = self.target(connection).await?;
         let outcome = self.host.mutate(&configured, mutation, context).await;
         connection.health.note(&outcome);
-        connection.outdate();
+        connection.outdate(touched(mutation));
         outcome.map_err(|error| connection.blame(error))
     }
 
@@ -74,7 +74,7 @@ impl Carrier for Arc<Dispatch> {
         let reads =
             read_back(mutation, completion).filter(|query| feature::require_query(configured.configuration(), query).is_ok());
         let Some(query) = reads else { return Ok(completion.details.clone()) };
-        connection.outdate();
+        connection.outdate(touched(mutation));
         let snapshot = self.query(&connection, query, Freshness::Live).await?;
         let labels = match (mutation, &snapshot.answer) {
             // The store gives them to the new site when its operation is finished.
@@ -85,8 +85,8 @@ impl Carrier for Arc<Dispatch> {
         as_result(&snapshot.answer, &labels, mutation, completion)
     }
 
-    fn changed(&self, connection: ConnectionId, _mutation: &Mutation) {
-        self.registry.outdate(connection);
+    fn changed(&self, connection: ConnectionId, mutation: &Mutation) {
+        self.registry.outdate(connection, touched(mutation));
     }
 
     async fn labels_changed(&self, connection: ConnectionId, site: &str) -> Result<(), Error> {
@@ -97,6 +97,11 @@ impl Carrier for Arc<Dispatch> {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The site whose answers a mutation outdates; none where it makes a new one.
+fn touched(mutation: &Mutation) -> Option<&str> {
+    mutation.site().filter(|_| !matches!(mutation, Mutation::SitesClone { .. }))
 }
 
 /// The query that shows what a mutation made or changed; none where nothing is left to see.

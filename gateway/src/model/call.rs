@@ -152,6 +152,24 @@ pub enum Query {
 }
 
 impl Query {
+    /// The native id of the site it is about; none where it is about many, or about the account.
+    pub fn site(&self) -> Option<&str> {
+        match self {
+            Self::SitesList | Self::Billing(_) => None,
+            Self::SitesGet { site }
+            | Self::SitesUsage { site }
+            | Self::SitesLogs { site, .. }
+            | Self::EnvironmentsList { site }
+            | Self::EnvironmentsCurrent { site, .. }
+            | Self::DeploymentsList { site, .. }
+            | Self::DeploymentsGet { site, .. }
+            | Self::BackupsList { site, .. }
+            | Self::BackupsGet { site, .. }
+            | Self::DomainsList { site, .. } => Some(site),
+            Self::Wordpress { target, .. } => Some(&target.site),
+        }
+    }
+
     pub const fn action(&self) -> Action {
         match self {
             Self::SitesList => Action::SitesList,

@@ -65,6 +65,9 @@ impl Provider for Sandbox {
                 configuration = configuration.with_upstream(UpstreamDeclaration::url(name, url, Auth::None));
             }
         }
+        for (action, seconds) in &settings.cache {
+            configuration = configuration.with_cache(action, *seconds);
+        }
         let sandbox = Self {
             work_millis: settings.work_millis(),
             fail: settings.fail.iter().filter_map(|(action, word)| Some((action.clone(), settings::kind(word)?))).collect(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub const MAX_SEEDS: u32 = 10_000;
+const MAX_CACHE_SECONDS: u32 = 86_400;
 const MAX_WORK_SECONDS: f64 = 86_400.0;
 
 /// As the user wrote them.
@@ -19,6 +20,7 @@ pub struct Settings {
     pub seed_sites: u32,
     pub features_off: Vec<String>,
     pub fail: BTreeMap<String, String>,
+    pub cache: BTreeMap<String, u32>,
     pub rate_limit: Option<String>,
     pub latency_url: Option<String>,
     pub blob_url: Option<String>,
@@ -31,6 +33,7 @@ impl Default for Settings {
             seed_sites: 0,
             features_off: Vec::new(),
             fail: BTreeMap::new(),
+            cache: BTreeMap::new(),
             rate_limit: None,
             latency_url: None,
             blob_url: None,
@@ -83,6 +86,11 @@ pub fn schema() -> Value {
             "fail": {
                 "type": "object", "additionalProperties": { "enum": kinds }, "default": {}, "title": "Actions that fail",
                 "description": "The error that an action always ends with, such as {\"sites.list\": \"unavailable\"}",
+            },
+            "cache": {
+                "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_CACHE_SECONDS },
+                "default": {}, "title": "Seconds for which answers are kept",
+                "description": "How long an answer of a read may be served again, such as {\"sites.get\": 60}",
             },
             "rate_limit": {
                 "type": "string", "pattern": "^[1-9][0-9]{0,5}/(s|min|h)$", "title": "Rate limit",

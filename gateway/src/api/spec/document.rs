@@ -229,12 +229,12 @@ fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Va
     };
     match endpoint.answer {
         Answer::Resource(shape) => {
-            add(200, "As it is", &["ETag"], Some(generators.answer(shape)));
-            add(304, "Unchanged", &["ETag"], None);
+            add(200, "As it is", &["ETag", "Age", "Cache-Status"], Some(generators.answer(shape)));
+            add(304, "Unchanged", &["ETag", "Age", "Cache-Status"], None);
         }
         Answer::List(shape, _) => {
-            add(200, "A page", &["ETag"], Some(generators.list(shape)));
-            add(304, "Unchanged", &["ETag"], None);
+            add(200, "A page", &["ETag", "Age", "Cache-Status"], Some(generators.list(shape)));
+            add(304, "Unchanged", &["ETag", "Age", "Cache-Status"], None);
         }
         Answer::Operation(makes) => {
             if makes == Makes::AResource {

@@ -79,7 +79,7 @@ pub fn header_parameters() -> Value {
             json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
         ),
         "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string" })),
-        "CacheControl": header("Cache-Control", "`no-cache`: read from the host now", json!({ "type": "string" })),
+        "CacheControl": header("Cache-Control", "`no-cache`: read from the host now; `max-age=N`: an answer that is at most N seconds old (RFC 9111)", json!({ "type": "string" })),
         "LastEventId": header("Last-Event-ID", "The id of the last event seen: what came after it comes first", json!({ "type": "string", "pattern": "^[0-9]{1,18}$" })),
     })
 }
@@ -89,6 +89,8 @@ pub fn response_headers() -> Value {
     json!({
         "RequestId": header("Names this request in the logs", json!({ "type": "string" })),
         "ETag": header("A hash of the body", json!({ "type": "string" })),
+        "Age": header("Seconds since the host was asked; of several parts, the oldest", json!({ "type": "integer", "minimum": 0 })),
+        "CacheStatus": header("Whence the answer came (RFC 9211), absent for what Portico itself keeps", json!({ "type": "string" })),
         "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),
         "RetryAfter": header("Seconds to wait before asking again", json!({ "type": "integer", "minimum": 0 })),
     })

@@ -1,0 +1,108 @@
+//! An answer, and whence it came.
+//!
+//! Invariant: every answer says how it came, so that the API can tell the client and the counters can tell the operator.
+
+use super::Snapshot;
+use crate::{
+    metrics::Metrics,
+    model::{Kind, Labels},
+};
+use bytes::Bytes;
+use http::HeaderValue;
+use prometheus::IntCounter;
+use std::sync::Arc;
+
+/// Whence an answer came, the nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// Kept, and fresh.
+    Kept,
+    /// Kept and over its time, while a newer one is fetched.
+    Stale,
+    /// Kept and over its time, since the upstream failed.
+    Failed(Kind),
+    /// Nothing was kept; another caller asked already.
+    Joined,
+    /// Nothing was kept.
+    Missing,
+    /// What was kept was too old.
+    Expired,
+    /// The client wanted a live answer.
+    Asked,
+    /// Answers to this question aren't kept.
+    Unkept,
+}
+
+impl Came {
+    /// Its place in the order above: an answer of several parts came as the farthest of them.
+    const fn distance(self) -> u8 {
+        match self {
+            Self::Kept => 0,
+            Self::Stale => 1,
+            Self::Failed(_) => 2,
+            Self::Joined => 3,
+            Self::Missing => 4,
+            Self::Expired => 5,
+            Self::Asked => 6,
+            Self::Unkept => 7,
+        }
+    }
+
+    const LABELS: [&'static str; 8] = ["hit", "stale", "stale_on_error", "joined", "miss", "expired", "live", "not_kept"];
+}
+
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub snapshot: Arc<Snapshot>,
+    pub came: Came,
+}
+
+impl std::ops::Deref for Found {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
+impl Found {
+    /// How it came and for how many seconds it is still fresh.
+    pub fn freshness(&self) -> (Came, i64) {
+        (self.came, self.snapshot.seconds_left())
+    }
+
+    /// The same of an answer of several parts.
+    pub fn freshness_of(parts: &[Self]) -> Option<(Came, i64)> {
+        let came = parts.iter().map(|part| part.came).max_by_key(|came| came.distance())?;
+        Some((came, parts.iter().map(|part| part.seconds_left()).min()?))
+    }
+}
+
+/// An answer as it was written for clients.
+#[derive(Debug)]
+pub struct Written {
+    pub body: Bytes,
+    pub tag: HeaderValue,
+    /// The labels that were written into it.
+    pub labels: Option<Arc<Labels>>,
+}
+
+pub struct Counters {
+    by_distance: [IntCounter; 8],
+    absent: IntCounter,
+}
+
+impl Counters {
+    pub fn new(metrics: &Metrics) -> Self {
+        let count = |result| metrics.snapshots.with_label_values(&[result]);
+        Self { by_distance: Came::LABELS.map(count), absent: count("absent") }
+    }
+
+    pub fn count(&self, came: Came) {
+        self.by_distance[usize::from(came.distance())].inc();
+    }
+
+    pub fn absent(&self) {
+        self.absent.inc();
+    }
+}

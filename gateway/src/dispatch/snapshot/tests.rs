@@ -1,0 +1,141 @@
+//! The cache over a provider that counts how often it is asked, and fails when told.
+
+use super::*;
+use crate::model::Site;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use tokio::time::advance;
+
+const LIFETIME: Duration = Duration::from_secs(10);
+
+struct Fixture {
+    snapshots: Snapshots,
+    asked: Arc<AtomicU32>,
+    down: Arc<AtomicBool>,
+    gone: Arc<AtomicBool>,
+}
+
+fn fixture() -> Fixture {
+    let config = CacheConfig {
+        stale_while_revalidate_seconds: 5,
+        stale_if_error_seconds: 60,
+        absent_seconds: 2,
+        ..CacheConfig::default()
+    };
+    let snapshots = Snapshots::new(&config, &Arc::new(Metrics::new().unwrap()));
+    Fixture { snapshots, asked: Arc::default(), down: Arc::default(), gone: Arc::default() }
+}
+
+fn key(query: Query) -> Key {
+    Key { connection: ConnectionId(uuid::Uuid::nil()), revision: 1, generation: 0, query }
+}
+
+impl Fixture {
+    async fn get(&self, freshness: Freshness) -> Result<Found, Error> {
+        let ask = |_| {
+            let (asked, down, gone) = (Arc::clone(&self.asked), Arc::clone(&self.down), Arc::clone(&self.gone));
+            async move {
+                asked.fetch_add(1, Ordering::Relaxed);
+                if down.load(Ordering::Relaxed) {
+                    return Err(Error::new(Kind::Unavailable, "down"));
+                }
+                if gone.load(Ordering::Relaxed) {
+                    return Err(Error::new(Kind::NotFound, "gone"));
+                }
+                Ok(Answer::Sites(Vec::<Site>::new()))
+            }
+        };
+        self.snapshots.get(key(Query::SitesList), freshness, LIFETIME, ask).await
+    }
+
+    /// How a read came, and how often the provider was asked until it had ended and its renewal, too.
+    async fn check(&self, freshness: Freshness, expected: Result<Came, Kind>, asked: u32) {
+        let came = self.get(freshness).await.map(|found| found.came).map_err(|error| error.kind);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((came, self.asked.load(Ordering::Relaxed)), (expected, asked));
+    }
+
+    fn down(&self, down: bool) {
+        self.down.store(down, Ordering::Relaxed);
+    }
+}
+
+async fn seconds(seconds: u64) {
+    advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_given_for_its_time_then_renewed_behind_then_fetched() {
+    let fixture = fixture();
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
+    fixture.check(Freshness::Cached, Ok(Came::Kept), 1).await;
+    seconds(11).await;
+    fixture.check(Freshness::Cached, Ok(Came::Stale), 2).await;
+    fixture.check(Freshness::Cached, Ok(Came::Kept), 2).await;
+    seconds(16).await;
+    fixture.check(Freshness::Cached, Ok(Came::Expired), 3).await;
+    fixture.check(Freshness::Live, Ok(Came::Asked), 4).await;
+    seconds(4).await;
+    fixture.check(Freshness::Within(Duration::from_secs(5)), Ok(Came::Kept), 4).await;
+    fixture.check(Freshness::Within(Duration::from_secs(3)), Ok(Came::Expired), 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_answers_stand_in_for_a_failing_upstream_and_then_no_longer() {
+    let fixture = fixture();
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
+    fixture.down(true);
+    seconds(16).await;
+    fixture.check(Freshness::Cached, Ok(Came::Failed(Kind::Unavailable)), 2).await;
+    // Not asked again at once, unless somebody insists.
+    fixture.check(Freshness::Cached, Ok(Came::Failed(Kind::Unavailable)), 2).await;
+    fixture.check(Freshness::Live, Err(Kind::Unavailable), 3).await;
+    fixture.check(Freshness::Within(Duration::from_secs(1)), Err(Kind::Unavailable), 4).await;
+    seconds(60).await;
+    fixture.check(Freshness::Cached, Err(Kind::Unavailable), 5).await;
+    fixture.down(false);
+    fixture.check(Freshness::Cached, Ok(Came::Expired), 6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_without_an_old_answer_is_the_answer_and_is_not_kept() {
+    let fixture = fixture();
+    fixture.down(true);
+    fixture.check(Freshness::Cached, Err(Kind::Unavailable), 1).await;
+    fixture.check(Freshness::Cached, Err(Kind::Unavailable), 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_asked_for_once_in_a_while_and_replaces_what_was() {
+    let fixture = fixture();
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
+    fixture.gone.store(true, Ordering::Relaxed);
+    fixture.check(Freshness::Live, Err(Kind::NotFound), 2).await;
+    fixture.check(Freshness::Cached, Err(Kind::NotFound), 2).await;
+    fixture.gone.store(false, Ordering::Relaxed);
+    fixture.check(Freshness::Live, Ok(Came::Asked), 3).await;
+    fixture.check(Freshness::Cached, Ok(Came::Kept), 3).await;
+}
+
+#[tokio::test]
+async fn a_million_questions_stay_within_the_bound() {
+    let config = CacheConfig { max_bytes: 1 << 20, ..CacheConfig::default() };
+    let snapshots = Snapshots::new(&config, &Arc::new(Metrics::new().unwrap()));
+    for site in 0..1_000_000_u32 {
+        let ask = |_| async move {
+            match site % 2 {
+                0 => Ok(Answer::Sites(Vec::new())),
+                _ => Err(Error::new(Kind::NotFound, "gone")),
+            }
+        };
+        let key = key(Query::SitesGet { site: format!("site-{site}") });
+        // Live: in the caller's own task, so that the test takes seconds.
+        drop(snapshots.get(key, Freshness::Live, LIFETIME, ask).await);
+    }
+    snapshots.0.kept.run_pending_tasks();
+    snapshots.0.absent.run_pending_tasks();
+    assert!(snapshots.0.kept.weighted_size() <= 1 << 20, "{}", snapshots.0.kept.weighted_size());
+    assert!(snapshots.0.absent.weighted_size() <= 1 << 16, "{}", snapshots.0.absent.weighted_size());
+    assert!(snapshots.0.kept.entry_count() > 1000, "it must keep some");
+}

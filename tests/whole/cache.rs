@@ -1,0 +1,154 @@
+//! Reads are kept: what clients are told of it, and how little of it reaches the upstream.
+//!
+//! The sandbox asks its `latency_url` once a call, so that upstream's count is the number of calls. Invariant: an answer says
+//! whence it came; a client reads its own writes; what is old is given for a while when the host fails, and then no longer.
+
+use http::Method;
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
+use serde_json::{Value, json};
+use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
+
+const SITE: &str = "/sites/kept~seed-00001";
+
+struct Fixture {
+    gateway: Gateway,
+    upstream: Upstream,
+    down: Arc<AtomicBool>,
+}
+
+/// A sandbox whose every call asks an upstream that takes its time, and fails when it is told to.
+async fn fixture(config: &str, cache: Value) -> Fixture {
+    let gateway = Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await;
+    let down = Arc::new(AtomicBool::new(false));
+    let is_down = Arc::clone(&down);
+    let upstream = Upstream::start(move |_| match is_down.load(Ordering::Relaxed) {
+        // A body that ends early is no answer.
+        true => Answer::Raw(200, vec![("content-length", "10".to_owned())], "x".into()),
+        false => Answer::After(Duration::from_millis(50), Box::new(Answer::Json(200, json!({})))),
+    })
+    .await;
+    let settings = json!({"seed_sites": 5, "work_seconds": 0, "latency_url": upstream.url(), "cache": cache});
+    gateway.connect("kept", "sandbox", settings).await;
+    Fixture { gateway, upstream, down }
+}
+
+impl Fixture {
+    fn api(&self) -> &Api {
+        &self.gateway.api
+    }
+
+    fn calls(&self) -> usize {
+        self.upstream.seen().len()
+    }
+
+    async fn read(&self, wish: &str) -> Reply {
+        self.api().send(Method::GET, SITE, &[("cache-control", wish)], bytes::Bytes::new()).await
+    }
+}
+
+fn whence(reply: &Reply) -> String {
+    let status = reply.header("cache-status").expect("a Cache-Status").to_owned();
+    // How long it is still fresh is a matter of the clock.
+    status.split("; ").filter(|part| !part.starts_with("ttl=")).collect::<Vec<_>>().join("; ")
+}
+
+#[tokio::test]
+async fn an_answer_says_whence_it_came() {
+    let fixture = fixture("", json!({"sites.get": 60, "sites.list": 0})).await;
+    for (wish, expected, calls) in [
+        ("", "portico; fwd=uri-miss; stored", 1),
+        ("", "portico; hit", 1),
+        ("max-age=60", "portico; hit", 1),
+        ("no-cache", "portico; fwd=request; stored", 2),
+        ("max-age=0", "portico; fwd=request; stored", 3),
+    ] {
+        let reply = fixture.read(wish).await.is(200);
+        assert_eq!((whence(&reply).as_str(), fixture.calls()), (expected, calls), "{wish:?}");
+        assert!(reply.header("age").is_some() && reply.header("etag").is_some());
+    }
+    let list = fixture.api().get("/sites?connection=kept").await.is(200);
+    assert_eq!(whence(&list), "portico; fwd=bypass");
+    // A tag that still stands spares the body, and says whence the answer came all the same.
+    let tag = fixture.read("").await.header("etag").expect("a tag").to_owned();
+    let reply = fixture.api().send(Method::GET, SITE, &[("if-none-match", &tag)], bytes::Bytes::new()).await.is(304);
+    assert_eq!((whence(&reply).as_str(), reply.body.len()), ("portico; hit", 0));
+}
+
+#[tokio::test]
+async fn a_thousand_readers_of_a_cold_key_make_one_call() {
+    let fixture = fixture("", json!({"sites.get": 60})).await;
+    let reads = (0..1000).map(|_| fixture.read(""));
+    let replies = futures_util::future::join_all(reads).await;
+    let first = replies[0].json();
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.json() == first));
+    assert_eq!(fixture.calls(), 1);
+    let collapsed = replies.iter().filter(|reply| whence(reply) == "portico; fwd=uri-miss; collapsed").count();
+    assert!(collapsed > 0, "{collapsed}");
+}
+
+#[tokio::test]
+async fn a_client_reads_its_own_writes_and_other_sites_stay_kept() {
+    let fixture = fixture("", json!({"sites.get": 3600, "sites.list": 3600})).await;
+    let other = "/sites/kept~seed-00002";
+    for name in ["One", "Two", "Three"] {
+        let _ = fixture.api().get(other).await.is(200);
+        let _ = fixture.api().json(Method::PATCH, SITE, &[("prefer", "wait=10")], &json!({"name": name})).await.is(200);
+        assert_eq!(fixture.read("").await.is(200).json()["name"], name);
+        let list = fixture.api().get("/sites?connection=kept&sort=name").await.is(200).json();
+        let names = list["data"].as_array().expect("data").iter().filter(|site| site["name"] == name).count();
+        assert_eq!(names, 1, "{list}");
+        assert_eq!(whence(&fixture.api().get(other).await.is(200)), "portico; hit");
+    }
+    // What isn't there is believed for a moment, but not after it was made here.
+    let made = json!({"connection": "kept", "name": "fresh"});
+    let site = fixture.api().json(Method::POST, "/sites", &[("prefer", "wait=10")], &made).await.is(201).json();
+    let path = format!("/sites/{}", site["result"]["id"].as_str().expect("an id"));
+    let _ = fixture.api().get(&path).await.is(200);
+    let _ = fixture.api().send(Method::DELETE, &path, &[("prefer", "wait=10")], bytes::Bytes::new()).await.is(200);
+    fixture.api().get(&path).await.problem(404, "not_found");
+    let calls = fixture.calls();
+    fixture.api().get(&path).await.problem(404, "not_found");
+    assert_eq!(fixture.calls(), calls, "a 404 is kept, too");
+}
+
+#[tokio::test]
+async fn a_host_that_fails_leaves_old_answers_that_say_so_and_then_honest_503s() {
+    let config = "[cache]\nstale_while_revalidate_seconds = 0\nstale_if_error_seconds = 4\n";
+    let fixture = fixture(config, json!({"sites.get": 1})).await;
+    let good = fixture.read("").await.is(200).json();
+    fixture.down.store(true, Ordering::Relaxed);
+    let old = eventually("the answer to be old", async || {
+        let reply = fixture.read("").await.is(200);
+        (whence(&reply) != "portico; hit").then_some(reply)
+    })
+    .await;
+    assert_eq!((whence(&old).as_str(), old.json()), ("portico; hit; detail=upstream_unavailable", good));
+    assert!(old.header("cache-status").expect("one").contains("ttl=-"));
+    // Who insists is told the truth at once; so is everybody when the answer is too old.
+    fixture.read("no-cache").await.problem(503, "upstream_unavailable");
+    eventually("the answer to be too old", async || {
+        let reply = fixture.read("").await;
+        if reply.status == 200 {
+            assert_eq!(whence(&reply), "portico; hit; detail=upstream_unavailable");
+            return None;
+        }
+        Some(reply.problem(503, "upstream_unavailable"))
+    })
+    .await;
+    fixture.down.store(false, Ordering::Relaxed);
+    eventually("the host to be back", async || (fixture.read("").await.status == 200).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_answer_past_its_time_is_renewed_behind_the_clients_back() {
+    let fixture = fixture("[cache]\nstale_while_revalidate_seconds = 3600\n", json!({"sites.get": 1})).await;
+    let _ = fixture.read("").await.is(200);
+    eventually("a stale answer", async || {
+        let began = tokio::time::Instant::now();
+        let reply = fixture.read("").await.is(200);
+        (whence(&reply) == "portico; hit; detail=revalidating").then(|| assert!(began.elapsed() < Duration::from_millis(50)))
+    })
+    .await;
+    eventually("the renewal", async || (whence(&fixture.read("").await.is(200)) == "portico; hit").then_some(())).await;
+    assert!(fixture.calls() >= 2);
+}
