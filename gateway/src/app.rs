@@ -6,9 +6,12 @@
 mod builtin;
 mod data;
 pub mod demo;
+mod keys;
 mod load;
+mod rotate;
 
 pub use data::open_store;
+pub use rotate::{Rotated, rotate, status};
 
 use crate::{
     api::{self, Api},
@@ -62,7 +65,7 @@ impl App {
 
     /// Everything that can be checked without serving: configuration, grants, folder, key, providers.
     pub async fn check(config: &Config) -> anyhow::Result<Arc<Dispatch>> {
-        data::check(config)?;
+        data::check(config).await?;
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         let data = data::elsewhere().await?;
         let checked = dispatch(config, &data, &metrics).await;
@@ -87,6 +90,8 @@ impl App {
     pub async fn run(self) -> anyhow::Result<()> {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
+        let watch = keys::watch(self.config.clone(), Arc::clone(&self.sealer), self.store.clone(), Arc::clone(&self.metrics));
+        tokio::spawn(self.shutdown.child_token().run_until_cancelled_owned(watch));
         let authenticator = Arc::new(Authenticator::new(self.store.clone()));
         let events = Events::start(
             self.store.clone(),

@@ -1,7 +1,7 @@
 //! Configuration: defaults < file < `PORTICO_` environment < flags.
 //!
 //! In go a TOML file, the environment and flags; out comes one checked value. Invariant: an unknown key is an error that names
-//! the nearest known one, and no secret is ever part of it (the master key is a file of its own). Each room defines its own
+//! the nearest known one, and no secret is ever part of it (the section `keys` says only where the master key is). Each room defines its own
 //! section; no room but `app` and the commands sees the whole.
 
 mod unknown;
@@ -32,6 +32,7 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// Database, key, compiled components.
     pub data_dir: PathBuf,
+    pub keys: Keys,
     pub log: Log,
     pub server: ServerConfig,
     pub api: ApiConfig,
@@ -60,6 +61,32 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where the master key comes from; never the key itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    pub source: KeySource,
+    /// Relative to the data folder.
+    pub file: PathBuf,
+    /// A program and its arguments.
+    pub command: Vec<String>,
+    pub command_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeySource {
+    File,
+    Environment,
+    Command,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { source: KeySource::File, file: PathBuf::from("key"), command: Vec::new(), command_seconds: 10 }
+    }
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Providers {
@@ -79,6 +106,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
             data_dir: PathBuf::from(".portico"),
+            keys: Keys::default(),
             log: Log::default(),
             server: ServerConfig::default(),
             api: ApiConfig::default(),
@@ -110,16 +138,16 @@ impl Config {
         }
         let figment = Figment::from(Serialized::defaults(defaults));
         let figment = file.iter().fold(figment, |figment, file| figment.merge(Toml::file_exact(file)));
-        // PORTICO_CONFIG names the file itself; `__` separates levels: PORTICO_LOG__LEVEL.
+        // PORTICO_CONFIG names the file itself, and PORTICO_MASTER_KEY is no configuration; `__` separates levels: PORTICO_LOG__LEVEL.
         // Kubernetes gives every pod variables of a service named portico; they are none of ours.
         let service = |key: &str| key.starts_with("service_") || key == "port" || key.starts_with("port_");
-        let environment = Env::prefixed("PORTICO_").ignore(&["config"]).filter(move |key| !service(key.as_str())).split("__");
+        let environment = Env::prefixed("PORTICO_").ignore(&["config", "master_key"]).filter(move |key| !service(key.as_str())).split("__");
         let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
         figment.extract().map_err(|error| anyhow::anyhow!(unknown::explain(error)))
     }
 
     pub fn key_file(&self) -> PathBuf {
-        self.data_dir.join("key")
+        self.data_dir.join(&self.keys.file)
     }
 
     pub fn database(&self) -> PathBuf {

@@ -1,24 +1,37 @@
 //! Sealing: authenticated encryption of what must not be readable in the database or by clients (secrets, arguments, cursors).
 //!
 //! In go plain bytes and the facts they are bound to (associated data); out come sealed bytes that open only under the same
-//! facts and key. Invariant: keys are never printed, and a nonce is never used twice under one key (random, 96 bit,
-//! far below 2^32 messages a key). It doesn't rotate keys.
+//! facts and key, and that name the master key by an id. Several keys can open, one seals: so keys are replaced while values
+//! move from one to the other. Invariant: keys are never printed, and a nonce is never used twice under one key (random, 96
+//! bit, far below 2^32 messages a key). It knows no file, no store, and no time.
+
+mod key;
+
+pub use key::{KEY_LENGTH, KeyId, MasterKey};
 
 use crate::model::Error;
+use arc_swap::ArcSwap;
+use key::{ID_LENGTH, Keys};
 use ring::{
-    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf, hmac,
+    aead::{NONCE_LEN, Nonce},
+    digest, hkdf, hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
-/// First byte of everything sealed: the form of what follows.
-const VERSION: u8 = 1;
-pub const KEY_LENGTH: usize = 32;
+/// First byte of what is sealed: the form of what follows. The first form is nonce, body and tag, bound to the facts themselves,
+/// under a key that isn't named.
+const VERSION_1: u8 = 1;
+/// Key id, nonce, hash of the facts, body and tag, bound to everything before the nonce and the hash. The hash lets a value be
+/// sealed anew under another key by one who doesn't know its facts, and it opens under the same facts still.
+const VERSION_2: u8 = 2;
+const DIGEST: usize = digest::SHA256_OUTPUT_LEN;
+const HEAD: usize = 1 + ID_LENGTH;
+const BODY: usize = HEAD + NONCE_LEN + DIGEST;
 
 /// What a sealed value is for; each has a key of its own, derived from the master key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Purpose {
     /// Secrets of connections.
     Secret,
@@ -26,23 +39,47 @@ pub enum Purpose {
     Operation,
     /// Paging cursors.
     Cursor,
+    /// Keys that are kept in the store and outlive the master key.
+    DataKey,
 }
 
 impl Purpose {
+    const ALL: [Self; 4] = [Self::Secret, Self::Operation, Self::Cursor, Self::DataKey];
+
     const fn info(self) -> &'static [u8] {
         match self {
             Self::Secret => b"portico secret",
             Self::Operation => b"portico operation",
             Self::Cursor => b"portico cursor",
+            Self::DataKey => b"portico data key",
+        }
+    }
+}
+
+/// Under which master key a value is sealed, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SealedBy {
+    Key(KeyId),
+    /// The form of before keys had ids.
+    Unnamed,
+}
+
+impl SealedBy {
+    /// None: it isn't sealed at all.
+    pub fn of(sealed: &[u8]) -> Option<Self> {
+        match sealed.split_first()? {
+            (&VERSION_1, _) => Some(Self::Unnamed),
+            (&VERSION_2, rest) => rest.first_chunk().map(|id| Self::Key(KeyId(*id))),
+            _ => None,
         }
     }
 }
 
 /// Holds the derived keys. Cheap to share behind an `Arc`.
 pub struct Sealer {
-    keys: [LessSafeKey; 3],
-    /// Integrity of compiled components on disk: they aren't secret, but whoever could change one would run code in here.
-    artifact: hmac::Key,
+    /// The one that seals comes first.
+    ring: ArcSwap<Vec<Arc<Keys>>>,
+    stable: hkdf::Prk,
     random: SystemRandom,
 }
 
@@ -53,85 +90,180 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
+    /// Under one key, whose stable hashes change with it: see [`Self::with_stable_key`].
     pub fn new(master: &[u8; KEY_LENGTH]) -> Result<Self, Error> {
-        let pseudo_random = hkdf::Salt::new(hkdf::HKDF_SHA256, b"portico").extract(master);
-        let key = |purpose: Purpose| {
-            let info = [purpose.info()];
-            let derived = pseudo_random.expand(&info, &CHACHA20_POLY1305).map_err(|_| crypto("derive a key"))?;
-            Ok::<_, Error>(LessSafeKey::new(UnboundKey::from(derived)))
-        };
-        let keys = [key(Purpose::Secret)?, key(Purpose::Operation)?, key(Purpose::Cursor)?];
-        let artifact = pseudo_random.expand(&[b"portico artifact"], hmac::HMAC_SHA256).map_err(|_| crypto("derive a key"))?;
-        Ok(Self { keys, artifact: artifact.into(), random: SystemRandom::new() })
+        Self::with_ring(&[MasterKey::from_bytes(master)])
     }
 
-    /// A fresh master key.
-    pub fn generate() -> Result<Zeroizing<[u8; KEY_LENGTH]>, Error> {
-        let mut key = Zeroizing::new([0; KEY_LENGTH]);
-        SystemRandom::new().fill(key.as_mut()).map_err(|_| crypto("read random bytes"))?;
-        Ok(key)
+    /// The first key seals; all of them open.
+    pub fn with_ring(masters: &[MasterKey]) -> Result<Self, Error> {
+        let active = masters.first().ok_or_else(|| crypto("seal without a master key"))?;
+        let stable = stable(active.bytes());
+        Ok(Self { ring: ArcSwap::from_pointee(derive(masters)?), stable, random: SystemRandom::new() })
+    }
+
+    /// [`Self::stable_hash`] is keyed by this from now on, whatever the master key is: a key that is kept sealed in the store.
+    #[must_use]
+    pub fn with_stable_key(self, key: &[u8; KEY_LENGTH]) -> Self {
+        Self { stable: stable(key), ..self }
+    }
+
+    /// Seals under the first of these from now on, and opens under all of them and those that were here already. What is being
+    /// sealed at this moment may still be under the one before.
+    pub fn adopt(&self, masters: &[MasterKey]) -> Result<(), Error> {
+        if masters.is_empty() {
+            return Err(crypto("seal without a master key"));
+        }
+        let adopted = derive(masters)?;
+        self.ring.rcu(|present| {
+            let earlier = present.iter().filter(|keys| adopted.iter().all(|one| one.id != keys.id));
+            adopted.iter().chain(earlier).cloned().collect::<Vec<_>>()
+        });
+        Ok(())
+    }
+
+    /// Forgets all keys but these and the one that seals.
+    pub fn keep(&self, ids: &[KeyId]) {
+        self.ring.rcu(|present| {
+            let kept = |(index, keys): &(usize, &Arc<Keys>)| *index == 0 || ids.contains(&keys.id);
+            present.iter().enumerate().filter(kept).map(|(_, keys)| Arc::clone(keys)).collect::<Vec<_>>()
+        });
+    }
+
+    /// The ids of the keys that open, beginning with the one that seals.
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        self.ring.load().iter().map(|keys| keys.id).collect()
     }
 
     /// Seals `plain`, bound to `facts`: it opens under the same facts only.
     pub fn seal(&self, purpose: Purpose, facts: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
+        self.seal_bound(purpose, digest::digest(&digest::SHA256, facts).as_ref(), plain)
+    }
+
+    fn seal_bound(&self, purpose: Purpose, facts: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
+        let ring = self.ring.load();
+        let keys = ring.first().ok_or_else(|| crypto("seal without a master key"))?;
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| crypto("read random bytes"))?;
-        let mut out = Vec::with_capacity(1 + NONCE_LEN + plain.len() + 16);
-        out.push(VERSION);
+        // With room for the tag: growing would leave a copy of the plain bytes in freed memory.
+        let mut out = Vec::with_capacity(BODY + plain.len() + 16);
+        out.push(VERSION_2);
+        out.extend_from_slice(&keys.id.0);
         out.extend_from_slice(&nonce);
+        out.extend_from_slice(facts);
         out.extend_from_slice(plain);
-        let tag = self
-            .key(purpose)
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(facts), &mut out[1 + NONCE_LEN..])
-            .map_err(|_| crypto("seal"))?;
-        out.extend_from_slice(tag.as_ref());
+        let bound = bound(&out[..HEAD], facts);
+        keys.seal(purpose, Nonce::assume_unique_for_key(nonce), &bound, &mut out, BODY)?;
         Ok(out)
     }
 
     /// None when it was sealed by another key, for other facts, or was changed.
     pub fn open(&self, purpose: Purpose, facts: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (&version, rest) = sealed.split_first()?;
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
-        if version != VERSION {
-            return None;
+        if sealed.first() == Some(&VERSION_1) {
+            return self.open_unnamed(purpose, facts, sealed);
         }
-        let mut body = Zeroizing::new(body.to_vec());
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.key(purpose).open_in_place(nonce, Aad::from(facts), &mut body).ok()?.len();
-        body.truncate(length);
-        Some(body)
+        let (digest, plain) = self.open_bound(purpose, sealed)?;
+        (digest == digest::digest(&digest::SHA256, facts).as_ref()).then_some(plain)
+    }
+
+    fn open_unnamed(&self, purpose: Purpose, facts: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, body) = sealed.get(1..)?.split_first_chunk::<NONCE_LEN>()?;
+        let ring = self.ring.load();
+        ring.iter().find_map(|keys| keys.open(purpose, Nonce::assume_unique_for_key(*nonce), facts, body))
+    }
+
+    /// The hash of the facts, which is authentic when it opens, and what is inside.
+    fn open_bound<'a>(&self, purpose: Purpose, sealed: &'a [u8]) -> Option<(&'a [u8], Zeroizing<Vec<u8>>)> {
+        let Some(SealedBy::Key(id)) = SealedBy::of(sealed) else { return None };
+        let (head, rest) = sealed.split_at_checked(HEAD)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let (facts, body) = rest.split_at_checked(DIGEST)?;
+        let ring = self.ring.load();
+        let keys = ring.iter().find(|keys| keys.id == id)?;
+        let plain = keys.open(purpose, Nonce::assume_unique_for_key(*nonce), &bound(head, facts), body)?;
+        Some((facts, plain))
+    }
+
+    /// Whether it names a key that isn't here: one that was replaced, or another installation's.
+    pub fn is_foreign(&self, sealed: &[u8]) -> bool {
+        matches!(SealedBy::of(sealed), Some(SealedBy::Key(id)) if self.ring.load().iter().all(|keys| keys.id != id))
+    }
+
+    /// Whether it is in today's form and under the key that seals.
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        matches!(SealedBy::of(sealed), Some(SealedBy::Key(id)) if self.ring.load().first().is_some_and(|keys| keys.id == id))
+    }
+
+    /// Whether a value in today's form opens, whatever its facts are.
+    pub fn opens(&self, purpose: Purpose, sealed: &[u8]) -> bool {
+        self.open_bound(purpose, sealed).is_some()
+    }
+
+    /// The same under the key that seals, opening under the same facts. None: it doesn't open, or its form names no key.
+    pub fn renew(&self, purpose: Purpose, sealed: &[u8]) -> Option<Result<Vec<u8>, Error>> {
+        let (facts, plain) = self.open_bound(purpose, sealed)?;
+        Some(self.seal_bound(purpose, facts, &plain))
     }
 
     /// The tag that only this key gives to a compiled component under this name.
-    pub fn tag_artifact(&self, name: &str, bytes: &[u8]) -> [u8; 32] {
-        let mut tag = [0; 32];
-        tag.copy_from_slice(self.artifact_context(name, bytes).sign().as_ref());
-        tag
+    pub fn tag_artifact(&self, name: &str, bytes: &[u8]) -> Result<[u8; 32], Error> {
+        let ring = self.ring.load();
+        let keys = ring.first().ok_or_else(|| crypto("seal without a master key"))?;
+        Ok(tag(&keys.artifact, name, bytes))
+    }
+
+    /// Whether [`Self::tag_artifact`] gave this tag, under any of the keys. Takes the same time for every wrong one.
+    pub fn verify_artifact(&self, name: &str, bytes: &[u8], given: &[u8; 32]) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.ring.load().iter().any(|keys| tag(&keys.artifact, name, bytes).ct_eq(given).into())
+    }
+
+    /// A keyed hash that stays the same when the master key is replaced. Each `label` has a key of its own.
+    pub fn stable_hash(&self, label: &str, bytes: &[u8]) -> Result<[u8; 32], Error> {
+        Ok(copied(hmac::sign(&self.stable_key(label)?, bytes)))
+    }
+
+    /// The key of [`Self::stable_hash`] for this label, for one who hashes in parts.
+    pub fn stable_key(&self, label: &str) -> Result<hmac::Key, Error> {
+        let info = [b"portico stable ".as_slice(), label.as_bytes()];
+        let key = self.stable.expand(&info, hmac::HMAC_SHA256).map_err(|_| crypto("derive a key"))?;
+        Ok(key.into())
     }
 
     /// A keyed hash of what a client asked: a stolen database alone doesn't let anyone guess what was in it.
-    pub fn fingerprint(&self, bytes: &[u8]) -> [u8; 32] {
-        self.tag_artifact("request fingerprint", bytes)
+    pub fn fingerprint(&self, bytes: &[u8]) -> Result<[u8; 32], Error> {
+        self.stable_hash("request fingerprint", bytes)
     }
+}
 
-    /// Whether [`Self::tag_artifact`] gave this tag. Takes the same time for every wrong one.
-    pub fn verify_artifact(&self, name: &str, bytes: &[u8], tag: &[u8; 32]) -> bool {
-        use subtle::ConstantTimeEq as _;
-        self.tag_artifact(name, bytes).ct_eq(tag).into()
-    }
+fn derive(masters: &[MasterKey]) -> Result<Vec<Arc<Keys>>, Error> {
+    masters.iter().map(|master| Keys::derive(master.bytes()).map(Arc::new)).collect()
+}
 
-    fn artifact_context(&self, name: &str, bytes: &[u8]) -> hmac::Context {
-        let mut context = hmac::Context::with_key(&self.artifact);
-        // The length keeps a part of the name from being taken for a part of the bytes.
-        context.update(&(name.len() as u64).to_le_bytes());
-        context.update(name.as_bytes());
-        context.update(bytes);
-        context
-    }
+fn stable(key: &[u8; KEY_LENGTH]) -> hkdf::Prk {
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"portico stable").extract(key)
+}
 
-    const fn key(&self, purpose: Purpose) -> &LessSafeKey {
-        &self.keys[purpose as usize]
-    }
+fn bound(head: &[u8], facts: &[u8]) -> [u8; HEAD + DIGEST] {
+    let mut bound = [0; HEAD + DIGEST];
+    bound[..HEAD].copy_from_slice(head);
+    bound[HEAD..].copy_from_slice(facts);
+    bound
+}
+
+fn tag(key: &hmac::Key, name: &str, bytes: &[u8]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(key);
+    // The length keeps a part of the name from being taken for a part of the bytes.
+    context.update(&(name.len() as u64).to_le_bytes());
+    context.update(name.as_bytes());
+    context.update(bytes);
+    copied(context.sign())
+}
+
+fn copied(tag: hmac::Tag) -> [u8; 32] {
+    let mut copy = [0; 32];
+    copy.copy_from_slice(tag.as_ref());
+    copy
 }
 
 fn crypto(what: &str) -> Error {
@@ -139,34 +271,4 @@ fn crypto(what: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn opens_only_under_the_same_key_purpose_and_facts() {
-        let sealer = Sealer::new(&[7; KEY_LENGTH]).unwrap();
-        let other = Sealer::new(&[8; KEY_LENGTH]).unwrap();
-        let sealed = sealer.seal(Purpose::Secret, b"connection 1", b"hunter2").unwrap();
-        let opened = sealer.open(Purpose::Secret, b"connection 1", &sealed).unwrap();
-        assert_eq!(opened.as_slice(), b"hunter2");
-        assert!(sealer.open(Purpose::Secret, b"connection 2", &sealed).is_none());
-        assert!(sealer.open(Purpose::Cursor, b"connection 1", &sealed).is_none());
-        assert!(other.open(Purpose::Secret, b"connection 1", &sealed).is_none());
-        for index in 0..sealed.len() {
-            let mut changed = sealed.clone();
-            changed[index] ^= 1;
-            assert!(sealer.open(Purpose::Secret, b"connection 1", &changed).is_none(), "byte {index}");
-        }
-        assert!(sealer.open(Purpose::Secret, b"", &[]).is_none());
-    }
-
-    #[test]
-    fn artifacts_verify_under_their_name_and_key_only() {
-        let sealer = Sealer::new(&[7; KEY_LENGTH]).unwrap();
-        let tag = sealer.tag_artifact("a", b"bc");
-        assert!(sealer.verify_artifact("a", b"bc", &tag));
-        assert!(!sealer.verify_artifact("ab", b"c", &tag));
-        assert!(!sealer.verify_artifact("a", b"bd", &tag));
-        assert!(!Sealer::new(&[8; KEY_LENGTH]).unwrap().verify_artifact("a", b"bc", &tag));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! whether a writer still holds the fence, and never sees a plain secret.
 
 mod event;
+mod keys;
 mod label;
 mod operation;
 mod sqlite;
@@ -12,6 +13,7 @@ mod sqlite;
 pub(crate) mod suite;
 
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
+pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
 pub use label::{LabelEnd, LabelRecord};
 pub use operation::{
     Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,

@@ -121,7 +121,7 @@ impl Api {
 
     /// A keyed hash of what was asked, after parsing: two bodies that mean the same are the same.
     fn fingerprint(&self, connection: &Connection, mutation: &Mutation) -> Result<[u8; 32], Problem> {
-        Ok(self.sealer.fingerprint(&super::respond::to_bytes(&(connection.record.id, mutation))?))
+        Ok(self.sealer.fingerprint(&super::respond::to_bytes(&(connection.record.id, mutation))?)?)
     }
 }
 

@@ -3,13 +3,13 @@
 //! Invariant: the folder and the key are readable by their owner alone, and a key is never made for a database that already
 //! exists: what was sealed under the lost one would be unreadable without a word.
 
+use super::keys;
 use crate::{
     config::Config,
-    seal::{KEY_LENGTH, Sealer},
-    store::SqliteStore,
+    seal::{MasterKey, Sealer},
+    store::{KeyStore as _, SqliteStore},
 };
 use anyhow::{Context as _, bail};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use std::{
     fs,
     io::Write as _,
@@ -18,7 +18,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use zeroize::Zeroizing;
 
 pub struct Data {
     pub folder: PathBuf,
@@ -32,21 +31,18 @@ pub async fn open(config: &Config) -> anyhow::Result<Data> {
     let fresh = !config.database().exists();
     // The store first: its lock keeps a second gateway from making another key at the same time.
     let store = SqliteStore::open(&config.database()).await?;
-    let sealer = Sealer::new(&*key(config, fresh)?)?;
+    let sealer = keys::sealer(&keys::load(config, fresh).await?, &store, config).await?;
+    store.keys_hold(&sealer.key_ids()).await?;
     Ok(Data { folder: config.data_dir.clone(), store: Arc::new(store), sealer: Arc::new(sealer) })
 }
 
 /// Looks at the folder without opening or making anything: a gateway may be running on it, or none was ever started.
-pub fn check(config: &Config) -> anyhow::Result<()> {
+pub async fn check(config: &Config) -> anyhow::Result<()> {
     if !config.data_dir.exists() {
         return Ok(());
     }
     folder(&config.data_dir)?;
-    match (config.key_file().exists(), config.database().exists()) {
-        (true, _) => read_key(&config.key_file()).map(drop),
-        (false, true) => Err(missing_key(&config.key_file())),
-        (false, false) => Ok(()),
-    }
+    keys::check(config).await
 }
 
 /// An empty folder that goes again, to load providers in.
@@ -54,7 +50,7 @@ pub async fn elsewhere() -> anyhow::Result<Data> {
     let path = std::env::temp_dir().join(format!("portico-check-{}", std::process::id()));
     folder(&path)?;
     let store = SqliteStore::open(&path.join("portico.db")).await?;
-    let sealer = Sealer::new(&*Sealer::generate()?)?;
+    let sealer = Sealer::with_ring(&[MasterKey::generate()?])?;
     Ok(Data { folder: path, store: Arc::new(store), sealer: Arc::new(sealer) })
 }
 
@@ -94,34 +90,6 @@ fn folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn key(config: &Config, fresh: bool) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
-    let file = config.key_file();
-    if file.exists() {
-        return read_key(&file);
-    }
-    if !fresh {
-        return Err(missing_key(&file));
-    }
-    let key = Sealer::generate()?;
-    write_private(&file, Zeroizing::new(BASE64_STANDARD.encode(key.as_ref()) + "\n").as_bytes())?;
-    tracing::info!(file = %file.display(), "made a new master key: keep a copy in a safe place");
-    Ok(key)
-}
-
-fn missing_key(file: &Path) -> anyhow::Error {
-    let file = file.display();
-    anyhow::anyhow!(
-        "{file} is missing, but there is a database: restore the key from your backup (a new one couldn't open its secrets)"
-    )
-}
-
-fn read_key(file: &Path) -> anyhow::Result<Zeroizing<[u8; KEY_LENGTH]>> {
-    let text = Zeroizing::new(fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))?);
-    let bytes = BASE64_STANDARD.decode(text.trim()).map(Zeroizing::new).ok();
-    let key = bytes.and_then(|bytes| <[u8; KEY_LENGTH]>::try_from(bytes.as_slice()).ok());
-    key.map(Zeroizing::new).with_context(|| format!("{} doesn't hold {KEY_LENGTH} bytes in base64", file.display()))
-}
-
 /// Writes a file that only its owner can read, as a whole or not at all.
 pub fn write_private(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     let draft = file.with_extension("new");
@@ -129,7 +97,9 @@ pub fn write_private(file: &Path, content: &[u8]) -> anyhow::Result<()> {
         let mut open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         open.write_all(content)?;
         open.sync_all()?;
-        fs::rename(&draft, file)
+        fs::rename(&draft, file)?;
+        // The name is as durable as the content only when the folder is, too.
+        fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
     };
     write().with_context(|| format!("can't write {}", file.display()))
 }

@@ -69,7 +69,8 @@ impl Artifacts {
     pub(super) fn write(&self, hash: &[u8; 32], code: &[u8]) {
         let name = self.name(hash);
         let path = self.folder.join(&name);
-        if let Err(error) = self.replace(&path, &self.sealer.tag_artifact(&name, code), code) {
+        let tagged = self.sealer.tag_artifact(&name, code).map_err(std::io::Error::other);
+        if let Err(error) = tagged.and_then(|tag| self.replace(&path, &tag, code)) {
             tracing::warn!(path = %path.display(), "a compiled component could not be kept: {error}");
         }
     }

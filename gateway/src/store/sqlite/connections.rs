@@ -3,6 +3,7 @@
 //! Invariant: a slug that a connection ever had stays taken, and a connection's state goes with it. Secrets arrive sealed.
 
 use super::{
+    keys,
     rows::{blob, digest, json, optional_time, slug, time, to_json, uuid},
     writer::Writer,
 };
@@ -95,6 +96,7 @@ pub async fn token_by_hash(readers: &SqlitePool, hash: &[u8; 32]) -> Result<Opti
 pub async fn insert(writer: &Writer, connection: ConnectionRecord) -> Result<(), Error> {
     let (settings, tls) = (to_json(&connection.settings)?, to_json(&connection.tls)?);
     let secrets = to_json(&connection.secrets)?;
+    let sealed = connection.secrets;
     let reserve = sqlx::query("INSERT INTO connection_slugs (organization, slug) VALUES (?, ?)")
         .bind(blob(connection.organization.0))
         .bind(connection.slug.as_str().to_owned());
@@ -117,6 +119,7 @@ pub async fn insert(writer: &Writer, connection: ConnectionRecord) -> Result<(),
     writer
         .write(move |c| {
             Box::pin(async move {
+                keys::refuse_retired(c, sealed.values().map(|secret| secret.sealed.as_slice())).await?;
                 reserve.execute(&mut *c).await.map_err(|error| unless_taken(error, taken).with_field("id"))?;
                 insert.execute(c).await?;
                 Ok(())
@@ -128,6 +131,7 @@ pub async fn insert(writer: &Writer, connection: ConnectionRecord) -> Result<(),
 pub async fn update(writer: &Writer, connection: ConnectionRecord) -> Result<(), Error> {
     let (settings, tls) = (to_json(&connection.settings)?, to_json(&connection.tls)?);
     let secrets = to_json(&connection.secrets)?;
+    let sealed = connection.secrets;
     let update = sqlx::query(
         "UPDATE connections SET name = ?, settings = ?, tls = ?, secrets = ?, revision = ?, updated_at = ? \
          WHERE id = ? AND revision = ? - 1",
@@ -143,6 +147,7 @@ pub async fn update(writer: &Writer, connection: ConnectionRecord) -> Result<(),
     writer
         .write(move |c| {
             Box::pin(async move {
+                keys::refuse_retired(c, sealed.values().map(|secret| secret.sealed.as_slice())).await?;
                 match update.execute(c).await?.rows_affected() {
                     0 => Err(Error::new(Kind::Conflict, "the connection was changed or deleted meanwhile: read it again")),
                     _ => Ok(()),

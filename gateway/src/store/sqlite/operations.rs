@@ -4,7 +4,7 @@
 //! is in [`super::runner`].
 
 use super::{
-    events,
+    events, keys,
     rows::{blob, digest, operation, operation_columns, record},
     runner,
     writer::Writer,
@@ -28,6 +28,7 @@ async fn accept_in(c: &mut SqliteConnection, new: NewOperation) -> Result<Accept
     if queue_is_full(c, &new).await? {
         return Ok(Acceptance::QueueFull);
     }
+    keys::refuse_retired(c, [new.arguments.as_slice()]).await?;
     insert(c, &new).await?;
     if let Some(key) = &new.idempotency {
         remember(c, &new, key).await?;

@@ -4,7 +4,7 @@
 //! what clients see change is in the transaction that changes it. It doesn't judge what a state means.
 
 use super::{
-    events, labels,
+    events, keys, labels,
     operations::record_of,
     rows::{blob, operation_id, to_json},
     writer::Writer,
@@ -136,6 +136,7 @@ async fn outcome_in(c: &mut SqliteConnection, fence: Fence, outcome: Outcome, no
     match outcome {
         Outcome::Pending(update) => pending(c, &fence, update, now).await,
         Outcome::Completed { sealed } => {
+            keys::refuse_retired(&mut *c, [sealed.as_slice()]).await?;
             let query = sqlx::query(fenced!("UPDATE operations SET completion = ?, updated_at = ?"));
             execute(c, query.bind(sealed).bind(at), &fence).await
         }
@@ -177,6 +178,7 @@ pub async fn finish(writer: &Writer, fence: Fence, finish: Finish) -> Result<(),
 }
 
 async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish) -> Result<(), Error> {
+    keys::refuse_retired(&mut *c, finish.secrets.as_deref()).await?;
     let error = finish.error.as_ref().map(to_json).transpose()?;
     let query = sqlx::query(fenced!(
         "UPDATE operations SET status = ?, target_kind = ?, target_id = ?, target_site = ?, progress = ?, message = ?, \

@@ -1,0 +1,206 @@
+//! Replacing the master key while the gateway serves, and telling what is sealed under which.
+//!
+//! In goes the configuration; out come words about each step. The new key joins the old one where keys are kept; once the running
+//! gateway has both, every value in the store is sealed anew, row by row; when all of them open with the new key alone, the old
+//! one is retired, which the store enforces, and taken away. Invariant: a key is taken away last, after nothing needs it any
+//! more, so that a rotation that ends anywhere is finished by running it again.
+
+use super::{data, keys};
+use crate::{
+    clock,
+    config::{Config, KeySource},
+    seal::{KeyId, MasterKey, Sealer},
+    store::{KeyStore as _, SealedCount, SealedPosition, SqliteStore},
+};
+use anyhow::{Context as _, bail};
+use rustix::fs::{FlockOperation, flock};
+use std::{fs::File, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
+
+/// Rows in one transaction: the gateway's own writes wait no longer than that takes.
+const ROWS: u32 = 50;
+/// Between two transactions, so that the gateway's writes get their turn.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long the running gateway may take until it has a new key: it looks every second.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often what a slow writer still sealed under the old key is sealed anew.
+const ROUNDS: usize = 20;
+
+/// How a rotation ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// This is the only key.
+    Done(KeyId),
+    /// Everything is sealed under the first; the others still open.
+    Kept(Vec<KeyId>),
+    /// Nothing needs these any more, and they are to be taken away where the operator keeps them.
+    TakeAway(Vec<KeyId>),
+}
+
+/// Replaces the master key, or finishes replacing it.
+pub async fn rotate(config: &Config, keep_old: bool, tell: &mut dyn FnMut(String)) -> anyhow::Result<Rotated> {
+    let _alone = alone(config)?;
+    let store = data::open_store(config).await?;
+    let rotated = rotate_in(config, &store, keep_old, tell).await;
+    store.close().await;
+    rotated
+}
+
+async fn rotate_in(
+    config: &Config,
+    store: &SqliteStore,
+    keep_old: bool,
+    tell: &mut dyn FnMut(String),
+) -> anyhow::Result<Rotated> {
+    let ring = begin(config, store, tell).await?;
+    let ids = keys::ids(&ring)?;
+    let (active, old) = ids.split_first().context("there is no key")?;
+    await_gateway(config, store, *active, tell).await?;
+    let sealer = Arc::new(Sealer::with_ring(&ring)?);
+    seal_anew(store, &sealer, tell).await?;
+    if keep_old {
+        return Ok(Rotated::Kept(ids));
+    }
+    retire(store, &sealer, &Arc::new(Sealer::with_ring(&ring[..1])?), old, tell).await?;
+    if config.keys.source != KeySource::File {
+        return Ok(Rotated::TakeAway(old.to_vec()));
+    }
+    keys::write(&config.key_file(), &ring[..1])?;
+    Ok(Rotated::Done(*active))
+}
+
+/// Two rotations at once would each take the other's key for the old one.
+fn alone(config: &Config) -> anyhow::Result<File> {
+    let path = config.data_dir.join("rotate.lock");
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("can't open {}", path.display()))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).context("another rotation is running")?;
+    Ok(file)
+}
+
+/// The new key and the old ones. A rotation that ended early left its new key: it goes on with that.
+async fn begin(config: &Config, store: &SqliteStore, tell: &mut dyn FnMut(String)) -> anyhow::Result<Vec<MasterKey>> {
+    let ring = keys::load(config, false).await?;
+    keys::fit(store, &keys::ids(&ring)?, config).await?;
+    if let [new, old @ ..] = ring.as_slice()
+        && !old.is_empty()
+    {
+        tell(format!("going on with master key {}, which is there already", new.id()?));
+        return Ok(ring);
+    }
+    if config.keys.source != KeySource::File {
+        let place = keys::place(config);
+        bail!(
+            "{place} holds one key. Make another (portico secrets generate), let {place} hold both, the new one first and \
+             separated by a space, start the gateway again with them, and run this again with the same"
+        );
+    }
+    let new = MasterKey::generate()?;
+    tell(format!("made master key {}", new.id()?));
+    let ring: Vec<_> = std::iter::once(new).chain(ring).collect();
+    keys::write(&config.key_file(), &ring)?;
+    Ok(ring)
+}
+
+/// Waits until a gateway that runs on the store has the key: it must open what is sealed anew, and seal under nothing older.
+async fn await_gateway(
+    config: &Config,
+    store: &SqliteStore,
+    key: KeyId,
+    tell: &mut dyn FnMut(String),
+) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut told = false;
+    while gateway_runs(config)? && store.keys_held().await?.first() != Some(&key) {
+        if config.keys.source != KeySource::File {
+            bail!("the running gateway doesn't seal under master key {key} yet: start it again with both keys, the new one first");
+        }
+        if tokio::time::Instant::now() > deadline {
+            bail!("the running gateway hasn't taken over master key {key}: its log says why. Nothing was sealed anew; run this again");
+        }
+        if !std::mem::replace(&mut told, true) {
+            tell("waiting for the running gateway to take over the new key".to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+fn gateway_runs(config: &Config) -> anyhow::Result<bool> {
+    let path = config.data_dir.join("lock");
+    match File::open(&path) {
+        // Held for this look alone, and shared.
+        Ok(file) => Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("can't open {}", path.display())),
+    }
+}
+
+async fn seal_anew(store: &SqliteStore, sealer: &Arc<Sealer>, tell: &mut dyn FnMut(String)) -> anyhow::Result<()> {
+    let all: u64 = store.sealed_counts().await?.iter().map(|one| one.count).sum();
+    let (mut seen, mut renewed, mut left) = (0, 0, 0);
+    let mut at = Some(SealedPosition::default());
+    let mut said = tokio::time::Instant::now();
+    while let Some(from) = at {
+        let step = store.sealed_renew(sealer, from, ROWS).await?;
+        seen += step.seen;
+        renewed += step.renewed;
+        left += step.left;
+        at = step.next;
+        if said.elapsed() > Duration::from_secs(1) {
+            tell(format!("looked at {seen} of {all} values, sealed {renewed} anew"));
+            said = tokio::time::Instant::now();
+        }
+        if step.renewed > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    tell(format!("looked at {seen} values, sealed {renewed} anew"));
+    if left > 0 {
+        bail!(
+            "{left} values could not be sealed anew, so the old key stays: those in the form of before keys had ids move when their \
+             connection is changed (PATCH its name) or their operation is read; `portico secrets status` counts them"
+        );
+    }
+    Ok(())
+}
+
+/// Proves that everything opens with the new key alone, and retires the others.
+async fn retire(
+    store: &SqliteStore,
+    sealer: &Arc<Sealer>,
+    new: &Arc<Sealer>,
+    old: &[KeyId],
+    tell: &mut dyn FnMut(String),
+) -> anyhow::Result<()> {
+    for _ in 0..ROUNDS {
+        let left = unopened(store, new).await?;
+        if left == 0 && store.keys_retire(old, clock::now()).await? {
+            tell("everything opens with the new key alone".to_owned());
+            return Ok(());
+        }
+        // A request that began before the gateway had the new key has been stored meanwhile.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        seal_anew(store, sealer, tell).await?;
+    }
+    bail!("something goes on being sealed under an old key, which stays: run this again")
+}
+
+async fn unopened(store: &SqliteStore, sealer: &Arc<Sealer>) -> anyhow::Result<u64> {
+    let mut left = 0;
+    let mut at = Some(SealedPosition::default());
+    while let Some(from) = at {
+        let step = store.sealed_check(sealer, from, ROWS * 10).await?;
+        left += step.left;
+        at = step.next;
+    }
+    Ok(left)
+}
+
+/// The keys where they are kept, and how much in the store is sealed under each.
+pub async fn status(config: &Config) -> anyhow::Result<(Vec<KeyId>, Vec<KeyId>, Vec<SealedCount>)> {
+    let ring = keys::ids(&keys::load(config, false).await?)?;
+    let store = data::open_store(config).await?;
+    let found = (ring, store.keys_retired().await?, store.sealed_counts().await?);
+    store.close().await;
+    Ok(found)
+}
