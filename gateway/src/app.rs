@@ -3,6 +3,7 @@
 //! In goes a configuration; out comes a gateway that listens, and ends when it is told to. Invariant: the listeners open only
 //! after the store, the key and every provider are in order, so a gateway that answers is a gateway that works.
 
+mod backup;
 mod builtin;
 mod data;
 pub mod demo;
@@ -10,6 +11,7 @@ mod keys;
 mod load;
 mod rotate;
 
+pub use backup::{Saved, backup};
 pub use data::open_store;
 pub use rotate::{Rotated, rotate, status};
 
@@ -88,6 +90,8 @@ impl App {
     /// Serves until SIGTERM or SIGINT, then drains: no new connections, requests in flight finish, operations stop at a
     /// point from which the next start goes on.
     pub async fn run(self) -> anyhow::Result<()> {
+        // Before anyone can know that it listens: until then a signal ends it without draining.
+        let mut signals = Signals::listen()?;
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
         let watch = keys::watch(self.config.clone(), Arc::clone(&self.sealer), self.store.clone(), Arc::clone(&self.metrics));
@@ -120,7 +124,7 @@ impl App {
         servers.spawn(server::serve(self.public, stack, self.config.server.clone(), open, self.shutdown.clone()));
         let admin =
             tokio::spawn(server::serve(self.admin, admin_service, self.config.server.clone(), unseen, admin_shutdown.clone()));
-        wait_for_signal().await?;
+        signals.next().await;
         tracing::info!("draining: finishing requests in flight");
         ready.store(false, Ordering::Release);
         self.shutdown.cancel();
@@ -153,11 +157,22 @@ async fn dispatch(config: &Config, data: &data::Data, metrics: &Arc<Metrics>) ->
     Ok(dispatch)
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("can't listen for SIGINT"),
+/// SIGTERM and SIGINT.
+struct Signals([tokio::signal::unix::Signal; 2]);
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+        Ok(Self([terminate, interrupt]))
+    }
+
+    async fn next(&mut self) {
+        let [terminate, interrupt] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

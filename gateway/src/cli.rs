@@ -2,10 +2,12 @@
 //!
 //! Invariant: commands are thin: they read configuration, call a room, and print; every failure says what to do next.
 
+mod backup;
 mod check;
 mod dev;
 mod log;
 mod provider;
+mod secrets;
 mod serve;
 mod token;
 
@@ -45,6 +47,19 @@ enum Command {
     /// Make API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Look at and replace the master key
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
+    /// Copy the database, also while the gateway serves
+    ///
+    /// The copy is whole and checked. It holds no key: keep the master key elsewhere, since secrets open with nothing else.
+    Backup {
+        #[command(flatten)]
+        common: Common,
+        /// The file to make; one that exists is never replaced
+        #[arg(value_name = "DESTINATION")]
+        destination: PathBuf,
+    },
     /// Look at and build provider components
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -90,6 +105,25 @@ enum TokenCommand {
 }
 
 #[derive(Subcommand)]
+enum SecretsCommand {
+    /// Tell which master key sealed how much
+    Status(Common),
+    /// Replace the master key, and seal everything anew, also while the gateway serves
+    ///
+    /// A rotation that was cut off is finished by running it again. With the key in the environment or from a command, give the new and
+    /// the old key there, in this order and separated by a space, start the gateway with them, and run this with the same.
+    Rotate {
+        #[command(flatten)]
+        common: Common,
+        /// Leave the old key beside the new one, so that cursors of earlier pages open; run it again without this to end
+        #[arg(long)]
+        keep_old: bool,
+    },
+    /// Print a new master key, for the environment or a vault
+    Generate,
+}
+
+#[derive(Subcommand)]
 enum ProviderCommand {
     /// Tell what a component imports and exports, whether this gateway loads it, and what it says of itself
     Inspect {
@@ -123,6 +157,10 @@ pub fn run() -> anyhow::Result<()> {
         Command::Token(TokenCommand::Create { common, organization, name, days }) => {
             token::create(&common, &organization, &name, days)
         }
+        Command::Secrets(SecretsCommand::Status(common)) => secrets::status(&common),
+        Command::Secrets(SecretsCommand::Rotate { common, keep_old }) => secrets::rotate(&common, keep_old),
+        Command::Secrets(SecretsCommand::Generate) => secrets::generate(),
+        Command::Backup { common, destination } => backup::run(&common, &destination),
         Command::Provider(ProviderCommand::Inspect { file }) => provider::inspect(&file),
         Command::Provider(ProviderCommand::Build { folder, out }) => provider::build(&folder, out.as_deref()),
         Command::Compile => Ok(crate::host::compile_child()?),

@@ -19,7 +19,7 @@ pub use operation::{
     Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,
     PendingUpdate,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{Copied, SqliteStore, copy_progress};
 
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;

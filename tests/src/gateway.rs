@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -48,6 +49,15 @@ impl Gateway {
     pub async fn start_with(setup: Setup) -> Self {
         let folder = tempfile::Builder::new().prefix("portico-").tempdir().expect("a temporary folder");
         compiled::seed(&folder.path().join("data")).expect("a data folder");
+        Self::start_in(folder, setup).await
+    }
+
+    /// On a data folder that `prepare` has filled.
+    pub async fn start_on(setup: Setup, prepare: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::Builder::new().prefix("portico-").tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        fs::DirBuilder::new().mode(0o700).create(&data).expect("a data folder");
+        prepare(&data);
         Self::start_in(folder, setup).await
     }
 
@@ -143,6 +153,40 @@ impl Gateway {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let token = text.split_whitespace().find(|word| word.starts_with("ptk_"));
         token.unwrap_or_else(|| panic!("no token in {text:?}")).to_owned()
+    }
+
+    /// A command of the gateway's program on this data folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTICO_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).env("PORTICO_DATA_DIR", self.data()).stdin(Stdio::null());
+        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What such a command printed, after it succeeded.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    /// What it said on standard error as it failed.
+    #[track_caller]
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("the command runs");
+        assert!(!output.status.success(), "{arguments:?} succeeded: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Starts it again with other lines of configuration or another environment, after it ended.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup);
+        self.restart().await;
     }
 
     /// The sum of a counter or gauge over its series with these labels (`name="value"`).

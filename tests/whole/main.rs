@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 mod bad_input;
+mod backup;
 mod billing;
 mod cache;
 mod clients;
@@ -19,6 +20,7 @@ mod labels;
 mod paging;
 mod prometheus;
 mod recovery;
+mod secrets;
 mod spine;
 mod transfers;
 mod upstreams;

@@ -40,7 +40,12 @@ impl Scope<'_> {
 
     pub fn open<T: DeserializeOwned>(&self, cursor: &str) -> Result<T, Problem> {
         let sealed = (cursor.len() <= MAX_LENGTH).then(|| BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()).flatten();
-        let plain = sealed.and_then(|sealed| self.sealer.open(Purpose::Cursor, &self.facts(), &sealed)).ok_or_else(invalid)?;
+        let sealed = sealed.ok_or_else(invalid)?;
+        if self.sealer.is_foreign(&sealed) {
+            // Made before the master key was replaced.
+            return Err(expired());
+        }
+        let plain = self.sealer.open(Purpose::Cursor, &self.facts(), &sealed).ok_or_else(invalid)?;
         let (expires, position): (Timestamp, T) = serde_json::from_slice(&plain).map_err(|_| invalid())?;
         if clock::now() < expires { Ok(position) } else { Err(expired()) }
     }

@@ -11,6 +11,7 @@ use http::{StatusCode, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use zeroize::Zeroize as _;
 
 /// A JSON body is at most this long: the largest real one, a site with its options, takes a few KiB.
 pub const MAX_BODY: usize = 1 << 20;
@@ -33,7 +34,12 @@ impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for 
             let detail = "send the body as JSON, with Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        parse(&body).map(Self)
+        let parsed = parse(&body).map(Self);
+        // It may hold secrets. Where the connection's own buffer still holds the bytes, the next request overwrites them.
+        if let Ok(mut whole) = body.try_into_mut() {
+            whole.as_mut().zeroize();
+        }
+        parsed
     }
 }
 

@@ -136,7 +136,7 @@ impl CreateBody {
 fn check_admin(admin: &SiteAdmin) -> Result<(), Problem> {
     names::text("admin.user", Some(&admin.user), 60)?;
     names::email("admin.email", &admin.email)?;
-    names::text("admin.password", admin.password.as_deref(), 200)
+    names::text("admin.password", admin.password.as_ref().map(|password| password.as_str()), 200)
 }
 
 pub(super) fn raw(options: Option<serde_json::Map<String, serde_json::Value>>) -> Result<Box<RawValue>, Problem> {

@@ -15,7 +15,7 @@ use crate::{
     host::{Configured, Host},
     model::{ConnectionSpec, Error, Features, Kind, Secrets},
     seal::Sealer,
-    store::ConnectionRecord,
+    store::{ConnectionRecord, Store},
 };
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -31,13 +31,14 @@ pub struct Connection {
     host: Arc<Host>,
     egress: Arc<Egress>,
     sealer: Arc<Sealer>,
+    store: Arc<dyn Store>,
 }
 
 impl Connection {
     pub(super) fn new(
         record: ConnectionRecord,
         organization_slug: Arc<str>,
-        (host, egress, sealer): (Arc<Host>, Arc<Egress>, Arc<Sealer>),
+        (host, egress, sealer, store): (Arc<Host>, Arc<Egress>, Arc<Sealer>, Arc<dyn Store>),
         (herald, labels): (Arc<Herald>, Arc<Shelf>),
     ) -> Self {
         let whose = Whose { organization: record.organization, connection: record.id, slug: record.slug.clone() };
@@ -51,6 +52,7 @@ impl Connection {
             host,
             egress,
             sealer,
+            store,
         }
     }
 
@@ -66,9 +68,23 @@ impl Connection {
         let provider = providers.get(&self.record.provider).map_err(missing)?;
         let mut spec = self.spec();
         let configuration = self.host.configure(&provider, &spec).await?;
-        spec.secrets = secrets::open(&self.sealer, &self.record, &configuration)?;
+        spec.secrets = match secrets::open(&self.sealer, &self.record, &configuration) {
+            Err(_) if self.was_sealed_anew() => secrets::open(&self.sealer, &self.stored().await?, &configuration)?,
+            opened => opened?,
+        };
         let upstreams = self.egress.bind(&spec, provider.hash(), &configuration.upstreams)?;
         Ok(self.host.configured(provider, spec, configuration, upstreams))
+    }
+
+    /// The record was read before the master key was replaced.
+    fn was_sealed_anew(&self) -> bool {
+        self.record.secrets.values().any(|secret| self.sealer.is_foreign(&secret.sealed))
+    }
+
+    /// The record with its secrets as they are sealed now: sealing them anew makes no new revision.
+    pub(super) async fn stored(&self) -> Result<ConnectionRecord, Error> {
+        let stored = self.store.connection(self.record.id).await?;
+        Ok(stored.filter(|stored| stored.revision == self.record.revision).unwrap_or_else(|| self.record.clone()))
     }
 
     /// Its features, if it was configured already.

@@ -81,7 +81,8 @@ impl Dispatch {
     }
 
     pub async fn update_connection(self: &Arc<Self>, present: &Connection, patch: Patch) -> Result<Arc<Connection>, Error> {
-        let mut record = present.record.clone();
+        // Those in memory may be sealed under a master key that was replaced since.
+        let mut record = present.stored().await?;
         record.revision += 1;
         record.updated_at = clock::now();
         record.name = patch.name.unwrap_or(record.name);
@@ -147,6 +148,7 @@ impl Dispatch {
                 }
             }
         }
+        secrets::renew(&self.sealer, &mut record, &configuration)?;
         required_secrets(&provider, &record)?;
         self.try_connection(&record).await?;
         Ok(record)

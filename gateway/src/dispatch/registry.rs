@@ -126,7 +126,7 @@ impl Registry {
     }
 
     pub fn connection(&self, record: ConnectionRecord, owner: &Organization, shelf: Arc<Shelf>) -> Connection {
-        let parts = (Arc::clone(&self.host), Arc::clone(&self.egress), Arc::clone(&self.sealer));
+        let parts = (Arc::clone(&self.host), Arc::clone(&self.egress), Arc::clone(&self.sealer), Arc::clone(&self.store));
         Connection::new(record, owner.slug.as_str().into(), parts, (Arc::clone(&self.herald), shelf))
     }
 }

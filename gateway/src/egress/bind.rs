@@ -26,6 +26,7 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 use std::{sync::Arc, time::Duration};
+use zeroize::Zeroizing;
 
 /// Shorter than what common servers keep an idle connection open for (nginx: 75 s, Node: 5 s; the latter is retried).
 const IDLE: Duration = Duration::from_secs(30);
@@ -213,17 +214,17 @@ impl Binder<'_> {
     ) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
         let (name, value, secret) = match &declaration.auth {
             Auth::None => return Ok(None),
-            Auth::Bearer(secret) => (header::AUTHORIZATION, format!("Bearer {}", self.secret(secret)?), secret),
-            Auth::ApiKey(secret) => (header::AUTHORIZATION, format!("ApiKey {}", self.secret(secret)?), secret),
-            Auth::Header { name, secret } => (headers::credential_name(name)?, self.secret(secret)?.to_owned(), secret),
+            Auth::Bearer(secret) => (header::AUTHORIZATION, Zeroizing::new(format!("Bearer {}", self.secret(secret)?)), secret),
+            Auth::ApiKey(secret) => (header::AUTHORIZATION, Zeroizing::new(format!("ApiKey {}", self.secret(secret)?)), secret),
+            Auth::Header { name, secret } => (headers::credential_name(name)?, Zeroizing::new(self.secret(secret)?.to_owned()), secret),
             Auth::Basic { username, password } => {
                 let (user, secret) = (self.secret(username)?, self.secret(password)?);
                 if user.contains(':') {
                     return Err(Error::new(Kind::InvalidInput, format!("the secret {username} must not hold a colon")));
                 }
-                let pair = STANDARD.encode(format!("{user}:{secret}"));
+                let pair = STANDARD.encode(Zeroizing::new(format!("{user}:{secret}")).as_bytes());
                 derived.push(pair.clone());
-                (header::AUTHORIZATION, format!("Basic {pair}"), password)
+                (header::AUTHORIZATION, Zeroizing::new(format!("Basic {pair}")), password)
             }
             Auth::Session(_) => {
                 let message = format!("the upstream {:?} needs a session login, which isn't supported yet", declaration.name);

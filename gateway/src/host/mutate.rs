@@ -142,7 +142,7 @@ fn site_create(input: &SiteCreate) -> sites::SiteCreate {
     let admin = |admin: &crate::model::SiteAdmin| sites::Admin {
         user: admin.user.clone(),
         email: admin.email.clone(),
-        password: admin.password.clone(),
+        password: admin.password.as_ref().map(|password| password.to_string()),
     };
     sites::SiteCreate {
         name: input.name.clone(),

@@ -18,6 +18,7 @@ use super::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 words!(
     /// Every action by its name in features, operations, metrics and the audit log.
@@ -460,7 +461,8 @@ pub struct SiteAdmin {
     pub user: String,
     pub email: String,
     /// At most 200 bytes. None: one is generated, and shown once in the operation's `secrets`.
-    pub password: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Zeroizing<String>>,
 }
 
 impl std::fmt::Debug for SiteAdmin {

@@ -4,6 +4,7 @@
 //! together ([`writer`]); reads have connections of their own and never wait for writes. Invariant: one process at a time, held
 //! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
 
+mod backup;
 mod connections;
 mod events;
 mod keys;
@@ -14,6 +15,8 @@ mod runner;
 #[cfg(test)]
 mod tests;
 mod writer;
+
+pub use backup::{Copied, copy_progress};
 
 use super::{
     Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, LabelRecord,
@@ -31,7 +34,7 @@ use std::{
     collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -50,6 +53,7 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(10);
 
 pub struct SqliteStore {
+    path: PathBuf,
     writer: Writer,
     readers: SqlitePool,
 }
@@ -82,7 +86,7 @@ impl SqliteStore {
             .acquire_timeout(BUSY)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { writer: Writer::start(connection, lock).await?, readers })
+        Ok(Self { path: path.to_owned(), writer: Writer::start(connection, lock).await?, readers })
     }
 
     /// Finishes what was handed in, and frees the data folder for the next process. Later calls fail.

@@ -3,6 +3,7 @@
 //! In goes an empty store. Invariant: nothing here knows which backend it is, so that a second one is held to the same.
 
 mod events;
+pub mod keys;
 mod labels;
 
 use super::*;

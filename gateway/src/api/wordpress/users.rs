@@ -17,13 +17,13 @@ const MAX_PASSWORD: usize = 200;
 pub async fn create_admin(toolkit: Toolkit, manner: Manner, Json(body): Json<SiteAdmin>) -> Result<Response, Problem> {
     names::text("user", Some(&body.user), MAX_USER)?;
     names::email("email", &body.email)?;
-    names::text("password", body.password.as_deref(), MAX_PASSWORD)?;
+    names::text("password", body.password.as_ref().map(|password| password.as_str()), MAX_PASSWORD)?;
     toolkit.change(WordpressChange::CreateAdmin(body), manner).await
 }
 
 pub async fn reset_password(toolkit: Toolkit, manner: Manner, Json(body): Json<PasswordReset>) -> Result<Response, Problem> {
     names::text("user", Some(&body.user), MAX_USER)?;
-    names::text("password", body.password.as_deref(), MAX_PASSWORD)?;
+    names::text("password", body.password.as_ref().map(|password| password.as_str()), MAX_PASSWORD)?;
     toolkit.change(WordpressChange::ResetPassword(body), manner).await
 }
 

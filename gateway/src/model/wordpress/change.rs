@@ -13,6 +13,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use std::fmt;
+use zeroize::Zeroizing;
 
 #[derive(Clone, Debug)]
 pub struct WordpressMutation {
@@ -132,7 +133,8 @@ pub struct PasswordReset {
     /// The login name, at most 60 bytes.
     pub user: String,
     /// At most 200 bytes. None: one is generated, and shown once in the operation's `secrets`.
-    pub password: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for PasswordReset {

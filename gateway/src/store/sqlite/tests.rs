@@ -20,6 +20,30 @@ async fn does_what_every_store_must() {
 }
 
 #[tokio::test]
+async fn seals_anew_what_every_store_must() {
+    let (_folder, store) = open().await;
+    suite::keys::check(&store).await;
+}
+
+#[tokio::test]
+async fn a_copy_is_whole_and_a_damaged_one_is_known() {
+    let (folder, store) = open().await;
+    let id = organization(&store, "copied").await;
+    let path = folder.path().join("copy.db");
+    let copied = store.copy_to(&path).await.unwrap();
+    assert_eq!(copied.check().await.unwrap(), MIGRATIONS.last().unwrap().0);
+    assert!(store.copy_to(&path).await.is_err(), "a copy over a copy");
+    let restored = SqliteStore::open(&path).await.unwrap();
+    assert!(restored.organization(id).await.unwrap().is_some());
+    restored.close().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Past the first page, whose damage would be no database at all.
+    bytes[4096..12288].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(copied.check().await.is_err());
+}
+
+#[tokio::test]
 async fn only_one_gateway_and_its_user_get_in() {
     let (folder, store) = open().await;
     let path = folder.path().join("data/portico.db");
@@ -89,6 +113,7 @@ async fn what_runs_often_reads_only_what_is_unfinished() {
         "EXPLAIN QUERY PLAN SELECT id FROM operations WHERE status IN ('queued', 'running') AND id > '' ORDER BY id LIMIT 5",
         "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM operations WHERE organization = x'00' AND status = 'queued'",
         "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM operations WHERE connection = x'00' AND status IN ('queued', 'running')",
+        "EXPLAIN QUERY PLAN SELECT quote(id), secrets FROM operations WHERE secrets IS NOT NULL AND (id) > ('') ORDER BY id LIMIT 5",
         "EXPLAIN QUERY PLAN SELECT id FROM operations WHERE organization = x'00' ORDER BY created_at DESC, id DESC LIMIT 5",
     ] {
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(&store.readers).await.unwrap();

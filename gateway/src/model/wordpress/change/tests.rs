@@ -14,8 +14,8 @@ fn every_change() -> Vec<(WordpressChange, &'static str)> {
     for (kind, action) in ExtensionKind::ALL.into_iter().flat_map(|kind| ExtensionAction::ALL.map(|action| (kind, action))) {
         all.push((WordpressChange::Extension { kind, action, id: "a/b.php".into() }, r#""id":"a/b.php""#));
     }
-    let admin = SiteAdmin { user: "anna".into(), email: "a@b.example".into(), password: Some("s3cret".into()) };
-    let reset = PasswordReset { user: "anna".into(), password: Some("s3cret".into()) };
+    let admin = SiteAdmin { user: "anna".into(), email: "a@b.example".into(), password: Some("s3cret".to_owned().into()) };
+    let reset = PasswordReset { user: "anna".into(), password: Some("s3cret".to_owned().into()) };
     let search =
         SearchReplace { search: "a".into(), replace: String::new(), dry_run: true, tables: Some(vec!["wp_posts".into()]) };
     let security = SecurityChange { debug: Some(true), ..SecurityChange::default() };

@@ -1,0 +1,127 @@
+//! A copy of the database while the gateway serves.
+//!
+//! In goes a file's name; out comes the file, whole and checked, or none. Invariant: nothing that exists is replaced, and the copy
+//! is never laid beside the key: together they are every secret in the clear.
+
+use super::data;
+use crate::{
+    config::Config,
+    seal::{KeyId, SealedBy},
+    store::{KeyStore as _, SqliteStore, copy_progress},
+};
+use anyhow::{Context as _, bail};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What a copy holds.
+#[derive(Debug)]
+pub struct Saved {
+    pub bytes: u64,
+    /// The number of its schema.
+    pub schema: i64,
+    /// The master keys that open it.
+    pub keys: Vec<KeyId>,
+}
+
+pub async fn backup(config: &Config, destination: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<Saved> {
+    allowed(config, destination)?;
+    let store = data::open_store(config).await?;
+    let draft = Draft::new(destination)?;
+    let saved = save(&store, &draft, tell).await;
+    store.close().await;
+    let saved = saved?;
+    draft.publish(destination)?;
+    Ok(saved)
+}
+
+/// Refuses a destination that exists, and the data folder, where the key is.
+fn allowed(config: &Config, destination: &Path) -> anyhow::Result<()> {
+    let shown = destination.display();
+    if destination.is_dir() {
+        bail!("{shown} is a folder: name the file to make in it");
+    }
+    if destination.symlink_metadata().is_ok() {
+        bail!("{shown} exists, and a backup replaces nothing: name another file");
+    }
+    let folder = folder(destination).canonicalize().with_context(|| format!("there is no folder for {shown}"))?;
+    let is_inside = config.data_dir.canonicalize().is_ok_and(|data| folder.starts_with(data));
+    if is_inside {
+        bail!("{shown} is in the data folder, with the key and on the same disk: name a file elsewhere");
+    }
+    Ok(())
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+async fn save(store: &SqliteStore, draft: &Draft, tell: &mut dyn FnMut(String)) -> anyhow::Result<Saved> {
+    let mut copying = Box::pin(store.copy_to(&draft.path));
+    let mut every = tokio::time::interval(TELL_EVERY);
+    every.tick().await;
+    let copied = loop {
+        tokio::select! {
+            copied = &mut copying => break copied?,
+            _ = every.tick() => tell(copy_progress(&draft.path)),
+        }
+    };
+    let file = File::open(&draft.path)?;
+    file.sync_all().context("can't write the copy to the disk")?;
+    tell("checking the copy".to_owned());
+    let schema = copied.check().await?;
+    let named = store.sealed_counts().await?.into_iter().filter_map(|one| match one.by {
+        Some(SealedBy::Key(id)) => Some(id),
+        _ => None,
+    });
+    let keys: BTreeSet<KeyId> = named.collect();
+    Ok(Saved { bytes: file.metadata()?.len(), schema, keys: keys.into_iter().collect() })
+}
+
+/// The file while it isn't whole; it goes when it isn't published.
+struct Draft {
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Beside its destination, and readable by its owner alone.
+    fn new(destination: &Path) -> anyhow::Result<Self> {
+        let mut name = destination.file_name().context("name a file")?.to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let path = folder(destination).join(name);
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        made.with_context(|| format!("can't make {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// Gives it its name, durably, unless something has that name by now.
+    fn publish(self, destination: &Path) -> anyhow::Result<()> {
+        let moved = match renameat_with(CWD, &self.path, CWD, destination, RenameFlags::NOREPLACE) {
+            // Not every file system can.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if destination.symlink_metadata().is_err() => {
+                fs::rename(&self.path, destination)
+            }
+            moved => moved.map_err(Into::into),
+        };
+        moved.with_context(|| format!("can't make {}", destination.display()))?;
+        File::open(folder(destination))?.sync_all().context("can't write the copy's name to the disk")
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // SQLite's own helpers of a copy that was cut off go with it. What was published has another name.
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            drop(fs::remove_file(path));
+        }
+    }
+}

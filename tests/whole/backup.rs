@@ -1,0 +1,100 @@
+//! A backup is taken while the gateway serves, and everything is there again in another data folder with the key.
+//!
+//! Invariant: a backup replaces nothing, holds no key, and doesn't open without it.
+
+use http::Method;
+use portico_tests::{Answer, Gateway, Setup, Upstream};
+use serde_json::json;
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+const SECRET: &str = "correct-horse-battery-staple";
+
+fn restore(backup: &Path, data: &Path) {
+    fs::copy(backup, data.join("portico.db")).expect("the database");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_taken_while_serving_is_restored_with_its_key() {
+    let upstream = Upstream::start(|_| Answer::Json(200, json!({}))).await;
+    let setup = Setup { guests: vec!["keyed"], ..Setup::default() };
+    let gateway = Gateway::start_with(setup.clone()).await;
+    let settings = json!({"url": upstream.url()});
+    let body = json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "settings": settings, "secrets": {"api_key": SECRET}});
+    let _ = gateway.api.post("/connections", &body).await.is(201);
+    let made = gateway.api.post("/sites", &json!({"connection": "sandbox", "name": "Kept"})).await.is(201).json();
+
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let backup = elsewhere.path().join("portico-backup.db");
+    let name = backup.to_str().expect("a name");
+    // Changes go on while it is copied.
+    let api = gateway.fresh_api();
+    let changes = tokio::spawn(async move {
+        for round in 0..20 {
+            let body = json!({"name": format!("Name {round}")});
+            let _ = api.json(Method::PATCH, "/connections/keyed", &[], &body).await.is(200);
+        }
+    });
+    let said = gateway.run(&["backup", name]);
+    changes.await.expect("no change failed");
+    assert!(said.contains("checked") && said.contains("master key"), "{said}");
+    let mode = fs::metadata(&backup).expect("the backup").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let whole = fs::read(&backup).expect("the backup");
+    assert_eq!(fs::read_dir(elsewhere.path()).expect("its folder").count(), 1, "something lies beside the backup");
+
+    // Nothing is replaced, and nothing is laid beside the key.
+    assert!(gateway.refused(&["backup", name]).contains("replaces nothing"));
+    assert_eq!(fs::read(&backup).expect("the backup"), whole);
+    assert!(gateway.refused(&["backup", elsewhere.path().to_str().expect("a name")]).contains("is a folder"));
+    let inside = gateway.data().join("backup.db");
+    assert!(gateway.refused(&["backup", inside.to_str().expect("a name")]).contains("in the data folder"));
+    let key = fs::read_to_string(gateway.data().join("key")).expect("the key");
+    for plain in [key.trim(), SECRET] {
+        assert!(!whole.windows(plain.len()).any(|window| window == plain.as_bytes()), "the backup opens by itself");
+    }
+
+    let source = gateway.data();
+    let restored = Gateway::start_on(setup, |data| {
+        restore(&backup, data);
+        fs::copy(source.join("key"), data.join("key")).expect("the key");
+        DirBuilder::new().mode(0o700).create(data.join("components")).expect("a folder");
+        for entry in fs::read_dir(source.join("components")).expect("what was compiled") {
+            let entry = entry.expect("an entry");
+            fs::copy(entry.path(), data.join("components").join(entry.file_name())).expect("a component");
+        }
+    })
+    .await;
+    let operations = restored.api.get("/operations").await.is(200).json();
+    assert_eq!(operations["data"][0]["id"], made["id"], "{operations}");
+    let id = made["result"]["id"].as_str().expect("an id");
+    assert_eq!(restored.api.get(&format!("/sites/{id}")).await.is(200).json()["name"], "Kept");
+    let before = upstream.seen().len();
+    let _ = restored.api.get("/sites/keyed~echo").await.is(200);
+    assert_eq!(upstream.seen()[before].headers["authorization"], format!("Bearer {SECRET}"));
+    without_its_key(&gateway, &backup);
+}
+
+/// A start on the backup without its key, or with another, fails and says why.
+fn without_its_key(gateway: &Gateway, backup: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    DirBuilder::new().mode(0o700).create(&data).expect("a data folder");
+    restore(backup, &data);
+    let start = || {
+        let mut serve = gateway.command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let ended = serve.env("PORTICO_DATA_DIR", &data).output().expect("it ends");
+        assert!(!ended.status.success());
+        String::from_utf8_lossy(&ended.stderr).into_owned()
+    };
+    let said = start();
+    assert!(said.contains("is missing, but there is a database: restore the key from your backup"), "{said}");
+    assert!(!data.join("key").exists(), "a key was made for a database that another one sealed");
+    let other = gateway.run(&["secrets", "generate"]);
+    fs::write(data.join("key"), &other).expect("another key");
+    let said = start();
+    assert!(said.contains("restore the key that belongs to this database") && !said.contains(other.trim()), "{said}");
+}
