@@ -141,7 +141,8 @@ impl Config {
         // PORTICO_CONFIG names the file itself, and PORTICO_MASTER_KEY is no configuration; `__` separates levels: PORTICO_LOG__LEVEL.
         // Kubernetes gives every pod variables of a service named portico; they are none of ours.
         let service = |key: &str| key.starts_with("service_") || key == "port" || key.starts_with("port_");
-        let environment = Env::prefixed("PORTICO_").ignore(&["config", "master_key"]).filter(move |key| !service(key.as_str())).split("__");
+        let environment =
+            Env::prefixed("PORTICO_").ignore(&["config", "master_key"]).filter(move |key| !service(key.as_str())).split("__");
         let figment = figment.merge(environment).merge(Serialized::defaults(overrides));
         figment.extract().map_err(|error| anyhow::anyhow!(unknown::explain(error)))
     }

@@ -23,7 +23,8 @@ async fn a_backup_taken_while_serving_is_restored_with_its_key() {
     let setup = Setup { guests: vec!["keyed"], ..Setup::default() };
     let gateway = Gateway::start_with(setup.clone()).await;
     let settings = json!({"url": upstream.url()});
-    let body = json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "settings": settings, "secrets": {"api_key": SECRET}});
+    let body =
+        json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "settings": settings, "secrets": {"api_key": SECRET}});
     let _ = gateway.api.post("/connections", &body).await.is(201);
     let made = gateway.api.post("/sites", &json!({"connection": "sandbox", "name": "Kept"})).await.is(201).json();
 

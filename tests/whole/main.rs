@@ -3,8 +3,8 @@
 //! Each module is one promise of the project. Invariant: they share nothing but the machine, so they run side by side.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
-mod bad_input;
 mod backup;
+mod bad_input;
 mod billing;
 mod cache;
 mod clients;

@@ -135,7 +135,10 @@ async fn one_time_secret(api: &Api) -> String {
     let site = api.post("/sites", &json!({"connection": "sandbox", "name": "Blog"})).await.is(201).json();
     let site = site["result"]["id"].as_str().expect("a site").to_owned();
     let path = format!("/sites/{site}/wordpress/admins");
-    let accepted = api.json(Method::POST, &path, &[("prefer", "respond-async")], &json!({"user": "anna", "email": "anna@example.com"})).await.is(202);
+    let accepted = api
+        .json(Method::POST, &path, &[("prefer", "respond-async")], &json!({"user": "anna", "email": "anna@example.com"}))
+        .await
+        .is(202);
     let location = accepted.header("location").expect("where the operation is").to_owned();
     let id = accepted.json()["id"].as_str().expect("an id").to_owned();
     // The list shows how it ended, and takes no secret out.
@@ -212,9 +215,7 @@ async fn a_key_comes_from_a_command() {
     std::fs::remove_file(gateway.data().join("key")).expect("the key's file");
     assert!(gateway.sigterm().await.success());
     let command = json!(["cat", file]);
-    gateway
-        .restart_with(move |setup| setup.config = format!("[keys]\nsource = \"command\"\ncommand = {command}\n"))
-        .await;
+    gateway.restart_with(move |setup| setup.config = format!("[keys]\nsource = \"command\"\ncommand = {command}\n")).await;
     let connections: Value = gateway.api.get("/connections").await.is(200).json();
     assert_eq!(connections["data"][0]["id"], "sandbox");
     assert!(!gateway.data().join("key").exists());

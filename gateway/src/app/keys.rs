@@ -11,15 +11,7 @@ use crate::{
     store::{KeyStore, SqliteStore},
 };
 use anyhow::{Context as _, bail};
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _, path::Path, process::Stdio, sync::Arc, time::Duration};
 use tokio::{io::AsyncReadExt as _, process::Command, time::Instant};
 use zeroize::Zeroizing;
 
@@ -124,7 +116,8 @@ pub fn write(file: &Path, keys: &[MasterKey]) -> anyhow::Result<()> {
 
 /// Runs the command that prints the keys. Its standard error is ours, so that people see why it fails.
 async fn ask(command: &[String], patience: Duration) -> anyhow::Result<Zeroizing<String>> {
-    let (program, arguments) = command.split_first().context("keys.command is empty, and keys.source says that it has the key")?;
+    let (program, arguments) =
+        command.split_first().context("keys.command is empty, and keys.source says that it has the key")?;
     let mut process = Command::new(program);
     process.args(arguments).env_remove(VARIABLE).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = process.spawn().with_context(|| format!("can't run {program} (keys.command)"))?;
@@ -178,7 +171,10 @@ pub async fn fit(store: &SqliteStore, ring: &[KeyId], config: &Config) -> anyhow
     if let Some(active) = ring.first()
         && store.keys_retired().await?.contains(active)
     {
-        bail!("master key {active} ({}) was replaced and may not seal any more: put the one that replaced it first", place(config));
+        bail!(
+            "master key {active} ({}) was replaced and may not seal any more: put the one that replaced it first",
+            place(config)
+        );
     }
     Ok(())
 }
@@ -213,7 +209,9 @@ pub async fn watch(config: Config, sealer: Arc<Sealer>, store: Arc<SqliteStore>,
         known = stamp;
         match take_over(&config, &sealer, &store).await {
             Ok(kept) => leaving = Some((Instant::now() + LEAVING, kept)),
-            Err(error) => tracing::error!("the master key's file changed and can't be used, so the keys stay as they are: {error:#}"),
+            Err(error) => {
+                tracing::error!("the master key's file changed and can't be used, so the keys stay as they are: {error:#}")
+            }
         }
         count();
     }

@@ -102,20 +102,19 @@ async fn begin(config: &Config, store: &SqliteStore, tell: &mut dyn FnMut(String
 }
 
 /// Waits until a gateway that runs on the store has the key: it must open what is sealed anew, and seal under nothing older.
-async fn await_gateway(
-    config: &Config,
-    store: &SqliteStore,
-    key: KeyId,
-    tell: &mut dyn FnMut(String),
-) -> anyhow::Result<()> {
+async fn await_gateway(config: &Config, store: &SqliteStore, key: KeyId, tell: &mut dyn FnMut(String)) -> anyhow::Result<()> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut told = false;
     while gateway_runs(config)? && store.keys_held().await?.first() != Some(&key) {
         if config.keys.source != KeySource::File {
-            bail!("the running gateway doesn't seal under master key {key} yet: start it again with both keys, the new one first");
+            bail!(
+                "the running gateway doesn't seal under master key {key} yet: start it again with both keys, the new one first"
+            );
         }
         if tokio::time::Instant::now() > deadline {
-            bail!("the running gateway hasn't taken over master key {key}: its log says why. Nothing was sealed anew; run this again");
+            bail!(
+                "the running gateway hasn't taken over master key {key}: its log says why. Nothing was sealed anew; run this again"
+            );
         }
         if !std::mem::replace(&mut told, true) {
             tell("waiting for the running gateway to take over the new key".to_owned());

@@ -49,9 +49,16 @@ pub fn rotate(common: &Common, keep_old: bool) -> anyhow::Result<()> {
 fn tell(config: &Config, rotated: Rotated) {
     match rotated {
         Rotated::Done(id) => {
-            println!("everything is sealed under master key {id}, and the old key is gone from {}", config.key_file().display());
-            println!("Keep a copy of it in a safe place, apart from backups of the database. Backups from before open with the");
-            println!("old key alone: keep that copy as long as you keep them. Cursors from before are answered 410 cursor_expired.");
+            println!(
+                "everything is sealed under master key {id}, and the old key is gone from {}",
+                config.key_file().display()
+            );
+            println!(
+                "Keep a copy of it in a safe place, apart from backups of the database. Backups from before open with the"
+            );
+            println!(
+                "old key alone: keep that copy as long as you keep them. Cursors from before are answered 410 cursor_expired."
+            );
         }
         Rotated::Kept(ids) => {
             let (active, old) = ids.split_first().map_or((None, &[][..]), |(active, old)| (Some(active), old));
@@ -60,7 +67,8 @@ fn tell(config: &Config, rotated: Rotated) {
             println!("A day later, when no cursor from before is in use any more: portico secrets rotate");
         }
         Rotated::TakeAway(old) => {
-            let place = if config.keys.source == KeySource::Environment { "the environment" } else { "what keys.command prints" };
+            let place =
+                if config.keys.source == KeySource::Environment { "the environment" } else { "what keys.command prints" };
             println!("nothing needs master key {} any more: take it out of {place}, and start the gateway again", words(&old));
         }
     }

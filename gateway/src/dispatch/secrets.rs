@@ -140,7 +140,8 @@ mod tests {
     #[test]
     fn a_secret_moves_to_the_new_key_and_stays_bound() {
         let keys = [2, 1].map(|byte| crate::seal::MasterKey::from_bytes(&[byte; 32]));
-        let (old, both, new) = (Sealer::new(&[1; 32]).unwrap(), Sealer::with_ring(&keys).unwrap(), Sealer::new(&[2; 32]).unwrap());
+        let (old, both, new) =
+            (Sealer::new(&[1; 32]).unwrap(), Sealer::with_ring(&keys).unwrap(), Sealer::new(&[2; 32]).unwrap());
         let here = configuration("https://api.example.com", Auth::Bearer("key".to_owned()));
         let there = configuration("https://evil.example.com", Auth::Bearer("key".to_owned()));
         let mut record = record();

@@ -216,7 +216,9 @@ impl Binder<'_> {
             Auth::None => return Ok(None),
             Auth::Bearer(secret) => (header::AUTHORIZATION, Zeroizing::new(format!("Bearer {}", self.secret(secret)?)), secret),
             Auth::ApiKey(secret) => (header::AUTHORIZATION, Zeroizing::new(format!("ApiKey {}", self.secret(secret)?)), secret),
-            Auth::Header { name, secret } => (headers::credential_name(name)?, Zeroizing::new(self.secret(secret)?.to_owned()), secret),
+            Auth::Header { name, secret } => {
+                (headers::credential_name(name)?, Zeroizing::new(self.secret(secret)?.to_owned()), secret)
+            }
             Auth::Basic { username, password } => {
                 let (user, secret) = (self.secret(username)?, self.secret(password)?);
                 if user.contains(':') {

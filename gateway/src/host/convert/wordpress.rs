@@ -108,7 +108,11 @@ pub(in crate::host) const fn security_change(change: &SecurityChange) -> guest::
 }
 
 pub(in crate::host) fn admin_create(admin: &SiteAdmin) -> guest::AdminCreate {
-    guest::AdminCreate { user: admin.user.clone(), email: admin.email.clone(), password: admin.password.as_ref().map(|password| password.to_string()) }
+    guest::AdminCreate {
+        user: admin.user.clone(),
+        email: admin.email.clone(),
+        password: admin.password.as_ref().map(|password| password.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,15 @@ pub(super) async fn wordpress(
             ask!(running, wordpress.call_create_admin(call, &target, &convert::admin_create(admin)))
         }
         WordpressChange::ResetPassword(input) => {
-            ask!(running, wordpress.call_reset_password(call, &target, &input.user, input.password.as_ref().map(|password| password.as_str())))
+            ask!(
+                running,
+                wordpress.call_reset_password(
+                    call,
+                    &target,
+                    &input.user,
+                    input.password.as_ref().map(|password| password.as_str())
+                )
+            )
         }
         WordpressChange::LoginLink(input) => ask!(running, wordpress.call_login_link(call, &target, &input.user)),
     })

@@ -49,7 +49,9 @@ impl Column {
         let literal = self.key.iter().map(|one| format!("quote({one})")).collect::<Vec<_>>().join(" || ',' || ");
         let key = self.key.join(", ");
         let after = after.map_or_else(String::new, |after| format!("AND ({key}) > ({after})"));
-        format!("SELECT {literal} AS place, {value} AS sealed FROM {table} WHERE {value} IS NOT NULL {after} ORDER BY {key} LIMIT ?")
+        format!(
+            "SELECT {literal} AS place, {value} AS sealed FROM {table} WHERE {value} IS NOT NULL {after} ORDER BY {key} LIMIT ?"
+        )
     }
 
     fn update(&self, place: &str) -> String {
@@ -63,8 +65,9 @@ impl Column {
 }
 
 async fn data_key(writer: &Writer, name: String, sealed: Vec<u8>) -> Result<Vec<u8>, Error> {
-    let insert =
-        sqlx::query("INSERT INTO data_keys (name, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING").bind(name.clone()).bind(sealed);
+    let insert = sqlx::query("INSERT INTO data_keys (name, sealed) VALUES (?, ?) ON CONFLICT DO NOTHING")
+        .bind(name.clone())
+        .bind(sealed);
     let kept = sqlx::query_scalar("SELECT sealed FROM data_keys WHERE name = ?").bind(name);
     writer
         .write(move |c| {
