@@ -10,7 +10,7 @@ use portico::{
     host::{CallContext, Compile, Configured, Host, Limits},
     metrics::Metrics,
     model::{ConnectionId, ConnectionSpec, OrganizationId, Query, Secrets, Slug, TlsTrust},
-    seal::Sealer,
+    seal::{MasterKey, Sealer},
     store::SqliteStore,
 };
 use std::{hint::black_box, path::Path, sync::Arc, time::Duration};
@@ -35,8 +35,8 @@ async fn prepare(data: &Path, reuse_calls: u32) -> (Arc<Host>, Arc<Configured>) 
     let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/components/sandbox.wasm");
     let bytes = std::fs::read(component).expect("the sandbox isn't built: run `make components`");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let key = Sealer::generate().expect("a key");
-    let sealer = Arc::new(Sealer::new(&key).expect("a sealer"));
+    let key = MasterKey::generate().expect("a key");
+    let sealer = Arc::new(Sealer::with_ring(&[key]).expect("a sealer"));
     let store = Arc::new(SqliteStore::open(&data.join("portico.db")).await.expect("a store"));
     let limits = Limits { reuse_calls, ..Limits::default() };
     let cache = data.join("components");
