@@ -19,6 +19,7 @@ mod labels;
 mod paging;
 mod prometheus;
 mod recovery;
+mod schemathesis;
 mod spine;
 mod transfers;
 mod upstreams;
