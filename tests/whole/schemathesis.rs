@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 /// What is asked is the same each time, unless `TEST_SEED` says otherwise.
 const SEED: &str = "1";
-/// For each operation, in each phase that draws at random.
+/// Drawn at random for each operation, beside what the document's examples and limits give.
 const EXAMPLES: &str = "8";
 const PATIENCE: Duration = Duration::from_secs(420);
 
@@ -44,9 +44,9 @@ async fn the_gateway_does_what_its_document_says() {
     for phase in ["examples", "coverage", "fuzzing", "stateful"] {
         assert!(run.phases.get(phase).is_some_and(|cases| *cases > 0), "no {phase}: {run:?}");
     }
-    assert!(run.followed > 0, "no link was followed: {run:?}");
+    assert!(run.followed >= 10, "hardly a link was followed: {run:?}");
     // A run that has locked itself out, or deleted what it asks about, says nothing.
-    assert!(run.accepted >= run.cases / 5, "too little succeeds: {run:?}");
+    assert!(run.accepted >= run.cases / 20, "too little succeeds: {run:?}");
     let _ = gateway.api.get("/sites?connection=sandbox").await.is(200);
     eprintln!("schemathesis: {run:?}");
 }

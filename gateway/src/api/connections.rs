@@ -5,7 +5,7 @@
 use super::{
     Caller, Shared,
     cursor::Scope,
-    extract::{Json, Path, Query},
+    extract::{Json, Path, Query, object},
     mutation::{NoBody, NoKey},
     names,
     problem::Problem,
@@ -42,7 +42,7 @@ pub struct CreateBody {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, form::SecretText>")]
     secrets: BTreeMap<String, Zeroizing<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::one")]
     tls: TlsTrust,
 }
 
@@ -58,6 +58,7 @@ pub struct UpdateBody {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Option<form::SecretText>>")]
     secrets: BTreeMap<String, Option<Zeroizing<String>>>,
+    #[serde(default, deserialize_with = "object::some")]
     tls: Option<TlsTrust>,
 }
 

@@ -4,7 +4,7 @@
 
 use super::{
     Caller, Fresh, Shared,
-    extract::{Json, Path, Query},
+    extract::{Json, Path, Query, object},
     mutation::{Manner, NoBody},
     names,
     problem::Problem,
@@ -52,6 +52,7 @@ pub struct CreateBody {
     /// Id or name; production when it isn't given.
     #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
+    #[serde(deserialize_with = "object::one")]
     source: SourceBody,
     /// At most 500 characters.
     #[schemars(with = "Option<form::Text<500>>")]

@@ -6,7 +6,7 @@
 use super::{
     Caller, Shared,
     deployments::MAX_MESSAGE,
-    extract::{Json, Path},
+    extract::{Json, Path, object},
     mutation::{Manner, NoKey},
     names,
     problem::Problem,
@@ -39,6 +39,7 @@ pub struct CreateBody {
     #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     /// 1 to 10,000: every file that the deployment shall have.
+    #[serde(deserialize_with = "object::many")]
     #[schemars(length(min = 1, max = 10_000))]
     files: Vec<FileBody>,
     /// At most 500 characters.

@@ -4,7 +4,7 @@
 
 use super::{
     Api, Caller, Fresh, Shared,
-    extract::{Json, Path},
+    extract::{Json, Path, object},
     labels,
     mutation::{Manner, NoBody},
     names,
@@ -47,6 +47,7 @@ pub struct CreateBody {
     locale: Option<String>,
     #[schemars(with = "Option<form::Text<200>>")]
     title: Option<String>,
+    #[serde(default, deserialize_with = "object::some")]
     admin: Option<SiteAdmin>,
     #[schemars(with = "Option<form::Text<64>>")]
     region: Option<String>,

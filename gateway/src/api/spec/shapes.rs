@@ -70,7 +70,7 @@ pub fn header_parameters() -> Value {
         "IdempotencyKey": header(
             "Idempotency-Key",
             "The same key with the same request gives the same operation, for 24 hours",
-            json!({ "type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$" }),
+            json!({ "type": "string", "pattern": "^[\\t -~]{1,255}$" }),
         ),
         "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string" })),
         "CacheControl": header("Cache-Control", "`no-cache`: read from the host now; `max-age=N`: an answer that is at most N seconds old (RFC 9111)", json!({ "type": "string" })),
