@@ -33,6 +33,7 @@ pub use address::Network;
 pub use config::{BackgroundConfig, EgressConfig};
 pub use grant::{Grant, Guard};
 pub use probe::Check;
+pub use tls::check_trust;
 pub use transfer::{Download, DownloadBody, Expected, SourceFault, UploadError};
 
 use crate::{

@@ -9,6 +9,7 @@ mod connection;
 mod deployment;
 mod error;
 mod event;
+pub mod form;
 mod id;
 mod operation;
 mod provider;

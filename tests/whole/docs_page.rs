@@ -17,6 +17,9 @@ async fn the_document_is_open_and_is_the_committed_one() {
     let policy = page.header("content-security-policy").unwrap_or_default();
     assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    // Swagger UI brings a page and maps of its own, which aren't ours.
+    assert_eq!(stranger.get("/docs/ui").await.is(308).header("location"), Some("/docs"));
+    stranger.get("/docs/ui/swagger-ui.css.map").await.problem(401, "unauthenticated");
     // Everything else still wants a token.
     stranger.get("/api/v1/sites").await.problem(401, "unauthenticated");
     stranger.get("/docs/none").await.problem(401, "unauthenticated");

@@ -21,6 +21,7 @@ mod paging;
 mod prometheus;
 mod recovery;
 mod secrets;
+mod schemathesis;
 mod spine;
 mod transfers;
 mod upstreams;

@@ -9,7 +9,7 @@ use super::{
     respond::Read,
     walk,
 };
-use crate::model::{Answer, BackupCreate, BackupKind, Contents, Mutation, Query as Ask, RestoreInput};
+use crate::model::{Answer, BackupCreate, BackupKind, Contents, Mutation, Query as Ask, RestoreInput, form};
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use serde::Deserialize;
@@ -17,7 +17,9 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -26,16 +28,19 @@ pub struct Parameters {
 #[schemars(rename = "BackupCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     kind: Option<BackupKind>,
+    #[schemars(with = "Option<form::Text<500>>")]
     description: Option<String>,
 }
 
 /// Without any part, everything is restored.
 #[derive(Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "BackupRestore")]
+#[schemars(rename = "BackupRestore", transform = form::some_true(&["database", "files", "plugins", "themes"]))]
 #[serde(deny_unknown_fields)]
 pub struct RestoreBody {
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     database: Option<bool>,
     files: Option<bool>,

@@ -16,7 +16,7 @@ use crate::{
     dispatch::{Connection, Found, Freshness, Gathered},
     model::{
         Action, Answer, BillingAnswer, BillingQuery, CheckoutInput, Error, Kind, Native, Period, Preparation, Prepared,
-        Query as Ask, Timestamp, Usage,
+        Query as Ask, Timestamp, Usage, form,
     },
     policy::Principal,
 };
@@ -29,6 +29,7 @@ use std::sync::Arc;
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// A connection's id.
+    #[schemars(with = "Option<form::SlugText>")]
     connection: Option<String>,
 }
 
@@ -36,8 +37,10 @@ pub struct Parameters {
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     /// A connection's id.
+    #[schemars(with = "Option<form::SlugText>")]
     connection: Option<String>,
     /// 1 to 100; 10 when it is left out.
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -47,12 +50,16 @@ pub struct ListParameters {
 #[serde(deny_unknown_fields)]
 pub struct CheckoutBody {
     /// A connection's id.
+    #[schemars(with = "form::SlugText")]
     connection: String,
-    /// The host's own name of a plan, at most 100 bytes.
+    /// The host's own name of a plan, at most 100 characters.
+    #[schemars(with = "form::Text<100>")]
     plan: String,
-    /// https address, at most 2000 bytes, that the page leads to after the payment.
+    /// https address, at most 2000 characters, that the page leads to after the payment.
+    #[schemars(with = "Option<form::HttpsUrl>")]
     success_url: Option<String>,
-    /// https address, at most 2000 bytes, that the page leads to when the customer gives up.
+    /// https address, at most 2000 characters, that the page leads to when the customer gives up.
+    #[schemars(with = "Option<form::HttpsUrl>")]
     cancel_url: Option<String>,
 }
 

@@ -5,7 +5,7 @@
 use super::{
     Caller, Shared,
     cursor::Scope,
-    extract::{Json, Path, Query},
+    extract::{Json, Path, Query, object},
     mutation::{NoBody, NoKey},
     names,
     problem::Problem,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     dispatch::{Connection, NewConnection, Patch, SecretChange},
-    model::{Features, Slug, Timestamp, TlsTrust},
+    model::{Features, Slug, Timestamp, TlsTrust, form},
     policy::Principal,
 };
 use axum::{Extension, extract::State, response::Response};
@@ -31,15 +31,18 @@ const MAX_SECRET: usize = 16 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// Made from the name when it is left out.
+    #[schemars(with = "Option<form::SlugText>")]
     id: Option<String>,
     provider: String,
+    #[schemars(with = "form::Name")]
     name: String,
     #[serde(default = "empty_object")]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     settings: serde_json::Value,
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, String>")]
+    #[schemars(with = "BTreeMap<String, form::SecretText>")]
     secrets: BTreeMap<String, Zeroizing<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::one")]
     tls: TlsTrust,
 }
 
@@ -47,12 +50,15 @@ pub struct CreateBody {
 #[schemars(rename = "ConnectionUpdate")]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
+    #[schemars(with = "Option<form::Name>")]
     name: Option<String>,
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     settings: Option<serde_json::Value>,
     /// `null` removes one.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, Option<String>>")]
+    #[schemars(with = "BTreeMap<String, Option<form::SecretText>>")]
     secrets: BTreeMap<String, Option<Zeroizing<String>>>,
+    #[serde(default, deserialize_with = "object::some")]
     tls: Option<TlsTrust>,
 }
 
@@ -60,6 +66,7 @@ pub struct UpdateBody {
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     provider: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }

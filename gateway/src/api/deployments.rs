@@ -4,23 +4,23 @@
 
 use super::{
     Caller, Fresh, Shared,
-    extract::{Json, Path, Query},
+    extract::{Json, Path, Query, object},
     mutation::{Manner, NoBody},
     names,
     problem::Problem,
     respond::Read,
     walk,
 };
-use crate::model::{Answer, DeploymentCreate, DeploymentSource, Mutation, Query as Ask};
+use crate::model::{Answer, DeploymentCreate, DeploymentSource, Mutation, Query as Ask, form};
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-/// Bytes of a message.
+/// Characters of a message.
 pub const MAX_MESSAGE: usize = 500;
-/// Bytes of an address. Signed ones are long.
+/// Characters of an address. Signed ones are long.
 const MAX_URL: usize = 2048;
 /// In a path: the deployment before the current one.
 const PREVIOUS: &str = "previous";
@@ -29,8 +29,10 @@ const PREVIOUS: &str = "previous";
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     /// Id or name; those of all environments are listed when it isn't given.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     /// 1 to 100; 10 when it isn't given.
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -39,6 +41,7 @@ pub struct ListParameters {
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Id or name; production when it isn't given.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
 }
 
@@ -47,9 +50,12 @@ pub struct Parameters {
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// Id or name; production when it isn't given.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
+    #[serde(deserialize_with = "object::one")]
     source: SourceBody,
-    /// At most 500 bytes.
+    /// At most 500 characters.
+    #[schemars(with = "Option<form::Text<500>>")]
     message: Option<String>,
 }
 
@@ -61,11 +67,15 @@ pub struct SourceBody {
     #[serde(rename = "type")]
     kind: SourceKind,
     /// An https, ssh or git URL, or `user@host:path`; without a password.
+    #[schemars(with = "Option<form::Text<2048>>")]
     repository: Option<String>,
+    #[schemars(with = "Option<form::Text<255>>")]
     branch: Option<String>,
     /// 7 to 64 hex digits.
+    #[schemars(with = "Option<form::Commit>")]
     commit: Option<String>,
     /// An absolute http or https URL that the host fetches.
+    #[schemars(with = "Option<form::HttpUrl>")]
     zip_url: Option<String>,
 }
 
@@ -82,6 +92,7 @@ enum SourceKind {
 #[serde(deny_unknown_fields)]
 pub struct ReleaseBody {
     /// Id or name of the environment that shall serve the deployment.
+    #[schemars(with = "form::Text<1536>")]
     environment: String,
 }
 

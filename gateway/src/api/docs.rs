@@ -7,13 +7,14 @@ use super::{routes, spec};
 use axum::{
     Router,
     body::Body,
+    extract::Request,
     response::{IntoResponse as _, Redirect, Response},
     routing::get,
 };
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use swagger_ui_dist::{ApiDefinition, OpenApiSource, generate_routes};
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt as _};
 
 const PAGE: &str = include_str!("docs/page.html");
 const START: &str = include_str!("docs/start.js");
@@ -26,12 +27,17 @@ pub fn router() -> Router {
     let document = Bytes::from(spec::document(&routes::endpoints()).to_string());
     let assets =
         ApiDefinition { uri_prefix: "/docs/ui", api_definition: OpenApiSource::Uri("/openapi.json"), title: Some("Portico") };
+    let parts: Router = generate_routes(assets);
+    let part = get(move |request: Request| parts.oneshot(request));
     Router::new()
         .route("/openapi.json", get(move || async move { file("application/json", document) }))
         .route("/docs", get(|| async { file("text/html; charset=utf-8", PAGE) }))
         .route("/docs/", get(|| async { Redirect::permanent("/docs") }))
         .route("/docs/start.js", get(|| async { file("text/javascript; charset=utf-8", START) }))
-        .merge(generate_routes(assets))
+        // Swagger UI's own page wouldn't start under our policy, and nobody needs its maps.
+        .route("/docs/ui", get(|| async { Redirect::permanent("/docs") }))
+        .route("/docs/ui/swagger-ui.css", part.clone())
+        .route("/docs/ui/swagger-ui-bundle.js", part)
         .layer(ServiceBuilder::new().map_response(guarded))
 }
 

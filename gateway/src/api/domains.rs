@@ -8,7 +8,7 @@ use super::{
     problem::Problem,
     walk,
 };
-use crate::model::{Answer, DomainCreate, Mutation, Query as Ask};
+use crate::model::{Answer, DomainCreate, Mutation, Query as Ask, form};
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use serde::Deserialize;
@@ -16,7 +16,9 @@ use serde::Deserialize;
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -24,6 +26,7 @@ pub struct ListParameters {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
 }
 
@@ -31,7 +34,9 @@ pub struct Parameters {
 #[schemars(rename = "DomainCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
+    #[schemars(with = "form::DomainName")]
     name: String,
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     #[serde(default)]
     primary: bool,

@@ -12,7 +12,7 @@ use super::{
     sites::raw,
     walk,
 };
-use crate::model::{Answer, EnvironmentCreate, EnvironmentKind, EnvironmentUpdate, Mutation, PushInput, Query as Ask};
+use crate::model::{Answer, EnvironmentCreate, EnvironmentKind, EnvironmentUpdate, Mutation, PushInput, Query as Ask, form};
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
@@ -22,6 +22,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// 1 to 100; 10 when it isn't given.
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -31,12 +32,16 @@ pub struct Parameters {
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// 1 to 100 characters, unique in the site.
+    #[schemars(with = "form::Name")]
     name: String,
     /// `staging` when it isn't given.
     kind: Option<EnvironmentKind>,
     /// Id or name of the environment to copy; an empty one is made when it isn't given.
+    #[schemars(with = "Option<form::Text<1536>>")]
     source: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     php_version: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     wordpress_version: Option<String>,
     /// The provider's own.
     options: Option<serde_json::Map<String, serde_json::Value>>,
@@ -44,21 +49,25 @@ pub struct CreateBody {
 
 /// Only what is to change.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "EnvironmentUpdate")]
+#[schemars(rename = "EnvironmentUpdate", transform = form::something)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
     /// 1 to 100 characters, unique in the site.
+    #[schemars(with = "Option<form::Name>")]
     name: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     php_version: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     wordpress_version: Option<String>,
 }
 
 /// Without `database` and `files`, both are pushed.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "EnvironmentPush")]
+#[schemars(rename = "EnvironmentPush", transform = form::some_true(&["database", "files"]))]
 #[serde(deny_unknown_fields)]
 pub struct PushBody {
     /// Id or name of the environment to push to.
+    #[schemars(with = "form::Text<1536>")]
     target: String,
     database: Option<bool>,
     files: Option<bool>,

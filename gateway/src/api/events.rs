@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock,
     events::{Filter, News, Watch},
-    model::{self, EventType, Timestamp},
+    model::{self, EventType, Timestamp, form},
     store::{EventRecord, EventSubject},
 };
 use axum::{
@@ -39,8 +39,10 @@ const RESET: &str = "events that you didn't see are gone: list what you watch ag
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Types of events, separated by commas: `operation.updated`, `connection.health`. All, when it is left out.
+    #[schemars(regex(pattern = r"^(operation\.updated|connection\.health)(,(operation\.updated|connection\.health))*$"))]
     types: Option<String>,
     /// Only what happens on this connection.
+    #[schemars(with = "Option<form::SlugText>")]
     connection: Option<String>,
 }
 

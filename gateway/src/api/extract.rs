@@ -3,6 +3,8 @@
 //! Invariant: every refusal is problem+json and names the field: 400 for what can't be parsed, 413 and 415 for size and type,
 //! 422 for what parses but doesn't fit. Nothing is changed by a refused request.
 
+pub mod object;
+
 use super::problem::{Field, Problem};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use crate::model::{self, ResourceId, Slug};
 
 pub const MAX_NAME: usize = 100;
-/// Bytes. A name of [`MAX_NAME`] characters may take four times as many, and an id three times as many again when escaped.
+/// A name of [`MAX_NAME`] characters may take four times as many bytes, and an id three times as many again when escaped.
 const MAX_ENVIRONMENT: usize = 1536;
 
 /// A site's whole id. An id that can't be one is like one that doesn't exist, but the words say why.
@@ -42,7 +42,7 @@ pub fn display_name(field: &str, text: &str) -> Result<(), Problem> {
 pub fn text(field: &str, value: Option<&str>, max: usize) -> Result<(), Problem> {
     match value {
         Some("") => Err(Problem::invalid(field, "leave it out, or give it a value")),
-        Some(text) if text.len() > max => Err(Problem::invalid(field, format!("at most {max} bytes"))),
+        Some(text) if text.chars().count() > max => Err(Problem::invalid(field, format!("at most {max} characters"))),
         Some(text) if text.chars().any(char::is_control) => Err(Problem::invalid(field, "no control characters")),
         _ => Ok(()),
     }
@@ -88,11 +88,11 @@ pub fn url(field: &str, text: &str, schemes: &[&str]) -> Result<(), Problem> {
     // The parser is as lenient as browsers are; hosts need not be.
     let is_plain = !text.chars().any(|character| character.is_control() || character.is_whitespace());
     let has_scheme = schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| rest.starts_with("://")));
-    let fits = text.len() <= MAX && is_plain && has_scheme && url::Url::parse(text).is_ok_and(|url| url.has_host());
+    let fits = text.chars().count() <= MAX && is_plain && has_scheme && url::Url::parse(text).is_ok_and(|url| url.has_host());
     if fits {
         Ok(())
     } else {
-        Err(Problem::invalid(field, format!("not an {} address of at most {MAX} bytes", schemes.join(" or "))))
+        Err(Problem::invalid(field, format!("not an {} address of at most {MAX} characters", schemes.join(" or "))))
     }
 }
 
@@ -119,11 +119,14 @@ pub fn numbered(base: &Slug, number: u32) -> Result<Slug, Problem> {
 
 /// An address that a mailbox could have; hosts check the rest.
 pub fn email(field: &str, text: &str) -> Result<(), Problem> {
-    let fits = text.len() <= 254
+    let fits = text.chars().count() <= 254
         && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.') && !host.contains('@'))
         && !text.chars().any(|character| character.is_control() || character.is_whitespace());
     if fits { Ok(()) } else { Err(Problem::invalid(field, "not an e-mail address")) }
 }
+
+#[cfg(test)]
+mod agreement;
 
 #[cfg(test)]
 mod tests {

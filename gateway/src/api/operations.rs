@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{Action, Operation, OperationId, OperationStatus, Timestamp},
+    model::{Action, Operation, OperationId, OperationStatus, Timestamp, form},
     operations::ListFilter,
 };
 use axum::{Extension, extract::State, response::Response};
@@ -26,6 +26,7 @@ pub struct ListParameters {
     connection: Option<String>,
     status: Option<OperationStatus>,
     action: Option<Action>,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
@@ -34,6 +35,7 @@ pub struct ListParameters {
 #[serde(deny_unknown_fields)]
 pub struct GetParameters {
     /// `30s`, or `30`.
+    #[schemars(with = "Option<form::Wait>")]
     wait: Option<String>,
 }
 
@@ -106,7 +108,9 @@ pub fn operation_id(text: &str) -> Result<OperationId, Problem> {
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {
-    let seconds = text.strip_suffix('s').unwrap_or(text).parse().ok().filter(|seconds| *seconds <= MAX_WAIT);
+    let digits = text.strip_suffix('s').unwrap_or(text);
+    let is_plain = digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = digits.parse().ok().filter(|seconds| is_plain && *seconds <= MAX_WAIT);
     seconds.map(Duration::from_secs).ok_or_else(|| Problem::invalid("wait", format!("0s to {MAX_WAIT}s, not {text:?}")))
 }
 

@@ -6,13 +6,13 @@
 use super::{
     Caller, Shared,
     deployments::MAX_MESSAGE,
-    extract::{Json, Path},
+    extract::{Json, Path, object},
     mutation::{Manner, NoKey},
     names,
     problem::Problem,
     respond,
 };
-use crate::model::{Mutation, PlanFile, PlanInput, Preparation, Prepared};
+use crate::model::{Mutation, PlanFile, PlanInput, Preparation, Prepared, form};
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
@@ -36,10 +36,14 @@ const MAX_TOTAL: u64 = 100 << 30;
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// Id or name; production when it isn't given.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     /// 1 to 10,000: every file that the deployment shall have.
+    #[serde(deserialize_with = "object::many")]
+    #[schemars(length(min = 1, max = 10_000))]
     files: Vec<FileBody>,
-    /// At most 500 bytes.
+    /// At most 500 characters.
+    #[schemars(with = "Option<form::Text<500>>")]
     message: Option<String>,
 }
 
@@ -48,14 +52,19 @@ pub struct CreateBody {
 #[serde(deny_unknown_fields)]
 pub struct FileBody {
     /// Absolute inside the site, such as `/index.html`; at most 1024 bytes, 255 between two slashes.
+    #[schemars(with = "form::FilePath")]
     path: String,
     /// BLAKE3 of the content: 64 lower-case hex digits.
+    #[schemars(with = "form::Hash")]
     blake3: String,
     /// SHA-256 of the content: 64 lower-case hex digits.
+    #[schemars(with = "form::Hash")]
     sha256: String,
     /// Bytes, at most 5 GiB.
+    #[schemars(range(max = 5_368_709_120_u64))]
     size: u64,
     /// The media type that it shall be served with.
+    #[schemars(with = "Option<form::MediaType>")]
     content_type: Option<String>,
 }
 
@@ -63,7 +72,8 @@ pub struct FileBody {
 #[schemars(rename = "PlanCommit")]
 #[serde(deny_unknown_fields)]
 pub struct CommitBody {
-    /// At most 500 bytes; the plan's when it isn't given.
+    /// At most 500 characters; the plan's when it isn't given.
+    #[schemars(with = "Option<form::Text<500>>")]
     message: Option<String>,
 }
 

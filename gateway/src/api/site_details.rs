@@ -10,7 +10,7 @@ use super::{
     respond::Read,
     walk::Page,
 };
-use crate::model::{Answer, Query as Ask};
+use crate::model::{Answer, Query as Ask, form};
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
 use schemars::JsonSchema;
@@ -23,10 +23,13 @@ const MAX_LINES: u32 = 1000;
 #[serde(deny_unknown_fields)]
 pub struct LogParameters {
     /// Id or name; production when it isn't given.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     /// `access`, `error`, or what the host calls its logs; the host's own choice when it isn't given.
+    #[schemars(with = "Option<form::Text<64>>")]
     source: Option<String>,
     /// The last so many lines, 1 to 1000; 100 when it isn't given.
+    #[schemars(range(min = 1, max = 1000))]
     lines: Option<u32>,
 }
 

@@ -4,7 +4,7 @@
 
 use super::{
     Api, Caller, Fresh, Shared,
-    extract::{Json, Path},
+    extract::{Json, Path, object},
     labels,
     mutation::{Manner, NoBody},
     names,
@@ -15,57 +15,98 @@ use crate::{
     dispatch::Connection,
     model::{
         Answer, Labels, Mutation, Query, ResourceId, SiteAdmin, SiteClone, SiteCreate, SiteKind, SiteStatus, SiteUpdate, Slug,
+        form,
     },
     policy::Principal,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
+use schemars::Schema;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use std::sync::Arc;
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "SiteCreate")]
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
+    #[schemars(with = "form::SlugText")]
     connection: String,
+    #[schemars(with = "form::Name")]
     name: String,
     kind: Option<SiteKind>,
+    #[schemars(with = "Option<form::DomainName>")]
     domain: Option<String>,
+    #[schemars(with = "Option<form::Text<100>>")]
     environment: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     php_version: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     wordpress_version: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     locale: Option<String>,
+    #[schemars(with = "Option<form::Text<200>>")]
     title: Option<String>,
+    #[serde(default, deserialize_with = "object::some")]
     admin: Option<SiteAdmin>,
+    #[schemars(with = "Option<form::Text<64>>")]
     region: Option<String>,
+    #[schemars(with = "Option<form::Text<100>>")]
     template: Option<String>,
     options: Option<serde_json::Map<String, serde_json::Value>>,
     /// At most 32; keys are 1 to 63 of `a-z0-9._/-`, values at most 255 characters. `protected`, unless it is `false`, keeps
     /// the site from being deleted.
     #[serde(default)]
+    #[schemars(with = "form::LabelValues")]
     labels: Labels,
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "SiteUpdate")]
+#[schemars(rename = "SiteUpdate", transform = one_kind_of_change)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
+    #[schemars(with = "Option<form::Name>")]
     name: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     php_version: Option<String>,
+    #[schemars(with = "Option<form::Text<32>>")]
     wordpress_version: Option<String>,
+    #[schemars(with = "Option<form::WantedStatus>")]
     status: Option<SiteStatus>,
     /// Merged with what is there; null removes one. In a request of its own.
+    #[schemars(with = "Option<form::LabelChanges>")]
     labels: Option<labels::Changes>,
+}
+
+/// Labels come alone, and so does the status; something must come.
+fn one_kind_of_change(schema: &mut Schema) {
+    const FIELDS: [&str; 3] = ["name", "php_version", "wordpress_version"];
+    form::something(schema);
+    let nothing = schema.remove("not");
+    let labels_and_more = json!({
+        "required": ["labels"],
+        "properties": { "labels": { "type": "object" } },
+        "not": form::absent(FIELDS.into_iter().chain(["status"])),
+    });
+    let status_and_more = json!({
+        "required": ["status"],
+        "properties": { "status": { "type": "string" } },
+        "not": form::absent(FIELDS),
+    });
+    schema.insert("not".to_owned(), json!({ "anyOf": [nothing, labels_and_more, status_and_more] }));
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "SiteClone")]
 #[serde(deny_unknown_fields)]
 pub struct CloneBody {
+    #[schemars(with = "form::Name")]
     name: String,
+    #[schemars(with = "Option<form::DomainName>")]
     domain: Option<String>,
+    #[schemars(with = "Option<form::Text<1536>>")]
     source_environment: Option<String>,
+    #[schemars(with = "Option<form::Text<64>>")]
     region: Option<String>,
     options: Option<serde_json::Map<String, serde_json::Value>>,
 }

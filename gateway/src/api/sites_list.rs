@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     dispatch::{Connection, Freshness, Look, Snapshot},
-    model::{Labels, Query as Ask, Site, SiteKind, SiteStatus},
+    model::{Labels, Query as Ask, Site, SiteKind, SiteStatus, form},
     policy::Principal,
 };
 use axum::{
@@ -29,6 +29,7 @@ use std::{cmp::Ordering, sync::Arc};
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Slugs, separated by commas.
+    #[schemars(with = "Option<form::Slugs>")]
     connection: Option<String>,
     provider: Option<String>,
     status: Option<SiteStatus>,
@@ -36,14 +37,17 @@ pub struct Parameters {
     /// A part of the name, in any case.
     name: Option<String>,
     /// A part of the name, the URL, a primary domain or a label's value, in any case.
+    #[schemars(with = "Option<form::Text<100>>")]
     q: Option<String>,
     /// `key`, or `key:value`; given several times, a site must have them all.
     #[serde(default)]
+    #[schemars(with = "Vec<form::LabelFilter>", length(max = 32))]
     label: Vec<String>,
     #[serde(default)]
     sort: Sort,
     #[serde(default)]
     order: Order,
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }

@@ -4,6 +4,8 @@
 //! Invariant: an endpoint without a name, a summary or an answer doesn't compile.
 
 mod document;
+mod examples;
+mod links;
 mod problems;
 mod shapes;
 #[cfg(test)]
@@ -33,6 +35,8 @@ pub struct Endpoint {
     pub query: Option<Shape>,
     pub body: Option<Body>,
     pub answer: Answer,
+    /// The path below which the thing is that is made or listed here: the endpoint's own, unless it says otherwise.
+    pub collection: &'static str,
 }
 
 pub enum Body {
@@ -101,6 +105,7 @@ pub struct Unanswered {
     handler: MethodRouter<Arc<Api>>,
     query: Option<Shape>,
     body: Option<Body>,
+    collection: &'static str,
 }
 
 macro_rules! methods {
@@ -112,7 +117,7 @@ macro_rules! methods {
             summary: &'static str,
         ) -> Unanswered {
             let handler = axum::routing::$function(handler);
-            Unanswered { method: Method::$method, path, name, summary, details: "", handler, query: None, body: None }
+            Unanswered { method: Method::$method, path, name, summary, details: "", handler, query: None, body: None, collection: path }
         })+
     };
 }
@@ -142,6 +147,12 @@ impl Unanswered {
 
     pub fn bytes(mut self) -> Self {
         self.body = Some(Body::Bytes);
+        self
+    }
+
+    /// Where what is made here is found afterwards, when that isn't below this path.
+    pub fn makes_one_of(mut self, collection: &'static str) -> Self {
+        self.collection = collection;
         self
     }
 
@@ -191,8 +202,8 @@ impl Unanswered {
     }
 
     fn answers(self, answer: Answer) -> Endpoint {
-        let Self { method, path, name, summary, details, handler, query, body } = self;
-        Endpoint { method, path, name, summary, details, handler, query, body, answer }
+        let Self { method, path, name, summary, details, handler, query, body, collection } = self;
+        Endpoint { method, path, name, summary, details, handler, query, body, answer, collection }
     }
 }
 

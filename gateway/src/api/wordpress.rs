@@ -20,7 +20,7 @@ use crate::{
     dispatch::{Connection, Freshness},
     model::{
         Answer, CoreUpdate, Error, Maintenance, Mutation, Query as Ask, SearchReplace, WordpressChange, WordpressMutation,
-        WordpressQuery, WordpressTarget,
+        WordpressQuery, WordpressTarget, form,
     },
     policy::Principal,
 };
@@ -30,7 +30,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 const MAX_VERSION: usize = 32;
-/// A paragraph with its markup, in bytes.
+/// A paragraph with its markup, in characters.
 const MAX_SEARCH: usize = 4096;
 const MAX_TABLES: usize = 200;
 /// MySQL's most for a name.
@@ -40,6 +40,7 @@ const MAX_TABLE: usize = 64;
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// Id or name; production when it is left out.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
 }
 
@@ -118,8 +119,8 @@ pub async fn search_replace(toolkit: Toolkit, manner: Manner, Json(body): Json<S
 
 /// Line breaks and tabs are what content is made of; other control characters are not.
 fn check_pattern(field: &str, text: &str) -> Result<(), Problem> {
-    if text.len() > MAX_SEARCH {
-        return Err(Problem::invalid(field, format!("at most {MAX_SEARCH} bytes")));
+    if text.chars().count() > MAX_SEARCH {
+        return Err(Problem::invalid(field, format!("at most {MAX_SEARCH} characters")));
     }
     if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r' | '\t')) {
         return Err(Problem::invalid(field, "no control characters but line breaks and tabs"));

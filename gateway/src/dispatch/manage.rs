@@ -5,7 +5,7 @@
 
 use super::{Connection, Dispatch, Freshness, secrets};
 use crate::{
-    clock,
+    clock, egress,
     host::Provider,
     model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Query, Slug, TlsTrust},
     store::ConnectionRecord,
@@ -138,6 +138,7 @@ impl Dispatch {
     ) -> Result<ConnectionRecord, Error> {
         let provider = self.providers.get(&record.provider)?;
         known_secrets(&provider, &changes)?;
+        egress::check_trust(&record.tls)?;
         let configuration = self.try_configure(&provider, &record).await?;
         for (name, change) in changes {
             match change {

@@ -21,6 +21,11 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(rustl
 static PUBLIC_ROOTS: LazyLock<Arc<RootCertStore>> =
     LazyLock::new(|| Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()));
 
+/// Whether a connection may have this trust, also one that has no upstream over TLS yet.
+pub fn check_trust(trust: &TlsTrust) -> Result<(), Error> {
+    client_config(trust).map(drop)
+}
+
 /// The client side of TLS for one connection, with h2 and http/1.1 offered.
 pub(super) fn client_config(trust: &TlsTrust) -> Result<Arc<ClientConfig>, Error> {
     let roots = trust.ca.as_deref().map_or_else(|| Ok(Arc::clone(&PUBLIC_ROOTS)), private_roots)?;

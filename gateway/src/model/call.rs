@@ -14,7 +14,7 @@ pub use work::{Completion, Finding, Pending, Progress, Secret, Work};
 use super::{
     Backup, BackupKind, BillingAnswer, BillingQuery, CheckoutInput, Contents, Deployment, Domain, Environment, Extension,
     Invoice, Labels, LogLine, Plan, Site, SiteKind, SiteUsage, Usage, WordpressAnswer, WordpressMutation, WordpressQuery,
-    WordpressTarget, resource::words,
+    WordpressTarget, form, resource::words,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
@@ -457,11 +457,13 @@ pub struct SiteCreate {
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SiteAdmin {
-    /// The login name, at most 60 bytes.
+    /// The login name, at most 60 characters.
+    #[schemars(with = "form::Text<60>")]
     pub user: String,
+    #[schemars(with = "form::Email")]
     pub email: String,
-    /// At most 200 bytes. None: one is generated, and shown once in the operation's `secrets`.
-    #[schemars(with = "Option<String>")]
+    /// At most 200 characters. None: one is generated, and shown once in the operation's `secrets`.
+    #[schemars(with = "Option<form::Text<200>>")]
     pub password: Option<Zeroizing<String>>,
 }
 

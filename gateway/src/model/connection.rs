@@ -43,6 +43,7 @@ pub struct TlsTrust {
     pub ca: Option<String>,
     /// SHA-256 of the server's certificate (DER), 64 hex digits: that one and no other is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::form::Fingerprint>")]
     pub fingerprint: Option<String>,
 }
 

@@ -49,7 +49,7 @@ fn connections() -> Vec<Endpoint> {
             .resource::<connections::View<'static>>(),
         patch("/connections/{connection}", "connections.update", connections::update, "Change a connection")
             .details("A secret is bound to where it goes: change that, and the secret must be given again.")
-            .body::<connections::UpdateBody>(r#"{"name": "Test host"}"#)
+            .optional_body::<connections::UpdateBody>(r#"{"name": "Test host"}"#)
             .kept::<connections::View<'static>>(200),
         delete("/connections/{connection}", "connections.delete", connections::delete, "Forget a connection")
             .details("Sites at the host stay as they are. Refused while operations run, unless forced.")

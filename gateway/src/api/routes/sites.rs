@@ -41,6 +41,7 @@ fn sites() -> Vec<Endpoint> {
         post("/sites/{site}/start", "sites.start", sites::start, "Start a stopped site").operation(AChange),
         post("/sites/{site}/stop", "sites.stop", sites::stop, "Stop a running site").operation(AChange),
         post("/sites/{site}/clone", "sites.clone", sites::clone, "Copy a site to a new one")
+            .makes_one_of("/sites")
             .body::<sites::CloneBody>(r#"{"name": "Client shop copy"}"#)
             .operation(AResource),
         get("/sites/{site}/usage", "sites.usage", site_details::usage, "Storage, bandwidth and visits of a site")
@@ -135,6 +136,7 @@ fn deployments() -> Vec<Endpoint> {
         .bytes()
         .kept::<blobs::BlobView<'static>>(201),
         post("/sites/{site}/deployments/plans/{plan}/commit", "deployments.commit", plans::commit, "Make a deployment of a plan")
+            .makes_one_of("/sites/{site}/deployments")
             .optional_body::<plans::CommitBody>(r#"{"message": "Release 1.2"}"#)
             .operation(AResource),
     ]

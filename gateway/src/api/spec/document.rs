@@ -3,7 +3,7 @@
 //! In go endpoints; out comes the document as JSON, the same bytes every time. Invariant: every status that an endpoint can
 //! answer with is in it, every reference resolves, and nothing in it is written by hand twice.
 
-use super::{Answer, Body, Endpoint, Makes, Shape, problems, shapes};
+use super::{Answer, Body, Endpoint, Makes, Shape, examples::Examples, links, problems, shapes};
 use crate::api::{answer, problem::Problem, walk};
 use schemars::{SchemaGenerator, generate::SchemaSettings, transform::ReplaceBoolSchemas};
 use serde_json::{Map, Value, json};
@@ -16,6 +16,7 @@ struct Generators {
     answers: SchemaGenerator,
     bodies: SchemaGenerator,
     lists: BTreeMap<String, Value>,
+    examples: Examples,
 }
 
 impl Generators {
@@ -34,6 +35,7 @@ impl Generators {
             answers: settings().for_serialize().into_generator(),
             bodies: settings().for_deserialize().into_generator(),
             lists: BTreeMap::new(),
+            examples: Examples::default(),
         };
         new.answer(super::shape::<Problem>());
         new.answer(super::shape::<walk::Missing>());
@@ -55,6 +57,15 @@ impl Generators {
         let name = item["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or("Anything").to_owned() + "List";
         self.lists.insert(name.clone(), shapes::list_of(&item));
         json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+
+    /// The names of an object's fields.
+    fn fields(&mut self, shape: Shape) -> Vec<String> {
+        let schema = self.answer(shape);
+        let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let fields =
+            self.answers.definitions().get(name).and_then(|schema| schema.get("properties")).and_then(Value::as_object);
+        fields.into_iter().flat_map(Map::keys).cloned().collect()
     }
 
     fn schemas(mut self) -> Value {
@@ -82,6 +93,7 @@ pub fn clashes(endpoints: &[Endpoint]) -> Vec<String> {
 pub fn document(endpoints: &[Endpoint]) -> Value {
     let mut generators = Generators::new();
     let paths = paths(endpoints, &mut generators);
+    let responses = responses(endpoints, &mut generators.examples);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -102,7 +114,8 @@ pub fn document(endpoints: &[Endpoint]) -> Value {
             },
             "parameters": shapes::header_parameters(),
             "headers": shapes::response_headers(),
-            "responses": responses(endpoints),
+            "responses": responses,
+            "examples": generators.examples.shown(),
             "schemas": generators.schemas(),
         },
     })
@@ -122,18 +135,18 @@ fn paths(endpoints: &[Endpoint], generators: &mut Generators) -> Value {
     let mut paths = Map::new();
     for endpoint in endpoints {
         let item = paths.entry(endpoint.path).or_insert_with(|| json!({}));
-        item[endpoint.method.as_str().to_ascii_lowercase()] = operation(endpoint, generators);
+        item[endpoint.method.as_str().to_ascii_lowercase()] = operation(endpoint, endpoints, generators);
     }
     Value::Object(paths)
 }
 
-fn operation(endpoint: &Endpoint, generators: &mut Generators) -> Value {
+fn operation(endpoint: &Endpoint, all: &[Endpoint], generators: &mut Generators) -> Value {
     let mut operation = json!({
         "operationId": endpoint.name,
         "tags": [endpoint.group()],
         "summary": endpoint.summary,
         "parameters": parameters(endpoint, generators),
-        "responses": answers(endpoint, generators),
+        "responses": answers(endpoint, all, generators),
     });
     if !endpoint.details.is_empty() {
         operation["description"] = json!(endpoint.details);
@@ -213,8 +226,20 @@ fn given(mut schema: Value) -> Value {
     }
 }
 
-fn answers(endpoint: &Endpoint, generators: &mut Generators) -> Value {
+fn answers(endpoint: &Endpoint, all: &[Endpoint], generators: &mut Generators) -> Value {
     let mut answers = successes(endpoint, generators);
+    let fields = match endpoint.answer {
+        Answer::List(shape, _) | Answer::ProgressList(shape) | Answer::Kept(shape, _) => generators.fields(shape),
+        _ => Vec::new(),
+    };
+    for (status, answer) in &mut answers {
+        let status = status.parse().unwrap_or_default();
+        generators.examples.illustrate(answer, status);
+        let links = links::of(endpoint, status, &fields, all);
+        if !links.is_empty() {
+            answer["links"] = Value::Object(links);
+        }
+    }
     for status in problems::statuses(endpoint) {
         answers.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/Problem{status}") }));
     }
@@ -296,14 +321,16 @@ fn response(words: &str, headers: &[&str], schema: Option<Value>, media_type: &s
 }
 
 /// One response for each status of a problem, naming its codes.
-fn responses(endpoints: &[Endpoint]) -> Value {
+fn responses(endpoints: &[Endpoint], examples: &mut Examples) -> Value {
     let statuses: std::collections::BTreeSet<u16> = endpoints.iter().flat_map(problems::statuses).collect();
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
     let entry = |status: u16| {
         let codes = problems::ALL.iter().filter(|entry| entry.status == status);
         let words: String = codes.map(|entry| format!("- `{}`: {}. {}.\n", entry.code, entry.cause, entry.remedy)).collect();
         let headers: &[_] = if matches!(status, 429 | 503) { &["Retry-After"] } else { &[] };
-        (format!("Problem{status}"), response(&words, headers, Some(problem.clone()), "application/problem+json"))
+        let mut problem = response(&words, headers, Some(problem.clone()), "application/problem+json");
+        examples.illustrate(&mut problem, status);
+        (format!("Problem{status}"), problem)
     };
     Value::Object(statuses.into_iter().map(entry).collect())
 }

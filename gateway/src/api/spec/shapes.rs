@@ -2,6 +2,7 @@
 //!
 //! In goes the schema of an item or a name; out comes JSON for the document. Invariant: what a name in a path means is said once.
 
+use crate::model::form;
 use serde_json::{Value, json};
 
 /// A page of a list, as `walk::Page` writes it.
@@ -51,15 +52,7 @@ fn path_words(name: &str) -> (&'static str, &'static str) {
 
 pub fn path_parameter(name: &str) -> Value {
     let (description, example) = path_words(name);
-    let mut schema = json!({ "type": "string", "minLength": 1 });
-    match name {
-        "operation" => schema["pattern"] = json!("^op_[0-9a-f]{32}$"),
-        "hash" => schema["pattern"] = json!("^[0-9a-f]{64}$"),
-        "site" => schema["pattern"] = json!("^[a-z0-9][a-z0-9-]*~([A-Za-z0-9._-]|=[0-9A-F]{2})+$"),
-        "connection" | "provider" => schema["pattern"] = json!("^[a-z0-9][a-z0-9-]*$"),
-        "domain" => {}
-        _ => schema["pattern"] = json!("^([A-Za-z0-9._-]|=[0-9A-F]{2})+$"),
-    }
+    let schema = form::in_path(name).to_value();
     json!({ "name": name, "in": "path", "required": true, "description": description, "example": example, "schema": schema })
 }
 
@@ -71,12 +64,13 @@ pub fn header_parameters() -> Value {
             "Prefer",
             "`wait=N`: answer when the work has ended, after N seconds (0 to 60) at the latest. `respond-async`: answer at once \
              (RFC 7240)",
-            json!({ "type": "string", "pattern": "^(wait=([0-9]|[1-5][0-9]|60)|respond-async)$" }),
+            // No pattern: what isn't known is ignored, as the RFC has it.
+            json!({ "type": "string", "examples": ["wait=10", "respond-async"] }),
         ),
         "IdempotencyKey": header(
             "Idempotency-Key",
             "The same key with the same request gives the same operation, for 24 hours",
-            json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
+            json!({ "type": "string", "pattern": "^[\\t -~]{1,255}$" }),
         ),
         "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string" })),
         "CacheControl": header("Cache-Control", "`no-cache`: read from the host now; `max-age=N`: an answer that is at most N seconds old (RFC 9111)", json!({ "type": "string" })),

@@ -69,6 +69,71 @@ fn every_example_fits() {
 }
 
 #[test]
+fn every_example_of_an_answer_fits_its_schema() {
+    let document = written();
+    let examples = document["components"]["examples"].as_object().unwrap();
+    for (name, example) in examples {
+        let schema = name.strip_suffix("Running").unwrap_or(name);
+        let schema = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&example["value"]).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+    for main in ["Site", "SiteList", "Operation", "OperationRunning", "Problem", "Backup", "Plan", "Connection"] {
+        assert!(examples.contains_key(main), "{main} has no example");
+    }
+}
+
+/// What a link gives: each path parameter of an operation that exists, from a field that the answer has.
+#[test]
+fn every_link_leads_somewhere() {
+    let (document, endpoints) = (written(), routes::endpoints());
+    let mut sources = BTreeSet::new();
+    for source in &endpoints {
+        let answers = &document["paths"][source.path][source.method.as_str().to_ascii_lowercase()]["responses"];
+        for (status, answer) in answers.as_object().unwrap() {
+            for (_, link) in answer["links"].as_object().into_iter().flatten() {
+                let target = endpoints.iter().find(|endpoint| link["operationId"] == endpoint.name).unwrap();
+                let given = link["parameters"].as_object().unwrap();
+                let wanted: BTreeSet<_> = target.path_parameters().collect();
+                assert_eq!(
+                    given.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+                    wanted,
+                    "{} to {}",
+                    source.name,
+                    target.name
+                );
+                let place =
+                    |value: &Value| is_there(&document, source, &answer["content"]["application/json"]["schema"], value);
+                assert!(given.values().all(place), "{} {status} to {}: {given:?}", source.name, target.name);
+                sources.insert(source.name);
+            }
+        }
+    }
+    for main in ["sites.list", "sites.create", "sites.clone", "deployments.plan", "deployments.commit", "connections.create"] {
+        assert!(sources.contains(main), "{main} leads nowhere");
+    }
+}
+
+fn is_there(document: &Value, source: &Endpoint, schema: &Value, expression: &Value) -> bool {
+    let expression = expression.as_str().unwrap();
+    if let Some(name) = expression.strip_prefix("$request.path.") {
+        return source.path_parameters().any(|known| known == name);
+    }
+    let mut schema = resolved(document, schema);
+    for step in expression.strip_prefix("$response.body#/").unwrap().split('/') {
+        let inner = if step == "0" { &schema["items"] } else { &schema["properties"][step] };
+        schema = resolved(document, inner);
+    }
+    !schema.is_null()
+}
+
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let reference = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    reference.map_or(schema, |pointer| document.pointer(pointer).unwrap())
+}
+
+#[test]
 fn names_are_unique_and_groups_are_stable() {
     let endpoints = routes::endpoints();
     let names: BTreeSet<_> = endpoints.iter().map(|endpoint| endpoint.name).collect();

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::model::{
     Answer, ExtensionAction, ExtensionInstall, ExtensionKind, Query as Ask, WordpressChange, WordpressQuery, WordpressTarget,
+    form,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::HeaderMap;
@@ -40,8 +41,10 @@ impl Which for Themes {
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
     /// Id or name; production when it is left out.
+    #[schemars(with = "Option<form::Text<1536>>")]
     environment: Option<String>,
     /// 1 to 100; 10 when it is left out.
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }

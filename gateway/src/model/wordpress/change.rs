@@ -5,7 +5,7 @@
 //! arguments together say all, and a password is in no Debug output.
 
 use super::{ExtensionKind, WordpressTarget};
-use crate::model::{Action, SiteAdmin};
+use crate::model::{Action, SiteAdmin, form};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, DeserializeOwned},
@@ -72,8 +72,10 @@ pub enum CacheAction {
 #[serde(deny_unknown_fields)]
 pub struct ExtensionInstall {
     /// A slug of the wordpress.org directory, or the https address of a zip, which the host fetches.
+    #[schemars(with = "form::ExtensionSource")]
     pub source: String,
-    /// At most 32 bytes. None: the newest.
+    /// At most 32 characters. None: the newest.
+    #[schemars(with = "Option<form::Text<32>>")]
     pub version: Option<String>,
     #[serde(default)]
     pub activate: bool,
@@ -82,7 +84,8 @@ pub struct ExtensionInstall {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CoreUpdate {
-    /// At most 32 bytes. None: the newest.
+    /// At most 32 characters. None: the newest.
+    #[schemars(with = "Option<form::Text<32>>")]
     pub version: Option<String>,
 }
 
@@ -95,14 +98,17 @@ pub struct Maintenance {
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchReplace {
-    /// 1 to 4096 bytes.
+    /// 1 to 4096 characters.
+    #[schemars(with = "form::Content", length(min = 1))]
     pub search: String,
-    /// At most 4096 bytes; may be empty.
+    /// At most 4096 characters; may be empty.
+    #[schemars(with = "form::Content")]
     pub replace: String,
     /// Count, and replace nothing.
     #[serde(default)]
     pub dry_run: bool,
     /// 1 to 200 names. None: every table with the prefix.
+    #[schemars(with = "Option<Vec<form::Text<64>>>", length(min = 1, max = 200))]
     pub tables: Option<Vec<String>>,
 }
 
@@ -110,11 +116,13 @@ pub struct SearchReplace {
 #[serde(deny_unknown_fields)]
 pub struct CachePurge {
     /// 1 to 100 http or https addresses. None: everything.
+    #[schemars(with = "Option<Vec<form::HttpUrl>>", length(min = 1, max = 100))]
     pub urls: Option<Vec<String>>,
 }
 
 /// Only what is to change is given; each field is a feature of its own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(transform = form::something)]
 #[serde(deny_unknown_fields)]
 pub struct SecurityChange {
     /// Whether files can be edited in the dashboard.
@@ -130,10 +138,11 @@ pub struct SecurityChange {
 #[derive(Clone, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordReset {
-    /// The login name, at most 60 bytes.
+    /// The login name, at most 60 characters.
+    #[schemars(with = "form::Text<60>")]
     pub user: String,
-    /// At most 200 bytes. None: one is generated, and shown once in the operation's `secrets`.
-    #[schemars(with = "Option<String>")]
+    /// At most 200 characters. None: one is generated, and shown once in the operation's `secrets`.
+    #[schemars(with = "Option<form::Text<200>>")]
     pub password: Option<Zeroizing<String>>,
 }
 
@@ -146,7 +155,8 @@ impl fmt::Debug for PasswordReset {
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginLink {
-    /// The login name, at most 60 bytes.
+    /// The login name, at most 60 characters.
+    #[schemars(with = "form::Text<60>")]
     pub user: String,
 }
 
