@@ -81,11 +81,12 @@ impl Upstream {
         self.attempt(prepared, &target).await
     }
 
-    /// Sends once, or twice when a kept connection turned out to be closed.
+    /// Sends once, or twice when a kept connection turned out to be closed. That says nothing of the upstream, and there are no
+    /// more of those than connections are kept, so the budget isn't asked.
     async fn attempt(&self, prepared: &Prepared, target: &str) -> Outcome {
         let to_http = || prepared.to_http(self, target).map_err(Failure::other);
         let answer = match self.client.request(to_http()?).await {
-            Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) && self.limits.may_retry() => {
+            Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
                 self.shared.meters.retries.inc();
                 self.fresh.request(to_http()?).await
             }
