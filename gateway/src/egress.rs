@@ -8,12 +8,15 @@ mod address;
 mod background;
 mod base;
 mod bind;
+mod budgets;
 mod config;
 mod connector;
 mod fault;
+mod gauges;
 mod grant;
 mod guard;
 mod headers;
+mod jitter;
 mod limits;
 mod meters;
 mod probe;
@@ -21,7 +24,9 @@ mod redact;
 mod redirect;
 mod request;
 mod response;
+mod retry;
 mod retry_after;
+mod said;
 mod send;
 mod socket;
 #[cfg(test)]
@@ -32,6 +37,7 @@ mod transfer;
 pub use address::Network;
 pub use config::{BackgroundConfig, EgressConfig};
 pub use grant::{Grant, Guard};
+pub use limits::{BreakerReport, BreakerState, LimitsReport, RateReport};
 pub use probe::Check;
 pub use tls::check_trust;
 pub use transfer::{Download, DownloadBody, Expected, SourceFault, UploadError};
@@ -43,6 +49,7 @@ use crate::{
 use async_trait::async_trait;
 use background::Registry;
 use bind::{Binder, Bound, Upstream};
+use budgets::Budgets;
 use bytes::Bytes;
 use meters::Meters;
 use std::sync::Arc;
@@ -87,9 +94,20 @@ pub enum Writes {
     Recorded(Arc<dyn Intent>),
 }
 
+/// Kinds of calls that share an upstream's limits: while several kinds wait, they are served in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Reads,
+    /// Calls that carry out an operation.
+    Changes,
+    /// Calls that look how far an operation is.
+    Polls,
+}
+
 #[derive(Clone)]
 pub struct SendContext {
     pub deadline: Instant,
+    pub lane: Lane,
     pub writes: Writes,
 }
 
@@ -115,6 +133,7 @@ pub struct Egress {
     grants: Vec<Grant>,
     metrics: Arc<Metrics>,
     background: Arc<Registry>,
+    budgets: Budgets,
 }
 
 impl Egress {
@@ -123,7 +142,7 @@ impl Egress {
         config.validate()?;
         grants.iter().enumerate().try_for_each(|(index, grant)| grant.validate(index))?;
         let background = Registry::new(config.background.clone());
-        Ok(Arc::new(Self { config: Arc::new(config), grants, metrics, background }))
+        Ok(Arc::new(Self { config: Arc::new(config), grants, metrics, background, budgets: Budgets::default() }))
     }
 
     /// Checks the declarations of one connection revision against the operator's grants and builds its clients.
@@ -134,7 +153,8 @@ impl Egress {
         component: &[u8; 32],
         declarations: &[UpstreamDeclaration],
     ) -> Result<Arc<Upstreams>, Error> {
-        let binder = Binder { config: &self.config, grants: &self.grants, connection, component };
+        let (config, grants, budgets, metrics) = (&self.config, &self.grants, &self.budgets, &self.metrics);
+        let binder = Binder { config, grants, connection, component, budgets, metrics };
         let meters = Meters::new(&self.metrics, &connection.provider);
         let bound = binder.bind(meters, declarations);
         let Bound { upstreams, blobs } = bound.map_err(|error| error.at(connection.slug.as_str(), &connection.provider))?;
@@ -153,8 +173,9 @@ impl Egress {
         self.config.transfer_max_bytes
     }
 
-    /// Ends what runs in the background for a connection that was deleted.
+    /// Ends what runs in the background for a connection that was deleted, and forgets what its upstreams had left.
     pub fn forget(&self, connection: ConnectionId) {
+        self.budgets.forget(connection);
         self.background.forget(connection);
     }
 }
@@ -194,6 +215,11 @@ impl Upstreams {
     /// Names of the bound upstreams.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.upstreams.iter().map(|upstream| upstream.name.as_str())
+    }
+
+    /// What is left of each upstream's limits.
+    pub fn limits(&self) -> Vec<LimitsReport> {
+        self.upstreams.iter().map(|upstream| upstream.limits.report()).collect()
     }
 
     /// What works and what fails on the way to an upstream, without sending it a request.

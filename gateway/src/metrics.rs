@@ -39,6 +39,14 @@ pub struct Metrics {
     pub upstream_seconds: HistogramVec,
     /// provider
     pub upstream_retries: IntCounterVec,
+    /// provider
+    pub upstream_queued: IntGaugeVec,
+    /// provider
+    pub upstream_wait_seconds: HistogramVec,
+    /// provider, reason (`rate`, `quota`, `pause`, `concurrency`, `queue`, `breaker`)
+    pub upstream_refused: IntCounterVec,
+    /// provider, state (`open`, `half_open`)
+    pub upstream_breakers: IntGaugeVec,
     /// provider, direction (`upload`, `download`)
     pub transfer_bytes: IntCounterVec,
     /// status
@@ -93,6 +101,10 @@ impl Metrics {
             upstream_calls: counter("upstream_calls_total", "Requests to upstreams", &["provider", "outcome"])?,
             upstream_seconds: histogram("upstream_seconds", "Time of requests to upstreams", &["provider"], LATENCY)?,
             upstream_retries: counter("upstream_retries_total", "Requests to upstreams that were sent again", &["provider"])?,
+            upstream_queued: gauges("upstream_queued", "Calls that wait for an upstream's limits", &["provider"])?,
+            upstream_wait_seconds: histogram("upstream_wait_seconds", "Time of such waits", &["provider"], LATENCY)?,
+            upstream_refused: counter("upstream_refused_total", "Calls not sent, by reason", &["provider", "reason"])?,
+            upstream_breakers: gauges("upstream_breakers", "Circuits to upstreams that aren't closed", &["provider", "state"])?,
             transfer_bytes: counter("transfer_bytes_total", "Bulk bytes to and from upstreams", &["provider", "direction"])?,
             operations: gauges("operations", "Operations that are not finished", &["status"])?,
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,

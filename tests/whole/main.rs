@@ -8,6 +8,7 @@ mod bad_input;
 mod billing;
 mod cache;
 mod clients;
+mod courtesy;
 mod deployments;
 mod docs_page;
 mod engine_e2e;

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     dispatch::{Connection, NewConnection, Patch, SecretChange},
+    egress::LimitsReport,
     model::{Features, Slug, Timestamp, TlsTrust, form},
     policy::Principal,
 };
@@ -92,6 +93,8 @@ pub struct View<'a> {
     /// Null where it isn't known: in lists before the connection was first used, and while it can't be configured (`health` says
     /// why).
     features: Option<Features>,
+    /// How fast its upstreams may be asked, and what waits, at this moment; null where `features` is.
+    limits: Option<Vec<LimitsReport>>,
     revision: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -121,6 +124,7 @@ fn view(connection: &Connection) -> View<'_> {
         tls: &record.tls,
         health: connection.health.report(),
         features: connection.known_features(),
+        limits: connection.known_limits(),
         revision: record.revision,
         created_at: record.created_at,
         updated_at: record.updated_at,

@@ -11,7 +11,7 @@ use super::{
     secrets,
 };
 use crate::{
-    egress::Egress,
+    egress::{Egress, LimitsReport},
     host::{Configured, Host},
     model::{ConnectionSpec, Error, Features, Kind, Secrets},
     seal::Sealer,
@@ -90,6 +90,11 @@ impl Connection {
     /// Its features, if it was configured already.
     pub fn known_features(&self) -> Option<Features> {
         self.configured.get().map(|configured| configured.configuration().features.clone())
+    }
+
+    /// What is left of its upstreams' limits, if it was configured already.
+    pub fn known_limits(&self) -> Option<Vec<LimitsReport>> {
+        self.configured.get().map(|configured| configured.upstreams().limits())
     }
 
     /// Without secrets: `configure` says which upstreams they are bound to, and only then can they be opened.

@@ -5,7 +5,7 @@
 //! process: a guest starts again what isn't known any more.
 
 use super::{
-    Background, BackgroundState, Request, SendContext,
+    Background, BackgroundState, Lane, Request, SendContext,
     bind::{Shared, Upstream},
     config::BackgroundConfig,
     fault,
@@ -82,7 +82,8 @@ impl Registry {
             Found::New(reserved) => reserved,
         };
         let deadline = upstream.deadline(request, context);
-        upstream.limits.pace(deadline).await?;
+        // It is one of many, and may go on for an hour: it waits its time, and keeps no place.
+        drop(upstream.limits.turn(context.lane, deadline).await?);
         timeout_at(deadline, send::commit(intent, &prepared))
             .await
             .unwrap_or_else(|_| Err(fault::too_late("the gateway's store")))?;
@@ -187,7 +188,7 @@ async fn run(upstream: Arc<Upstream>, prepared: Prepared, record: Arc<Mutex<Reco
     let deadline = Instant::now() + Duration::from_secs(config.max_seconds);
     let label = &upstream.target.label;
     let work = async {
-        let response = upstream.follow(&prepared, deadline).await?;
+        let response = upstream.follow(&prepared, Lane::Polls, deadline).await?;
         stream(response, label, &upstream.shared, &record, &config).await
     };
     let late = || {

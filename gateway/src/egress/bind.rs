@@ -6,8 +6,10 @@
 
 use super::{
     base::Base,
+    budgets::Budgets,
     config::EgressConfig,
     connector::{self, Connector, Place, Target},
+    gauges::Gauges,
     grant::{Asked, Grant, Guard},
     headers,
     limits::Limits,
@@ -15,7 +17,10 @@ use super::{
     redact::Redactor,
     tls,
 };
-use crate::model::{Auth, ConnectionSpec, Endpoint, Error, Kind, TlsTrust, UpstreamDeclaration};
+use crate::{
+    metrics::Metrics,
+    model::{Auth, ConnectionSpec, Endpoint, Error, Kind, TlsTrust, UpstreamDeclaration},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -52,7 +57,7 @@ pub(super) struct Upstream {
     pub fresh: HttpClient,
     pub credential: Option<(HeaderName, HeaderValue)>,
     pub request_headers: Vec<HeaderName>,
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     pub guard: Option<Guard>,
     pub shared: Arc<Shared>,
 }
@@ -76,6 +81,8 @@ pub(super) struct Binder<'a> {
     pub grants: &'a [Grant],
     pub connection: &'a ConnectionSpec,
     pub component: &'a [u8; 32],
+    pub budgets: &'a Budgets,
+    pub metrics: &'a Metrics,
 }
 
 impl Binder<'_> {
@@ -110,6 +117,7 @@ impl Binder<'_> {
         let place = place(&url, asked.allowance(self.grants), false)?;
         let tls = tls::blob_config(&self.connection.tls)?;
         let target = Arc::new(Target::new(place, Some(tls), self.config.connect_timeout()));
+        let gauges = Gauges::new(self.metrics, &self.connection.provider);
         Ok(Upstream {
             name: origin.to_owned(),
             url,
@@ -118,7 +126,7 @@ impl Binder<'_> {
             target,
             credential: None,
             request_headers: headers::declared(&declaration.request_headers, None)?,
-            limits: Limits::new(origin, None, self.config.concurrency),
+            limits: Limits::new(origin, None, self.config.concurrency, self.config, gauges),
             guard: None,
             shared: Arc::clone(shared),
         })
@@ -163,7 +171,6 @@ impl Binder<'_> {
             return Err(Error::new(Kind::InvalidInput, message));
         }
         let request_headers = headers::declared(&declaration.request_headers, credential.as_ref().map(|(name, _)| name))?;
-        let concurrency = declaration.concurrency.unwrap_or(self.config.concurrency).clamp(1, self.config.concurrency);
         let target = Arc::new(target);
         Ok(Upstream {
             name: declaration.name.clone(),
@@ -173,7 +180,7 @@ impl Binder<'_> {
             target,
             credential,
             request_headers,
-            limits: Limits::new(&declaration.name, declaration.rate, concurrency),
+            limits: self.budgets.of(self.connection, declaration, self.config, self.metrics),
             guard,
             shared: Arc::clone(shared),
         })

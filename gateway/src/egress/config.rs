@@ -1,7 +1,7 @@
 //! Limits of egress, as operators write them (`[egress]` in the config file).
 //!
 //! In goes deserialized configuration; out come numbers that were checked once, at start.
-//! Invariant: no limit can be switched off: zero and absurd values are refused with the key's name. It grants nothing.
+//! Invariant: no limit can be switched off: absurd values are refused with the key's name. It grants nothing.
 
 use crate::model::{Error, Kind};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ pub struct EgressConfig {
     pub total_seconds: u64,
     /// Requests at the same time at one upstream of one connection, where the provider declares no smaller number.
     pub concurrency: u32,
+    /// Of a hundred requests to an upstream, so many may be second tries (of what may be repeated). 0: none.
+    pub retry_percent: u32,
+    /// Failures in a row after which an upstream of a connection is left alone for a while.
+    pub breaker_failures: u32,
     /// Milliseconds without a byte, after which a bulk transfer ends; it has no limit of time beside this one.
     pub transfer_idle_ms: u64,
     /// Bytes of one bulk transfer.
@@ -60,6 +64,8 @@ impl Default for EgressConfig {
             connect_seconds: 10,
             total_seconds: 60,
             concurrency: 64,
+            retry_percent: 10,
+            breaker_failures: 5,
             transfer_idle_ms: 30_000,
             transfer_max_bytes: 10 << 30,
             background: BackgroundConfig::default(),
@@ -84,6 +90,8 @@ impl EgressConfig {
         between("egress.connect_seconds", self.connect_seconds, 1, 300)?;
         between("egress.total_seconds", self.total_seconds, 1, 3600)?;
         between("egress.concurrency", u64::from(self.concurrency), 1, 10_000)?;
+        between("egress.retry_percent", u64::from(self.retry_percent), 0, 100)?;
+        between("egress.breaker_failures", u64::from(self.breaker_failures), 1, 1000)?;
         between("egress.transfer_idle_ms", self.transfer_idle_ms, 100, 3_600_000)?;
         between("egress.transfer_max_bytes", self.transfer_max_bytes, 1, 1 << 50)?;
         let background = &self.background;

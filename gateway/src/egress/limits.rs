@@ -1,203 +1,220 @@
-//! How fast and how many at once: the upstream's own limits, kept on this side.
+//! Courtesy to one upstream of one connection: how fast, how many at once, and when not at all.
 //!
-//! In go a declared rate and concurrency, and what the upstream asked for by `Retry-After`; a caller comes out when it is its
-//! turn, or with an error when its deadline would pass first. Invariant: a request that was refused here was not sent.
-//! It knows one upstream of one connection.
+//! In go what was declared, what the upstream says in its answers, and calls with their deadlines; a [`Turn`] comes out when it
+//! is a call's turn, or an error at once when its deadline would pass first. Invariant: a call that was refused here was not
+//! sent. Waiting costs no task: the call at the front of the queue keeps the alarm for all.
 
+mod breaker;
+mod budget;
+mod pace;
+mod queue;
+mod quota;
+mod refusal;
+mod report;
+mod state;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub(super) use breaker::{Circuit, Verdict};
+pub(super) use refusal::Why;
+pub use report::{BreakerReport, BreakerState, LimitsReport, RateReport};
+pub(super) use turn::Turn;
+
+use super::{Lane, config::EgressConfig, gauges::Gauges, said::Said};
 use crate::model::{Error, Kind, Rate};
 use http::StatusCode;
+use queue::{Fate, Ticket};
+use state::State;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until, timeout_at},
-};
+use tokio::time::{Instant, sleep_until};
+
+/// What a waiting request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// One of the places, and the time to use it.
+    Place,
+    /// The time alone: it has a place already (a redirect).
+    Time,
+}
 
 pub(super) struct Limits {
     upstream: String,
-    turns: Arc<Semaphore>,
+    rate: Option<Rate>,
     concurrency: u32,
-    pace: Option<Pace>,
-    hold: Mutex<Option<Hold>>,
-}
-
-/// Until when the upstream asked to be left alone, and how a call that can't wait so long ends.
-#[derive(Clone, Copy)]
-struct Hold {
-    until: Instant,
-    kind: Kind,
-}
-
-/// GCRA. `next`: when the next request would be due if all came evenly spaced.
-struct Pace {
-    interval: Duration,
-    /// How far ahead of the even spacing requests may run.
-    tolerance: Duration,
-    next: Mutex<Option<Instant>>,
+    gauges: Gauges,
+    state: Mutex<State>,
 }
 
 impl Limits {
-    pub(super) fn new(upstream: &str, rate: Option<Rate>, concurrency: u32) -> Self {
-        Self {
-            upstream: upstream.to_owned(),
-            turns: Arc::new(Semaphore::new(concurrency as usize)),
-            concurrency,
-            pace: rate.and_then(Pace::new),
-            hold: Mutex::default(),
-        }
+    pub(super) fn new(
+        upstream: &str,
+        rate: Option<Rate>,
+        concurrency: u32,
+        config: &EgressConfig,
+        gauges: Gauges,
+    ) -> Arc<Self> {
+        let state = Mutex::new(State::new(rate, concurrency, config));
+        Arc::new(Self { upstream: upstream.to_owned(), rate, concurrency, gauges, state })
     }
 
-    /// Waits for one of the places. It is free again when the permit is dropped.
-    pub(super) async fn enter(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
-        let refused = || {
-            let Self { upstream, concurrency, .. } = self;
-            let message = format!("all {concurrency} requests that may run at once at the upstream {upstream:?} are running");
-            Error::new(Kind::RateLimited, message).with_retry_after(1)
-        };
-        match timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(refused()),
-        }
+    /// Waits for a place and its time. The place is free again when the turn is dropped.
+    pub(super) async fn turn(self: &Arc<Self>, lane: Lane, deadline: Instant) -> Result<Turn, Error> {
+        let probe = self.wait(Need::Place, lane, deadline).await?;
+        Ok(Turn::new(Arc::clone(self), probe))
+    }
+
+    /// Waits for the time of a further request under the same turn.
+    pub(super) async fn time(&self, lane: Lane, deadline: Instant) -> Result<(), Error> {
+        self.wait(Need::Time, lane, deadline).await.map(drop)
     }
 
     /// The upstream asked for a pause.
     pub(super) fn hold(&self, status: StatusCode, pause: Duration) {
         let kind = if status == StatusCode::TOO_MANY_REQUESTS { Kind::RateLimited } else { Kind::Unavailable };
-        let until = Instant::now() + pause;
-        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        if hold.is_none_or(|hold| hold.until < until) {
-            *hold = Some(Hold { until, kind });
-        }
+        self.lock().hold(kind, Instant::now() + pause);
     }
 
-    /// Waits for the next moment that the upstream and the declared rate allow.
-    pub(super) async fn pace(&self, deadline: Instant) -> Result<(), Error> {
-        self.pass_hold(deadline).await?;
-        let Some(pace) = &self.pace else { return Ok(()) };
-        match pace.reserve(Instant::now(), deadline) {
-            Ok(None) => Ok(()),
-            Ok(Some(at)) => {
-                sleep_until(at).await;
-                Ok(())
-            }
-            Err(wait) => {
-                let seconds = seconds(wait);
-                let message = format!("the rate that the upstream {:?} allows is used up for {seconds} s", self.upstream);
-                Err(Error::new(Kind::RateLimited, message).with_retry_after(seconds))
-            }
-        }
-    }
-
-    async fn pass_hold(&self, deadline: Instant) -> Result<(), Error> {
-        let hold = *self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What the headers of an answer said is left.
+    pub(super) fn heard(&self, said: Option<Said>) {
         let now = Instant::now();
-        match hold {
-            Some(hold) if hold.until > deadline => {
-                let seconds = seconds(hold.until - now);
-                let message = format!("the upstream {:?} asked to be left alone for {seconds} s", self.upstream);
-                Err(Error::new(hold.kind, message).with_retry_after(seconds))
-            }
-            Some(hold) if hold.until > now => {
-                sleep_until(hold.until).await;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whole ones, rounded up.
-fn seconds(wait: Duration) -> u32 {
-    u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
-}
-
-impl Pace {
-    /// A quarter of the requests may come at once; the rest is spaced so that no period sees more than was declared.
-    fn new(rate: Rate) -> Option<Self> {
-        let requests = rate.requests;
-        if requests == 0 || rate.per_seconds == 0 {
-            return None;
-        }
-        let burst = (requests / 4).max(1);
-        let interval = Duration::from_secs(u64::from(rate.per_seconds)) / (requests - burst + 1);
-        Some(Self { interval, tolerance: interval * (burst - 1), next: Mutex::new(None) })
+        let mut state = self.lock();
+        state.quota.heard(said, now);
+        state.moved(now, &self.gauges);
     }
 
-    /// The moment to send at (none: now), or how long one would have to wait when that is past the deadline.
-    fn reserve(&self, now: Instant, deadline: Instant) -> Result<Option<Instant>, Duration> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = next.unwrap_or(now).max(now);
-        let at = due.checked_sub(self.tolerance).map_or(now, |at| at.max(now));
+    /// Whether the budget has a retry left; it is taken from it.
+    pub(super) fn may_retry(&self) -> bool {
+        self.lock().budget.take()
+    }
+
+    /// Nothing was asked for since, and nothing is known of it that a new one wouldn't know.
+    pub(super) fn is_forgettable(&self, now: Instant, after: Duration) -> bool {
+        let state = self.lock();
+        state.is_quiet(now) && now - state.used > after
+    }
+
+    /// True if it is the probe of a half-open circuit.
+    async fn wait(&self, need: Need, lane: Lane, deadline: Instant) -> Result<bool, Error> {
+        let Some(ticket) = self.enter(need, lane, deadline)? else { return Ok(false) };
+        let since = Instant::now();
+        let mut waiting = Waiting { limits: self, ticket: Some(Arc::clone(&ticket)) };
+        loop {
+            let alarm = match self.look(&mut waiting, &ticket, deadline) {
+                Look::Go { probe } => {
+                    self.gauges.waited.observe(since.elapsed().as_secs_f64());
+                    return Ok(probe);
+                }
+                Look::Stop(error) => return Err(error),
+                Look::Wait(alarm) => alarm,
+            };
+            tokio::select! {
+                () = ticket.wake.notified() => {}
+                () = sleep_until(alarm.min(deadline)) => {}
+            }
+        }
+    }
+
+    /// None: it may go at once. An error if it can't go before its deadline.
+    fn enter(&self, need: Need, lane: Lane, deadline: Instant) -> Result<Option<Arc<Ticket>>, Error> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.used = now;
+        if need == Need::Place {
+            state.budget.call();
+        }
+        if let Some(pause) = state.is_broken(need, now) {
+            return Err(self.refused(&state, Why::Breaker, pause));
+        }
+        // A probe goes by a ticket too: it is rare.
+        let normal = need == Need::Time || state.breaker.circuit() == Circuit::Closed;
+        if normal && state.queue.is_empty() && state.ready(need, now).is_ok() {
+            state.go(need, now);
+            return Ok(None);
+        }
+        if state.queue.len() >= queue::MOST {
+            return Err(self.refused(&state, Why::Queue, Duration::from_secs(1)));
+        }
+        let (at, why) = state.estimate(state.queue.ahead(lane), now);
         if at > deadline {
-            return Err(at - now);
+            return Err(self.refused(&state, why, at - now));
         }
-        *next = Some(due + self.interval);
-        Ok((at > now).then_some(at))
+        self.gauges.queued.inc();
+        Ok(Some(state.queue.push(lane, need)))
+    }
+
+    fn look(&self, waiting: &mut Waiting<'_>, ticket: &Arc<Ticket>, deadline: Instant) -> Look {
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.moved(now, &self.gauges);
+        let is_front = state.queue.front().is_some_and(|front| Arc::ptr_eq(front, ticket));
+        ticket.arm(is_front);
+        match ticket.fate() {
+            Fate::Waiting if now >= deadline => {
+                let (at, why) = state.estimate(0, now);
+                Look::Stop(self.refused(&state, why, at - now))
+            }
+            Fate::Waiting => {
+                let alarm = if is_front { state.ready(ticket.need, now).err().flatten() } else { None };
+                Look::Wait(alarm.unwrap_or(deadline))
+            }
+            Fate::Refused => {
+                waiting.ticket = None;
+                let pause = state.breaker.refuses(now).unwrap_or_default();
+                Look::Stop(self.refused(&state, Why::Breaker, pause))
+            }
+            fate => {
+                waiting.ticket = None;
+                Look::Go { probe: fate == Fate::Probe }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+enum Look {
+    Go { probe: bool },
+    Stop(Error),
+    Wait(Instant),
+}
 
-    fn in_seconds(seconds: u64) -> Instant {
-        Instant::now() + Duration::from_secs(seconds)
-    }
+/// A call in the queue; when it leaves, its place in the queue goes with it, and what it was granted is given back.
+struct Waiting<'a> {
+    limits: &'a Limits,
+    ticket: Option<Arc<Ticket>>,
+}
 
-    #[tokio::test(start_paused = true)]
-    async fn no_period_sees_more_than_the_rate() {
-        let limits = Limits::new("api", Some(Rate { requests: 8, per_seconds: 10 }), 1);
-        let start = Instant::now();
-        let mut times = Vec::new();
-        for _ in 0..30 {
-            limits.pace(in_seconds(60)).await.unwrap();
-            times.push(start.elapsed());
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let (now, gauges) = (Instant::now(), &self.limits.gauges);
+        let mut state = self.limits.lock();
+        match ticket.fate() {
+            Fate::Waiting => {
+                state.queue.remove(&ticket);
+                gauges.queued.dec();
+            }
+            Fate::Refused => {}
+            fate => {
+                if fate == Fate::Probe {
+                    state.judge(true, Verdict::Silent, now, gauges);
+                }
+                state.gone(ticket.need);
+            }
         }
-        assert_eq!(times[1], Duration::ZERO, "a burst is fine");
-        for (index, time) in times.iter().enumerate() {
-            let within = times[index..].iter().filter(|other| **other < *time + Duration::from_secs(10)).count();
-            assert!(within <= 8, "{within} requests from {time:?}");
-        }
+        state.moved(now, gauges);
     }
+}
 
-    #[tokio::test(start_paused = true)]
-    async fn a_rate_past_the_deadline_is_refused_without_using_a_turn() {
-        let limits = Limits::new("api", Some(Rate { requests: 1, per_seconds: 10 }), 1);
-        limits.pace(in_seconds(0)).await.unwrap();
-        for _ in 0..3 {
-            let error = limits.pace(in_seconds(2)).await.unwrap_err();
-            assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(10)));
-        }
-        let start = Instant::now();
-        limits.pace(in_seconds(10)).await.unwrap();
-        assert_eq!(start.elapsed(), Duration::from_secs(10));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_are_waited_for_until_the_deadline() {
-        let limits = Limits::new("api", None, 1);
-        let held = limits.enter(in_seconds(1)).await.unwrap();
-        let error = limits.enter(in_seconds(1)).await.err().unwrap();
-        assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(1)));
-        drop(held);
-        assert!(limits.enter(in_seconds(1)).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_that_was_asked_for_is_kept() {
-        for (status, kind) in [(429, Kind::RateLimited), (503, Kind::Unavailable)] {
-            let limits = Limits::new("api", None, 1);
-            let status = StatusCode::from_u16(status).unwrap();
-            limits.hold(status, Duration::from_secs(30));
-            limits.hold(status, Duration::from_secs(5));
-            let error = limits.pace(in_seconds(10)).await.unwrap_err();
-            assert_eq!((error.kind, error.retry_after), (kind, Some(30)), "the longer one counts");
-            let start = Instant::now();
-            limits.pace(in_seconds(60)).await.unwrap();
-            assert_eq!(start.elapsed(), Duration::from_secs(30));
-            limits.pace(in_seconds(0)).await.unwrap();
-        }
+impl Drop for Limits {
+    fn drop(&mut self) {
+        let circuit = self.lock().breaker.circuit();
+        self.gauges.circuit(circuit, Circuit::Closed);
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::time::{Duration, SystemTime};
 
 /// Longer waits are often mistakes (milliseconds, a date in the wrong year); the upstream may say it again then.
-const MOST: Duration = Duration::from_secs(10 * 60);
+pub(super) const MOST: Duration = Duration::from_secs(10 * 60);
 
 /// Both forms: seconds, and a date. A date is measured against the upstream's own `Date`, so that its clock may be wrong.
 pub(super) fn wait(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
@@ -23,7 +23,7 @@ pub(super) fn wait(status: StatusCode, headers: &HeaderMap) -> Option<Duration> 
     Some(asked.min(MOST)).filter(|wait| !wait.is_zero())
 }
 
-fn date(value: &HeaderValue) -> Option<SystemTime> {
+pub(super) fn date(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 

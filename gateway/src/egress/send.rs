@@ -1,16 +1,22 @@
 //! Sending: one exchange with an upstream, from the turn in its queue to the answer.
 //!
-//! In goes a prepared request; out comes hyper's response, after redirects and the one retry.
-//! Invariant: no byte of a changing request leaves before its intent is committed, and it is sent again only if its
-//! connection had gone stale and repeating is harmless. A preparing call's POST alone has no intent: nothing depends on its fate.
+//! In goes a prepared request; out comes hyper's response, after redirects and retries.
+//! Invariant: no byte of a changing request leaves before its intent is committed, and it is sent again only if repeating is
+//! harmless (`retry` says when). A preparing call's POST alone has no intent: nothing depends on its fate.
 
 use super::{
-    Intent, Request, Response, SendContext, Writes, bind::Upstream, fault, redirect, request::Prepared, response, retry_after,
+    Intent, Lane, Request, Response, SendContext, Writes,
+    bind::Upstream,
+    fault, redirect,
+    request::Prepared,
+    response,
+    retry::{self, Failure, Outcome},
+    retry_after, said,
 };
-use crate::model::Error;
-use hyper::body::Incoming;
+use crate::model::{Error, Kind};
+use hyper_util::client::legacy;
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 impl Upstream {
     /// A request and its whole answer.
@@ -18,14 +24,27 @@ impl Upstream {
         let prepared = Prepared::new(self, request, &self.shared.config)?;
         let intent = intent(&prepared, context)?;
         let deadline = self.deadline(request, context);
-        let _turn = self.limits.enter(deadline).await?;
-        self.limits.pace(deadline).await?;
-        let work = async {
-            commit(intent, &prepared).await?;
-            let response = self.follow(&prepared, deadline).await?;
-            response::collect(response, &self.target.label, &self.shared).await
-        };
-        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))
+        let mut turn = self.limits.turn(context.lane, deadline).await?;
+        let committed = timeout_at(deadline, commit(intent, &prepared)).await;
+        committed.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let started = Instant::now();
+            let outcome = self.once(&prepared, context.lane, deadline).await;
+            turn.judge(retry::verdict_of(&outcome, started.elapsed()));
+            let Some(pause) = retry::pause(self, &prepared, &outcome, tries, deadline) else {
+                return self.whole(outcome, deadline).await;
+            };
+            drop(turn);
+            sleep(pause).await;
+            // Without a turn in time, the answer that is here is the best there is.
+            let Ok(next) = self.limits.turn(context.lane, deadline).await else {
+                return self.whole(outcome, deadline).await;
+            };
+            turn = next;
+            self.shared.meters.retries.inc();
+        }
     }
 
     pub(super) fn deadline(&self, request: &Request, context: &SendContext) -> Instant {
@@ -33,8 +52,20 @@ impl Upstream {
         context.deadline.min(Instant::now() + request.timeout.map_or(most, |timeout| timeout.min(most)))
     }
 
+    async fn once(&self, prepared: &Prepared, lane: Lane, deadline: Instant) -> Outcome {
+        let late = |_| Err(Failure::other(fault::too_late(&self.target.label)));
+        timeout_at(deadline, self.follow(prepared, lane, deadline)).await.unwrap_or_else(late)
+    }
+
+    /// The answer with its body.
+    async fn whole(&self, outcome: Outcome, deadline: Instant) -> Result<Response, Error> {
+        let label = &self.target.label;
+        let work = response::collect(outcome?, label, &self.shared);
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(fault::too_late(label)))
+    }
+
     /// Sends, and follows redirects of reads.
-    pub(super) async fn follow(&self, prepared: &Prepared, deadline: Instant) -> Result<http::Response<Incoming>, Error> {
+    pub(super) async fn follow(&self, prepared: &Prepared, lane: Lane, deadline: Instant) -> Outcome {
         let mut target = prepared.target.clone();
         for _ in 0..redirect::MAX_HOPS {
             let response = self.attempt(prepared, &target).await?;
@@ -45,28 +76,43 @@ impl Upstream {
                 Some(next) => target = next,
                 None => return Ok(response),
             }
-            self.limits.pace(deadline).await?;
+            self.limits.time(lane, deadline).await.map_err(Failure::other)?;
         }
         self.attempt(prepared, &target).await
     }
 
-    /// Sends once, or twice when a kept connection turned out to be closed.
-    async fn attempt(&self, prepared: &Prepared, target: &str) -> Result<http::Response<Incoming>, Error> {
-        let answer = match self.client.request(prepared.to_http(self, target)?).await {
+    /// Sends once, or twice when a kept connection turned out to be closed. That says nothing of the upstream, and there are no
+    /// more of those than connections are kept, so the budget isn't asked.
+    async fn attempt(&self, prepared: &Prepared, target: &str) -> Outcome {
+        let to_http = || prepared.to_http(self, target).map_err(Failure::other);
+        let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
                 self.shared.meters.retries.inc();
-                self.fresh.request(prepared.to_http(self, target)?).await
+                self.fresh.request(to_http()?).await
             }
             answer => answer,
         };
-        let response = answer.map_err(|error| fault::no_answer(&error, &self.target.label))?;
+        let response = answer.map_err(|error| self.failure(&error))?;
         if let Some(served) = response.extensions().get::<super::socket::Served>() {
             served.set();
         }
-        if let Some(pause) = retry_after::wait(response.status(), response.headers()) {
-            self.limits.hold(response.status(), pause);
-        }
+        self.heed(response.status(), response.headers());
         Ok(response)
+    }
+
+    /// Keeps to what an answer says about the upstream's limits.
+    pub(super) fn heed(&self, status: http::StatusCode, headers: &http::HeaderMap) {
+        self.limits.heard(said::read(headers));
+        if let Some(pause) = retry_after::wait(status, headers) {
+            self.limits.hold(status, pause);
+        }
+    }
+
+    fn failure(&self, error: &legacy::Error) -> Failure {
+        let told = fault::no_answer(error, &self.target.label);
+        // A certificate that isn't trusted won't be in a moment, nor a grant be there.
+        let passes = matches!(told.kind, Kind::Unavailable | Kind::Timeout) && told.code.is_none();
+        Failure { unconnected: error.is_connect() && passes, error: told }
     }
 }
 

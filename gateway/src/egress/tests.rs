@@ -2,6 +2,7 @@
 
 mod background;
 mod bind;
+mod courtesy;
 mod exchange;
 mod server;
 mod transfer;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 const COMPONENT: [u8; 32] = [7; 32];
 
-fn connection(secrets: &[(&str, &str)]) -> ConnectionSpec {
+pub(super) fn connection(secrets: &[(&str, &str)]) -> ConnectionSpec {
     ConnectionSpec {
         id: ConnectionId(Uuid::new_v4()),
         revision: 1,
@@ -29,7 +30,7 @@ fn connection(secrets: &[(&str, &str)]) -> ConnectionSpec {
     }
 }
 
-fn upstream(url: &str) -> UpstreamDeclaration {
+pub(super) fn upstream(url: &str) -> UpstreamDeclaration {
     UpstreamDeclaration {
         name: "api".to_owned(),
         endpoint: Endpoint::Url(url.to_owned()),
@@ -85,7 +86,7 @@ fn get(path: &[&str]) -> Request {
 }
 
 fn reading() -> SendContext {
-    SendContext { deadline: Instant::now() + Duration::from_secs(20), writes: Writes::Refused }
+    SendContext { deadline: Instant::now() + Duration::from_secs(20), lane: Lane::Reads, writes: Writes::Refused }
 }
 
 fn changing(intent: &Arc<Journal>) -> SendContext {

@@ -15,7 +15,7 @@ use super::{
     trap::{Reason, trapped},
 };
 use crate::{
-    egress::Writes,
+    egress::{Lane, Writes},
     model::{ConnectionSpec, Error, Kind},
 };
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
@@ -83,6 +83,7 @@ impl Running {
             upstreams: self.on.upstreams.clone(),
             state: self.on.state.clone(),
             deadline: self.deadline,
+            lane: self.lane(),
             writes: self.writes(),
         }));
     }
@@ -93,6 +94,15 @@ impl Running {
             (Some(operation), _) => Writes::Recorded(operation.intent.clone()),
             (None, Asked::Action(action)) if action.prepares() => Writes::Unrecorded,
             (None, _) => Writes::Refused,
+        }
+    }
+
+    /// With whom it waits for an upstream's limits.
+    const fn lane(&self) -> Lane {
+        match (&self.context.operation, self.asked) {
+            (Some(_), Asked::Poll | Asked::Reconcile) => Lane::Polls,
+            (Some(_), _) => Lane::Changes,
+            (None, _) => Lane::Reads,
         }
     }
 

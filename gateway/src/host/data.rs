@@ -10,7 +10,7 @@ use super::{
     trap::{Reason, Stopped},
 };
 use crate::{
-    egress::{Upstreams, Writes},
+    egress::{Lane, Upstreams, Writes},
     model::{Error, Secrets},
 };
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +36,7 @@ pub(super) struct Reach {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) state: Arc<ConnectionState>,
     pub(super) deadline: Instant,
+    pub(super) lane: Lane,
     pub(super) writes: Writes,
 }
 

@@ -35,7 +35,7 @@ pub struct ConnectionSpec {
 }
 
 /// Whom to trust at https upstreams instead of the public roots.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsTrust {
     /// PEM certificates of a private authority.

@@ -68,7 +68,7 @@ pub struct UpstreamDeclaration {
     pub blob_origins: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     Url(String),
     /// The operator's name for a granted Unix socket.
@@ -95,7 +95,7 @@ pub struct SessionAuth {
     pub refresh_path: Option<Vec<String>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     pub requests: u32,
     pub per_seconds: u32,

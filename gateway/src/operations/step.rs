@@ -94,7 +94,9 @@ impl Runner {
             return self.recover(held, attempts, Some(error)).await;
         }
         let patience = i64::try_from(self.options.patience.as_millis()).unwrap_or(i64::MAX);
-        let waits = matches!(error.kind, Kind::Overloaded | Kind::RateLimited | Kind::Gateway);
+        // Who knows when the host is back said so.
+        let returns = error.kind == Kind::Unavailable && error.retry_after.is_some();
+        let waits = returns || matches!(error.kind, Kind::Overloaded | Kind::RateLimited | Kind::Gateway);
         if !waits || now() > held.record.operation.created_at.plus_millis(patience) {
             return self.fail(held, error).await;
         }

@@ -40,6 +40,8 @@ enum Act {
     Secret,
     Pending(&'static str),
     Fail(Kind),
+    /// The host is away, and it is known for how long.
+    Away,
     Failed(Kind),
     Canceled,
     Absent,
@@ -100,6 +102,7 @@ impl Fake {
                 Act::Gate(gate) => gate.acquire().await.unwrap().forget(),
                 Act::Hang => std::future::pending().await,
                 Act::Panic => panic!("scripted"),
+                Act::Away => return Err(Error::new(Kind::Unavailable, "scripted").with_retry_after(1)),
                 Act::Fail(kind) => return Err(Error::new(kind, "scripted")),
                 other => return Ok(other),
             }

@@ -213,7 +213,7 @@ async fn a_silent_upstream_ends_at_the_shortest_deadline() {
     let request = Request { timeout: Some(Duration::from_millis(50)), ..get(&[]) };
     let error = upstreams.send(request, &reading()).await.unwrap_err();
     assert_eq!(error.kind, Kind::Timeout, "{error}");
-    let context = SendContext { deadline: Instant::now() + Duration::from_millis(50), writes: Writes::Refused };
+    let context = SendContext { deadline: Instant::now() + Duration::from_millis(50), ..reading() };
     assert_eq!(upstreams.send(get(&[]), &context).await.unwrap_err().kind, Kind::Timeout);
 }
 
@@ -273,7 +273,7 @@ async fn a_used_up_rate_is_refused_with_the_time_to_wait() {
     let upstreams = bound(UpstreamDeclaration { rate, ..upstream(&server.url()) });
     upstreams.send(get(&[]), &reading()).await.unwrap();
     let error = upstreams.send(get(&[]), &reading()).await.unwrap_err();
-    assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(60)));
+    assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(61)));
     assert_eq!(server.seen().len(), 1);
 }
 

@@ -5,7 +5,15 @@
 //! stalls or leaves, the upstream's request is dropped.
 
 use crate::{
-    egress::{bind::Upstream, fault, request::Prepared, response},
+    egress::{
+        Lane,
+        bind::Upstream,
+        fault,
+        limits::Turn,
+        request::Prepared,
+        response,
+        retry::{self, Failure},
+    },
     model::{Error, Kind},
 };
 use bytes::Bytes;
@@ -19,7 +27,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::mpsc,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -57,10 +65,12 @@ impl Upstream {
     ) -> Result<Download, Error> {
         let label = &self.target.label;
         let deadline = Instant::now() + self.shared.config.total_timeout();
-        let turn = self.limits.enter(deadline).await?;
-        self.limits.pace(deadline).await?;
-        let answer = timeout_at(deadline, self.follow(prepared, deadline)).await;
-        let (parts, body) = answer.unwrap_or_else(|_| Err(fault::too_late(label)))?.into_parts();
+        let mut turn = self.limits.turn(Lane::Reads, deadline).await?;
+        let started = Instant::now();
+        let answer = timeout_at(deadline, self.follow(prepared, Lane::Reads, deadline)).await;
+        let answer = answer.unwrap_or_else(|_| Err(Failure::other(fault::too_late(label))));
+        turn.judge(retry::verdict_of(&answer, started.elapsed()));
+        let (parts, body) = answer?.into_parts();
         response::check(&parts, label, &self.shared.config)?;
         // Any other success is not the whole of it: no part was asked for.
         if parts.status != StatusCode::OK {
@@ -109,7 +119,7 @@ struct Pump {
     size: Option<u64>,
     who: (Arc<str>, Arc<str>),
     /// The upstream's place for one request, taken until the last byte.
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl Pump {

@@ -10,7 +10,7 @@ use super::{
     progress::{Phase, Progress},
 };
 use crate::{
-    egress::{bind::Upstream, fault, request::Prepared},
+    egress::{Lane, bind::Upstream, fault, request::Prepared, retry, said},
     model::{Error, Kind},
 };
 use bytes::Bytes;
@@ -51,8 +51,7 @@ impl Upstream {
     {
         let config = &self.shared.config;
         let deadline = Instant::now() + config.total_timeout();
-        let _turn = self.limits.enter(deadline).await?;
-        self.limits.pace(deadline).await?;
+        let mut turn = self.limits.turn(Lane::Changes, deadline).await?;
         let mut check = Check::new(expected);
         // Nothing comes, so there is nothing that could be held back.
         let is_whole = check.size() == 0 && check.take(&[])?;
@@ -69,7 +68,12 @@ impl Upstream {
             return Err(fault.into());
         }
         let parts = match sent {
-            Ok(answer) => answer?,
+            Ok(answer) => {
+                let parts = answer?;
+                self.limits.heard(said::read(&parts.headers));
+                turn.judge(retry::verdict(parts.status));
+                parts
+            }
             Err(Phase::Source) => return Err(SourceFault::Idle.into()),
             Err(_) => return Err(fault::too_late(&self.target.label).into()),
         };

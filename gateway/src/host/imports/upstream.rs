@@ -62,7 +62,7 @@ impl Data {
         self.turn.release();
         let now = tokio::time::Instant::now();
         let deadline = reach.deadline.checked_sub(MARGIN).filter(|at| *at > now).unwrap_or(reach.deadline);
-        Ok((reach.upstreams.clone(), SendContext { deadline, writes: reach.writes.clone() }))
+        Ok((reach.upstreams.clone(), SendContext { deadline, lane: reach.lane, writes: reach.writes.clone() }))
     }
 
     /// What the guest reads of a failure. The gateway's own failures are kept aside for the caller.

@@ -45,6 +45,7 @@ async fn before_anything_was_sent_a_failure_is_a_failure_unless_it_is_about_room
         check(Recovery::Neither, &[(Call::Mutate, &[Act::Fail(kind)]), (Call::Mutate, &[Act::Fail(kind)])], (Succeeded, 1))
             .await;
     }
+    check(Recovery::Neither, &[(Call::Mutate, &[Act::Away]), (Call::Mutate, &[Act::Away])], (Succeeded, 1)).await;
 }
 
 #[tokio::test]

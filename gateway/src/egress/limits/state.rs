@@ -1,0 +1,162 @@
+//! Everything that is known of one upstream at this moment, under one lock.
+//!
+//! In go moments and events; out comes who may go. Invariant: whoever goes was allowed by the pause that was asked for, by what
+//! the upstream said is left, by the declared rate, and by the number of places, at the same moment.
+
+use super::{
+    Need,
+    breaker::{Breaker, Circuit, Verdict},
+    budget::Budget,
+    pace::Pace,
+    queue::{Fate, Queue},
+    quota::{Dry, Quota},
+    refusal::Why,
+};
+use crate::{
+    egress::{config::EgressConfig, gauges::Gauges},
+    model::{Kind, Rate},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub(super) struct State {
+    pub running: u32,
+    pub quota: Quota,
+    pub queue: Queue,
+    pub breaker: Breaker,
+    pub budget: Budget,
+    /// When it was last asked.
+    pub used: Instant,
+    concurrency: u32,
+    pace: Option<Pace>,
+    hold: Option<Hold>,
+}
+
+/// Until when the upstream asked to be left alone, and how a call that can't wait so long ends.
+#[derive(Clone, Copy)]
+struct Hold {
+    until: Instant,
+    kind: Kind,
+}
+
+impl State {
+    pub(super) fn new(rate: Option<Rate>, concurrency: u32, config: &EgressConfig) -> Self {
+        Self {
+            running: 0,
+            quota: Quota::default(),
+            queue: Queue::default(),
+            breaker: Breaker::new(config.breaker_failures),
+            budget: Budget::new(config.retry_percent),
+            used: Instant::now(),
+            concurrency,
+            pace: rate.and_then(Pace::new),
+            hold: None,
+        }
+    }
+
+    /// Keeps the longer pause. After it, one request goes first.
+    pub(super) fn hold(&mut self, kind: Kind, until: Instant) {
+        if self.hold.is_none_or(|hold| hold.until < until) {
+            self.hold = Some(Hold { until, kind });
+        }
+        self.quota.go_carefully();
+    }
+
+    /// An error is the moment until which one can't go, if it is known.
+    pub(super) fn ready(&mut self, need: Need, now: Instant) -> Result<(), Option<Instant>> {
+        if let Some(hold) = self.hold.filter(|hold| hold.until > now) {
+            return Err(Some(hold.until));
+        }
+        let others = self.others(need);
+        if let Err(Dry(at)) = self.quota.check(others, now) {
+            return Err(at);
+        }
+        if others >= self.concurrency {
+            return Err(None);
+        }
+        match self.pace.as_ref().map(|pace| pace.at(now, 0)).filter(|at| *at > now) {
+            Some(at) => Err(Some(at)),
+            None => Ok(()),
+        }
+    }
+
+    /// When the one behind `ahead` others can go at the earliest, and what holds it up most.
+    pub(super) fn estimate(&self, ahead: u32, now: Instant) -> (Instant, Why) {
+        let (mut at, mut why) = (now, Why::Concurrency);
+        if let Some(hold) = self.hold.filter(|hold| hold.until > at) {
+            (at, why) = (hold.until, Why::Pause(hold.kind));
+        }
+        if let Some(reset) = self.quota.at(self.running, ahead).filter(|reset| *reset > at) {
+            (at, why) = (reset, Why::Quota);
+        }
+        if let Some(due) = self.pace.as_ref().map(|pace| pace.at(at, ahead)).filter(|due| *due > at) {
+            (at, why) = (due, Why::Rate);
+        }
+        (at, why)
+    }
+
+    pub(super) fn go(&mut self, need: Need, now: Instant) {
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
+        }
+        if need == Need::Place {
+            self.running += 1;
+        }
+    }
+
+    /// The place is free again.
+    pub(super) const fn gone(&mut self, need: Need) {
+        if matches!(need, Need::Place) {
+            self.running = self.running.saturating_sub(1);
+        }
+    }
+
+    /// Lets everybody go, or tells them to leave, whose turn it is by now.
+    pub(super) fn moved(&mut self, now: Instant, gauges: &Gauges) {
+        while let Some(front) = self.queue.front() {
+            let need = front.need;
+            let fate = match self.is_broken(need, now) {
+                Some(_) => Fate::Refused,
+                None if self.ready(need, now).is_err() => break,
+                None => self.admit(need, now, gauges),
+            };
+            let Some(ticket) = self.queue.pop() else { break };
+            gauges.queued.dec();
+            ticket.decide(fate);
+        }
+        self.queue.rouse();
+    }
+
+    /// How long the circuit stays open. A further request of a turn belongs to one that was let through.
+    pub(super) fn is_broken(&self, need: Need, now: Instant) -> Option<Duration> {
+        if need == Need::Place { self.breaker.refuses(now) } else { None }
+    }
+
+    fn admit(&mut self, need: Need, now: Instant, gauges: &Gauges) -> Fate {
+        self.go(need, now);
+        let before = self.breaker.circuit();
+        // Only a turn can tell afterwards how it went.
+        let probes = need == Need::Place && self.breaker.admit();
+        gauges.circuit(before, self.breaker.circuit());
+        if probes { Fate::Probe } else { Fate::Granted }
+    }
+
+    pub(super) fn judge(&mut self, probe: bool, verdict: Verdict, now: Instant, gauges: &Gauges) {
+        let before = self.breaker.circuit();
+        self.breaker.judge(probe, verdict, now);
+        gauges.circuit(before, self.breaker.circuit());
+    }
+
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        let held = self.hold.is_some_and(|hold| hold.until > now) || self.quota.left(now).is_some();
+        let open = matches!(self.breaker.circuit(), Circuit::Open { until } if until > now);
+        self.running == 0 && self.queue.is_empty() && !held && !open
+    }
+
+    const fn others(&self, need: Need) -> u32 {
+        match need {
+            Need::Place => self.running,
+            Need::Time => self.running.saturating_sub(1),
+        }
+    }
+}

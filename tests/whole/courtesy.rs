@@ -1,0 +1,192 @@
+//! Courtesy to upstreams, through the whole gateway: rates, fair shares, refusals at once, circuits and retries.
+//!
+//! Invariant: what is sent is counted at the upstream, which judges by its own limits and clock.
+
+use bytes::Bytes;
+use http::Method;
+use portico_tests::{Answer, Api, Gateway, Reply, Seen, Setup, Upstream, eventually};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+async fn gateway() -> Gateway {
+    // More than the readers below: what is tested is the upstream's limit, not the host's.
+    let config = "[host]\ncalls_per_organization = 128\n".to_owned();
+    Gateway::start_with(Setup { config, guests: vec!["courteous"], ..Setup::default() }).await
+}
+
+async fn limits(api: &Api) -> Value {
+    api.get("/connections/c").await.is(200).json()["limits"][0].clone()
+}
+
+/// An upstream that allows so many requests in any such time, and answers 429 to more.
+async fn strict(most: usize, period: Duration) -> Upstream {
+    let recent: Mutex<VecDeque<Instant>> = Mutex::default();
+    Upstream::start(move |_| {
+        let now = Instant::now();
+        let mut recent = recent.lock().unwrap();
+        while recent.front().is_some_and(|first| now - *first >= period) {
+            recent.pop_front();
+        }
+        if recent.len() >= most {
+            return Answer::Json(429, json!({}));
+        }
+        recent.push_back(now);
+        Answer::Json(200, json!({}))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_readers_keep_to_the_rate_and_share_it() {
+    const READERS: usize = 5;
+    const EACH: usize = 20;
+    let gateway = gateway().await;
+    let upstream = strict(60, Duration::from_secs(3)).await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url(), "requests": 60, "per_seconds": 3})).await;
+    let started = Instant::now();
+    let apis: Vec<Api> = (0..READERS).map(|_| gateway.fresh_api()).collect();
+    let mut reads = tokio::task::JoinSet::new();
+    for n in 0..EACH {
+        for (reader, api) in apis.iter().enumerate() {
+            let api = api.clone();
+            reads.spawn(async move { api.get(&format!("/sites/c~r{reader}-{n}")).await });
+        }
+    }
+    let replies: Vec<Reply> = reads.join_all().await;
+    let took = started.elapsed();
+    for reply in &replies {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert!(took >= Duration::from_secs(4), "85 of them were spaced: {took:?}");
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), READERS * EACH, "nothing was refused by the upstream, and nothing sent again");
+    let mut shares: BTreeMap<String, usize> = BTreeMap::new();
+    for one in &seen[..READERS * EACH / 2] {
+        *shares.entry(one.path[.."/sites/r0".len()].to_owned()).or_default() += 1;
+    }
+    assert!(shares.len() == READERS && shares.values().all(|share| (6..=14).contains(share)), "{shares:?}");
+    let waited = gateway.metric("portico_upstream_wait_seconds_count", &["provider=\"courteous\""]).await;
+    assert!(waited >= 50.0, "{waited} calls waited");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
+    let gateway = gateway().await;
+    let upstream = strict(4, Duration::from_secs(60)).await;
+    let settings = json!({"url": upstream.url(), "requests": 4, "per_seconds": 60, "timeout": 2000});
+    gateway.connect("c", "courteous", settings.clone()).await;
+    let _ = gateway.api.get("/sites/c~first").await.is(200);
+    let mut quickest = Duration::MAX;
+    for n in 0..10 {
+        let started = Instant::now();
+        let reply = gateway.api.get(&format!("/sites/c~late{n}")).await;
+        quickest = quickest.min(started.elapsed());
+        let wait: u32 = reply.header("retry-after").expect("Retry-After").parse().expect("seconds");
+        assert!((10..=21).contains(&wait), "{wait}");
+        let problem = reply.problem(429, "upstream_rate_limited");
+        assert!(problem["detail"].as_str().unwrap().contains("the upstream \"api\""), "{problem}");
+    }
+    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    assert_eq!(upstream.seen().len(), 1);
+    // Neither another name nor another deadline makes the upstream allow more.
+    let changed =
+        json!({"name": "renamed", "settings": {"url": upstream.url(), "requests": 4, "per_seconds": 60, "timeout": 1000}});
+    let _ = gateway.api.json(Method::PATCH, "/connections/c", &[], &changed).await.is(200);
+    gateway.api.get("/sites/c~again").await.problem(429, "upstream_rate_limited");
+    assert_eq!(upstream.seen().len(), 1);
+    let limits = limits(&gateway.api).await;
+    assert_eq!((&limits["upstream"], &limits["rate"]), (&json!("api"), &json!({"requests": 4, "per_seconds": 60})));
+    assert_eq!(limits["breaker"], json!({"state": "closed", "until": null}));
+    let labels = ["provider=\"courteous\"", "reason=\"rate\""];
+    assert!(gateway.metric("portico_upstream_refused_total", &labels).await >= 11.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_upstream_says_is_left_is_kept() {
+    let gateway = gateway().await;
+    let upstream = Upstream::start(|_| {
+        let headers = vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", "1".to_owned())];
+        Answer::Raw(200, headers, "{}".into())
+    })
+    .await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url()})).await;
+    let _ = gateway.api.get("/sites/c~a").await.is(200);
+    let started = Instant::now();
+    let _ = gateway.api.get("/sites/c~b").await.is(200);
+    assert!(started.elapsed() >= Duration::from_millis(800), "{:?}", started.elapsed());
+    let limits = limits(&gateway.api).await;
+    assert_eq!((&limits["remaining"], limits["reset_at"].is_string()), (&json!(0), true), "{limits}");
+}
+
+/// An upstream whose status can be set; GETs and POSTs alike.
+async fn moody() -> (Upstream, Arc<AtomicU16>) {
+    let status = Arc::new(AtomicU16::new(200));
+    let own = Arc::clone(&status);
+    let upstream = Upstream::start(move |_| Answer::Json(own.load(Ordering::SeqCst), json!({}))).await;
+    (upstream, status)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_upstream_is_left_alone_and_operations_wait_for_it() {
+    let gateway = gateway().await;
+    let (upstream, status) = moody().await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url()})).await;
+    status.store(500, Ordering::SeqCst);
+    // Until the circuit has been opened a few times, so that it stays open for long enough to look at.
+    eventually("a circuit that is open for seconds", async || {
+        let reply = gateway.api.get("/sites/c~x").await;
+        assert!(reply.status.is_server_error(), "{}", reply.text());
+        let wait: u32 = reply.header("retry-after")?.parse().ok()?;
+        (wait >= 3).then_some(())
+    })
+    .await;
+    let before = upstream.seen().len();
+    for n in 0..20 {
+        let problem = gateway.api.get(&format!("/sites/c~{n}")).await.problem(503, "upstream_unavailable");
+        assert!(problem["detail"].as_str().unwrap().contains("is open until"), "{problem}");
+    }
+    let limits = limits(&gateway.api).await;
+    assert_eq!((&limits["breaker"]["state"], limits["breaker"]["until"].is_string()), (&json!("open"), true), "{limits}");
+    assert_eq!(gateway.metric("portico_upstream_breakers", &["state=\"open\""]).await, 1.0);
+    let headers = [("prefer", "respond-async")];
+    let operation = gateway.api.send(Method::POST, "/sites/c~a/start", &headers, Bytes::new()).await.is(202).json();
+    assert_eq!(upstream.seen().len(), before, "the upstream was left alone");
+    status.store(200, Ordering::SeqCst);
+    let path = format!("/operations/{}?wait=20s", operation["id"].as_str().unwrap());
+    let ended = eventually("the end of the operation", async || {
+        let now = gateway.api.get(&path).await.is(200).json();
+        (!["queued", "running"].contains(&now["status"].as_str()?)).then_some(now)
+    })
+    .await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    assert_eq!(upstream.count(&Method::POST, "/sites/a/start"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_keyed_is_sent_twice() {
+    let gateway = gateway().await;
+    let posts = AtomicUsize::new(0);
+    let upstream = Upstream::start(move |seen: &Seen| {
+        let fails = seen.method == Method::POST && posts.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+        Answer::Json(if fails { 503 } else { 200 }, json!({}))
+    })
+    .await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url()})).await;
+    let act = async |what: &str| gateway.api.send(Method::POST, what, &[("prefer", "wait=30")], Bytes::new()).await;
+    let _ = act("/sites/c~a/stop").await.is(200);
+    assert_eq!(upstream.count(&Method::POST, "/sites/a/stop"), 2, "the first one failed");
+    let keys: Vec<_> = upstream.seen().iter().filter_map(|seen| seen.headers.get("idempotency-key").cloned()).collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+    let reply = act("/sites/c~a/start").await;
+    assert!(!reply.status.is_success(), "{}", reply.text());
+    assert_eq!(upstream.count(&Method::POST, "/sites/a/start"), 1);
+    assert!(gateway.metric("portico_upstream_retries_total", &["provider=\"courteous\""]).await >= 1.0);
+}
