@@ -20,7 +20,7 @@ use crate::{
     layers,
     metrics::Metrics,
     operations::Operations,
-    policy::Authenticator,
+    policy::{Authenticator, Tokens},
     seal::Sealer,
     server::{self, Listener},
     store::{SqliteStore, Store},
@@ -88,6 +88,8 @@ impl App {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
         let authenticator = Arc::new(Authenticator::new(self.store.clone()));
+        let uses_written = CancellationToken::new();
+        let uses = tokio::spawn(Arc::clone(&authenticator).keep_uses(uses_written.clone()));
         let events = Events::start(
             self.store.clone(),
             api::events::write,
@@ -104,7 +106,8 @@ impl App {
             self.shutdown.child_token(),
         )
         .await?;
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, self.config.api.clone());
+        let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
         let stack = layers::stack(api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
@@ -123,6 +126,8 @@ impl App {
             ended.context("the server's task failed")?;
         }
         operations.stopped().await;
+        uses_written.cancel();
+        uses.await.context("the task that writes when tokens were used failed")?;
         self.store.close().await;
         admin_shutdown.cancel();
         admin.await.context("the admin server's task failed")?;
