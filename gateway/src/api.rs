@@ -3,6 +3,7 @@
 //! In go requests that were authenticated; out come JSON answers or problem+json. Invariant: only this room and the layers
 //! above it know HTTP statuses; handlers decide nothing that a room to the right could decide.
 
+mod actions;
 mod answer;
 mod backups;
 mod billing;
@@ -29,15 +30,18 @@ mod site_details;
 mod sites;
 mod sites_list;
 mod spec;
+mod tokens;
 mod walk;
 mod wordpress;
+
+pub use actions::{Actions, Found};
 
 use crate::{
     dispatch::{Connection, Dispatch, Freshness},
     events::Events,
-    model::{Answer, Query},
+    model::{Answer, Operation, OperationId, Query, Slug},
     operations::Operations,
-    policy::Principal,
+    policy::{Denied, Principal, TokenError, Tokens},
     seal::Sealer,
 };
 use axum::{
@@ -75,6 +79,7 @@ pub struct Api {
     dispatch: Arc<Dispatch>,
     operations: Arc<Operations>,
     events: Arc<Events>,
+    tokens: Tokens,
     sealer: Arc<Sealer>,
     walks: Walks,
     uploads: Uploads,
@@ -86,10 +91,31 @@ impl Api {
         dispatch: Arc<Dispatch>,
         operations: Arc<Operations>,
         events: Arc<Events>,
+        tokens: Tokens,
         sealer: Arc<Sealer>,
         config: ApiConfig,
     ) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), uploads: Uploads::default(), dispatch, operations, events, sealer, config })
+        let (walks, uploads) = (Walks::new(&config), Uploads::default());
+        Arc::new(Self { walks, uploads, dispatch, operations, events, tokens, sealer, config })
+    }
+
+    /// The organization's connection of that name, unless the credential isn't for it.
+    async fn connection(&self, principal: &Principal, slug: &Slug) -> Result<Arc<Connection>, Problem> {
+        let found = self.dispatch.connection(principal.organization, slug).await?;
+        if principal.scopes.covers(slug.as_str()) { Ok(found) } else { Err(Denied::Connection.into()) }
+    }
+
+    /// All connections that the credential is for, by slug.
+    async fn connections(&self, principal: &Principal) -> Result<Vec<Arc<Connection>>, Problem> {
+        let mut connections = self.dispatch.connections(principal.organization).await?;
+        connections.retain(|one| principal.scopes.covers(one.record.slug.as_str()));
+        Ok(connections)
+    }
+
+    /// The organization's operation, unless it is on a connection that the credential isn't for.
+    async fn operation(&self, principal: &Principal, id: &OperationId) -> Result<Operation, Problem> {
+        let operation = self.operations.get(principal.organization, id).await?;
+        if principal.scopes.covers(&operation.connection) { Ok(operation) } else { Err(Denied::Connection.into()) }
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -129,11 +155,29 @@ impl Api {
     }
 }
 
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", denied.to_string())
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Denied(denied) => denied.into(),
+            TokenError::Failed(error) => error.into(),
+        }
+    }
+}
+
+/// Where every endpoint is.
+const PREFIX: &str = "/api/v1";
+
 /// Every endpoint, under `/api/v1`.
 pub fn router(api: Arc<Api>) -> Router {
     let endpoints = routes::endpoints().into_iter();
     let all = endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler));
-    Router::new().nest("/api/v1", all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
+    Router::new().nest(PREFIX, all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
 }
 
 /// What needs no token: the API's own documentation.

@@ -25,7 +25,7 @@ use crate::{
     layers,
     metrics::Metrics,
     operations::Operations,
-    policy::Authenticator,
+    policy::{Authenticator, Tokens},
     seal::Sealer,
     server::{self, Listener},
     store::{SqliteStore, Store},
@@ -97,6 +97,8 @@ impl App {
         let watch = keys::watch(self.config.clone(), Arc::clone(&self.sealer), self.store.clone(), Arc::clone(&self.metrics));
         tokio::spawn(self.shutdown.child_token().run_until_cancelled_owned(watch));
         let authenticator = Arc::new(Authenticator::new(self.store.clone()));
+        let uses_written = CancellationToken::new();
+        let uses = tokio::spawn(Arc::clone(&authenticator).keep_uses(uses_written.clone()));
         let events = Events::start(
             self.store.clone(),
             api::events::write,
@@ -113,7 +115,8 @@ impl App {
             self.shutdown.child_token(),
         )
         .await?;
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, self.config.api.clone());
+        let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
         let stack = layers::stack(api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
@@ -132,6 +135,8 @@ impl App {
             ended.context("the server's task failed")?;
         }
         operations.stopped().await;
+        uses_written.cancel();
+        uses.await.context("the task that writes when tokens were used failed")?;
         self.store.close().await;
         admin_shutdown.cancel();
         admin.await.context("the admin server's task failed")?;

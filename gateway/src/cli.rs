@@ -44,9 +44,9 @@ enum Command {
     ///
     /// Changes nothing; works beside a running gateway.
     Check(Common),
-    /// Make API tokens
+    /// Make, list and revoke API tokens
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::Command),
     /// Look at and replace the master key
     #[command(subcommand)]
     Secrets(SecretsCommand),
@@ -82,26 +82,6 @@ struct Common {
     /// Database, key and compiled components [default: .portico]
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-}
-
-#[derive(Subcommand)]
-enum TokenCommand {
-    /// Make a token and print it, once
-    ///
-    /// Works beside a running gateway. The organization is made if it doesn't exist.
-    Create {
-        #[command(flatten)]
-        common: Common,
-        /// The organization's slug (a-z, 0-9, -)
-        #[arg(long, short)]
-        organization: String,
-        /// What the token is for
-        #[arg(long, short, default_value = "cli")]
-        name: String,
-        /// Days until it expires; never, when it is left out
-        #[arg(long)]
-        days: Option<u32>,
-    },
 }
 
 #[derive(Subcommand)]
@@ -154,9 +134,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Dev(common) => dev::run(&common),
         Command::Serve(common) => serve::run(&common),
         Command::Check(common) => check::run(&common),
-        Command::Token(TokenCommand::Create { common, organization, name, days }) => {
-            token::create(&common, &organization, &name, days)
-        }
+        Command::Token(command) => token::run(command),
         Command::Secrets(SecretsCommand::Status(common)) => secrets::status(&common),
         Command::Secrets(SecretsCommand::Rotate { common, keep_old }) => secrets::rotate(&common, keep_old),
         Command::Secrets(SecretsCommand::Generate) => secrets::generate(),

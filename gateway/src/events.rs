@@ -14,7 +14,7 @@ pub use watch::{News, Watch};
 
 use crate::{
     metrics::Metrics,
-    model::{Error, EventType, OperationId, OrganizationId},
+    model::{Error, EventType, OperationId, OrganizationId, Slug},
     policy::{Authenticator, Principal},
     store::{EventRecord, EventScope, EventSubject, Store},
 };
@@ -29,6 +29,7 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The `[events]` section.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,12 +78,15 @@ pub struct Filter {
     pub types: Option<Vec<EventType>>,
     /// A connection's slug.
     pub connection: Option<String>,
+    /// The only ones that the credential is for.
+    pub only: Option<Arc<[Slug]>>,
 }
 
 impl Filter {
     fn keeps(&self, event: &Event) -> bool {
         self.types.as_ref().is_none_or(|types| types.contains(&event.kind))
             && self.connection.as_ref().is_none_or(|connection| *connection == event.connection)
+            && self.only.as_ref().is_none_or(|slugs| slugs.iter().any(|slug| slug.as_str() == event.connection))
     }
 }
 
@@ -131,7 +135,7 @@ impl Events {
         this
     }
 
-    /// Watches everything of the principal's organization, from now on or after the event `since`. `Overloaded` when too many
+    /// Watches everything that the principal's credential is for in its organization, from now on or after the event `since`. `Overloaded` when too many
     /// watch already.
     pub async fn organization(
         self: &Arc<Self>,
@@ -139,6 +143,7 @@ impl Events {
         filter: Filter,
         since: Option<i64>,
     ) -> Result<Watch, Error> {
+        let filter = Filter { only: principal.scopes.connections().cloned(), ..filter };
         let mut watch = self.enter(principal, Topic::Organization(principal.organization), filter)?;
         watch.begin(since).await?;
         Ok(watch)
@@ -155,6 +160,11 @@ impl Events {
         let mut watch = self.enter(principal, Topic::Operation(principal.organization, id), Filter::default())?;
         watch.begin(since).await?;
         Ok(watch)
+    }
+
+    /// Ends the streams of a credential that was revoked, by its id.
+    pub fn dismiss(&self, credential: Uuid) {
+        self.places.dismiss(credential);
     }
 
     fn enter(self: &Arc<Self>, principal: &Arc<Principal>, topic: Topic, filter: Filter) -> Result<Watch, Error> {

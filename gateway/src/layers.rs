@@ -1,13 +1,14 @@
 //! The stack above the API, outermost first.
 //!
-//! Invariant: nothing under `authenticate` is reached without a principal, and beside it there is only the documentation. There are no rate limits yet.
+//! Invariant: nothing under `authenticate` is reached without a principal, nor under `authorize` without the right to it, and beside them there is only the documentation. There are no rate limits yet.
 
 mod authenticate;
+mod authorize;
 mod observe;
 mod problem;
 
 use crate::{
-    api::{self, Api},
+    api::{self, Actions, Api},
     metrics::Metrics,
     policy::Authenticator,
 };
@@ -18,7 +19,10 @@ use tower::ServiceBuilder;
 /// The whole service of the public listener.
 pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Metrics>) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
-    let closed = api::router(api).layer(from_fn_with_state(authenticator, authenticate::authenticate));
+    let closed = api::router(api)
+        // Before anything is looked up or remembered for the request; it needs the principal.
+        .layer(from_fn_with_state(Arc::<Actions>::default(), authorize::authorize))
+        .layer(from_fn_with_state(authenticator, authenticate::authenticate));
     api::open_router().merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.

@@ -11,6 +11,7 @@ mod error;
 mod event;
 pub mod form;
 mod id;
+mod network;
 mod operation;
 mod provider;
 mod resource;
@@ -30,6 +31,7 @@ pub use deployment::{Changes, Deployment, DeploymentStatus, Plan, Source, Source
 pub use error::{Error, Kind};
 pub use event::EventType;
 pub use id::{IdError, ResourceId, Slug, escape, unescape};
+pub use network::Network;
 pub use operation::{Operation, OperationId, OperationStatus, Target};
 pub use provider::{
     Auth, Configuration, Description, Endpoint, Features, Rate, Recovery, SecretDescription, SessionAuth, UpstreamDeclaration,

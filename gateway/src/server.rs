@@ -11,6 +11,7 @@ mod listen;
 pub use admin::admin;
 pub use listen::Listener;
 
+use crate::policy::ClientAddress;
 use axum::{Router, body::Body};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -53,11 +54,17 @@ pub async fn serve(listener: Listener, service: Router, config: ServerConfig, op
     let places = Arc::new(Semaphore::new(config.max_connections));
     let graceful = GracefulShutdown::new();
     let patience = Duration::from_millis(config.header_timeout_ms);
-    let service = TowerToHyperService::new(service.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
     loop {
         let Some((stream, place)) = next(&listener, &places, &shutdown).await else { break };
         let watcher = graceful.watcher();
-        let (service, builder, open) = (service.clone(), Arc::clone(&builder), open.clone());
+        let (builder, open) = (Arc::clone(&builder), open.clone());
+        let peer = stream.peer_addr().ok().map(|peer| ClientAddress(peer.ip().to_canonical()));
+        let service = TowerToHyperService::new(service.clone().map_request(move |mut request: http::Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
+            request.map(Body::new)
+        }));
         tokio::spawn(async move {
             open.inc();
             let (service, spoken) = first_word::told(service);

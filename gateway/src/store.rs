@@ -11,6 +11,7 @@ mod operation;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
+mod token;
 
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
 pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
@@ -20,6 +21,7 @@ pub use operation::{
     PendingUpdate,
 };
 pub use sqlite::{Copied, SqliteStore, copy_progress};
+pub use token::{MAX_TOKENS, TokenRecord, TokenRotation, TokenStore};
 
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
@@ -33,20 +35,6 @@ pub struct Organization {
     pub slug: Slug,
     pub name: String,
     pub created_at: Timestamp,
-}
-
-#[derive(Clone, Debug)]
-pub struct TokenRecord {
-    pub id: Uuid,
-    pub organization: OrganizationId,
-    pub name: String,
-    /// SHA-256 of the whole token: tokens have 256 bits of entropy, so a plain hash is enough.
-    pub hash: [u8; 32],
-    /// The first characters, to tell tokens apart.
-    pub prefix: String,
-    pub created_at: Timestamp,
-    pub expires_at: Option<Timestamp>,
-    pub revoked_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -72,13 +60,10 @@ pub struct SealedSecret {
 
 /// Errors are `Kind::Gateway` unless a method says otherwise.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: TokenStore {
     async fn organization_insert(&self, organization: &Organization) -> Result<(), Error>;
     async fn organization_by_slug(&self, slug: &Slug) -> Result<Option<Organization>, Error>;
     async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error>;
-
-    async fn token_insert(&self, token: &TokenRecord) -> Result<(), Error>;
-    async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>, Error>;
 
     /// `Conflict` when the slug is or was in use in the organization: slugs are never reused.
     async fn connection_insert(&self, connection: &ConnectionRecord) -> Result<(), Error>;

@@ -146,8 +146,13 @@ impl Gateway {
 
     /// A token of this organization, which is made if it doesn't exist.
     pub fn new_token(&self, organization: &str) -> String {
+        self.new_token_with(organization, &[])
+    }
+
+    /// The same, with more options of `portico token create`.
+    pub fn new_token_with(&self, organization: &str, options: &[&str]) -> String {
         let mut command = Command::new(binary());
-        command.args(["token", "create", "--organization", organization]).env("PORTICO_DATA_DIR", self.data());
+        command.args(["token", "create", "--organization", organization]).args(options).env("PORTICO_DATA_DIR", self.data());
         let output = command.output().expect("portico token create runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -114,6 +114,20 @@ const WORDPRESS: [(&str, &str, Option<&str>); 28] = [
     ("POST", "/sites/{site}/wordpress/password-reset", Some(r#"{"user": "admin", "password": "correct horse"}"#)),
     ("POST", "/sites/{site}/wordpress/login-link", Some(r#"{"user": "admin"}"#)),
 ];
+const TOKENS: [(&str, &str, Option<&str>); 5] = [
+    ("GET", "/tokens", None),
+    (
+        "POST",
+        "/tokens",
+        Some(
+            r#"{"name": "n", "role": "viewer", "scopes": ["read"], "connections": ["sandbox"], "allowed_ips": ["127.0.0.1"],
+                "expires_at": "2999-01-01T00:00:00Z"}"#,
+        ),
+    ),
+    ("GET", "/tokens/{token}", None),
+    ("DELETE", "/tokens/{token}", None),
+    ("POST", "/tokens/{token}/rotate", Some(r#"{"overlap_seconds": 60}"#)),
+];
 const BILLING: [(&str, &str, Option<&str>); 4] = [
     ("GET", "/billing/subscription", None),
     (
@@ -128,7 +142,7 @@ const BILLING: [(&str, &str, Option<&str>); 4] = [
 ];
 
 fn endpoints() -> impl Iterator<Item = (Method, &'static str, Option<&'static str>)> {
-    let all = ENDPOINTS.iter().chain(&MORE).chain(&SITE_PARTS).chain(&BULK).chain(&WORDPRESS).chain(&BILLING);
+    let all = ENDPOINTS.iter().chain(&MORE).chain(&SITE_PARTS).chain(&BULK).chain(&WORDPRESS).chain(&BILLING).chain(&TOKENS);
     all.map(|(method, path, body)| (method.parse().expect("a method"), *path, *body))
 }
 
@@ -163,6 +177,7 @@ impl World {
         let deployment = api.post(&format!("/sites/{site}/deployments"), &source).await.is(201).json();
         let files = serde_json::from_str(PLAN).expect("a plan");
         let plan = api.post(&format!("/sites/{site}/deployments/plans"), &files).await.is(201).json();
+        let token = api.post("/tokens", &json!({"name": "World"})).await.is(201).json();
         // A place for bulk bytes, else these endpoints are not supported. Nothing listens there, and nothing is sent there.
         let settings = json!({"settings": {"blob_url": "http://127.0.0.1:9"}});
         let _ = api.json(Method::PATCH, "/connections/sandbox", &[], &settings).await.is(200);
@@ -179,6 +194,7 @@ impl World {
             ("{connection}", "sandbox".to_owned()),
             ("{provider}", "sandbox".to_owned()),
             ("{operation}", text(&made["id"])),
+            ("{token}", text(&token["id"])),
         ];
         Self { gateway, ids }
     }

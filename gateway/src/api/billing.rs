@@ -156,7 +156,7 @@ pub async fn usage(
     let connections = match &parameters.connection {
         Some(slug) => vec![named(&api, &principal, slug).await?],
         None => {
-            let all = api.dispatch.connections(principal.organization).await?;
+            let all = api.connections(&principal).await?;
             api.dispatch.supporting(all, BillingQuery::Usage.action()).await
         }
     };
@@ -199,7 +199,7 @@ fn sum<'a>(connections: &'a [Arc<Connection>], gathered: &Gathered) -> UsageView
 }
 
 async fn named(api: &Api, principal: &Principal, slug: &str) -> Result<Arc<Connection>, Problem> {
-    Ok(api.dispatch.connection(principal.organization, &names::slug(slug)?).await?)
+    api.connection(principal, &names::slug(slug)?).await
 }
 
 /// The connection that was named, or the only one that has a bill.
@@ -207,7 +207,7 @@ async fn payer(api: &Api, principal: &Principal, slug: Option<&str>, query: Bill
     if let Some(slug) = slug {
         return named(api, principal, slug).await;
     }
-    let all = api.dispatch.connections(principal.organization).await?;
+    let all = api.connections(principal).await?;
     let candidates = api.dispatch.supporting(all, query.action()).await;
     match candidates.as_slice() {
         [only] => Ok(Arc::clone(only)),

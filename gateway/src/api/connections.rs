@@ -16,7 +16,7 @@ use crate::{
     dispatch::{Connection, NewConnection, Patch, SecretChange},
     egress::LimitsReport,
     model::{Features, Slug, Timestamp, TlsTrust, form},
-    policy::Principal,
+    policy::{Denied, Principal},
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -141,7 +141,7 @@ pub async fn list(
     let scope =
         Scope { sealer: &api.sealer, principal: &principal, question: format!("connections {:?}", parameters.provider) };
     let after: Option<Slug> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
-    let mut connections = api.dispatch.connections(principal.organization).await?;
+    let mut connections = api.connections(&principal).await?;
     connections.retain(|one| parameters.provider.as_ref().is_none_or(|provider| one.record.provider == *provider));
     let total = connections.len();
     connections.retain(|one| after.as_ref().is_none_or(|after| one.record.slug > *after));
@@ -160,7 +160,7 @@ pub async fn get(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let connection = api.dispatch.connection(principal.organization, &names::slug(&id)?).await?;
+    let connection = find(&api, &principal, &id).await?;
     api.dispatch.learn_features(&connection).await;
     Read::own(&headers).answer(&view(&connection))
 }
@@ -177,6 +177,9 @@ pub async fn create(
         Some(id) => Slug::parse(id).map_err(|error| Problem::invalid("id", error.to_string()))?,
         None => free_slug(&api, &principal, &body.name).await?,
     };
+    if !principal.scopes.covers(slug.as_str()) {
+        return Err(Denied::Connection.into());
+    }
     let new = NewConnection {
         slug,
         provider: body.provider,
@@ -269,7 +272,7 @@ async fn free_slug(api: &super::Api, principal: &Principal, name: &str) -> Resul
 }
 
 async fn find(api: &super::Api, principal: &Principal, id: &str) -> Result<std::sync::Arc<Connection>, Problem> {
-    Ok(api.dispatch.connection(principal.organization, &names::slug(id)?).await?)
+    api.connection(principal, &names::slug(id)?).await
 }
 
 fn written(status: StatusCode, connection: &Connection) -> Result<Response, Problem> {

@@ -80,10 +80,10 @@ pub async fn of_organization(
     let since = last_event_id(&headers)?;
     let types = parameters.types.as_deref().map(event_types).transpose()?;
     let connection = match &parameters.connection {
-        Some(text) => Some(api.dispatch.connection(principal.organization, &names::slug(text)?).await?.record.slug.to_string()),
+        Some(text) => Some(api.connection(&principal, &names::slug(text)?).await?.record.slug.to_string()),
         None => None,
     };
-    let watch = api.events.organization(&principal, Filter { types, connection }, since).await?;
+    let watch = api.events.organization(&principal, Filter { types, connection, ..Filter::default() }, since).await?;
     Ok(stream(watch))
 }
 
@@ -95,7 +95,11 @@ pub async fn of_operation(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let since = last_event_id(&headers)?;
-    let watch = api.events.operation(&principal, operation_id(&id)?, since).await?;
+    let id = operation_id(&id)?;
+    if principal.scopes.connections().is_some() {
+        api.operation(&principal, &id).await?;
+    }
+    let watch = api.events.operation(&principal, id, since).await?;
     if watch.is_over() {
         // What tells a browser not to come back.
         return Ok(StatusCode::NO_CONTENT.into_response());

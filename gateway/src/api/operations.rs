@@ -5,14 +5,16 @@ use super::{
     cursor::Scope,
     extract::{Path, Query},
     mutation::{MAX_WAIT, NoBody, NoKey},
+    names,
     problem::Problem,
     respond,
     walk::{self, Page},
 };
 use crate::{
     clock,
-    model::{Action, Operation, OperationId, OperationStatus, Timestamp, form},
+    model::{Action, OperationId, OperationStatus, Timestamp, form},
     operations::ListFilter,
+    policy,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -49,8 +51,12 @@ pub async fn list(
     let question = format!("operations {:?} {:?} {:?}", parameters.connection, parameters.status, parameters.action);
     let scope = Scope { sealer: &api.sealer, principal: &principal, question };
     let after: Option<(Timestamp, OperationId)> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
+    if let (Some(named), Some(_)) = (&parameters.connection, principal.scopes.connections()) {
+        api.connection(&principal, &names::slug(named)?).await?;
+    }
     let filter = ListFilter {
         connection: parameters.connection,
+        connections: principal.scopes.connections().map(|slugs| slugs.iter().map(ToString::to_string).collect()),
         status: parameters.status,
         action: parameters.action,
         ..ListFilter::default()
@@ -75,12 +81,14 @@ pub async fn get(
     method: Method,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
-    let operation = match parameters.wait.as_deref().map(wait).transpose()? {
-        Some(wait) => api.operations.wait(principal.organization, &id, Instant::now() + wait).await?,
-        None => api.operations.get(principal.organization, &id).await?,
-    };
-    // HEAD has no body to show them in.
-    let secrets = if method == Method::HEAD { Vec::new() } else { api.secrets(&principal, &operation).await? };
+    let wait = parameters.wait.as_deref().map(wait).transpose()?;
+    let mut operation = api.operation(&principal, &id).await?;
+    if let Some(wait) = wait {
+        operation = api.operations.wait(principal.organization, &id, Instant::now() + wait).await?;
+    }
+    // HEAD has no body to show them in; and who may not do it must not get, or use up, what it made.
+    let shown = method != Method::HEAD && policy::authorize(&principal, operation.action.as_str()).is_ok();
+    let secrets = if shown { api.secrets(&principal, &operation).await? } else { Vec::new() };
     let mut response = no_store(respond::json(StatusCode::OK, respond::to_bytes(&answer::view(&operation, &secrets))?));
     if !operation.status.is_terminal() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -95,7 +103,9 @@ pub async fn cancel(
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {
-    let operation: Operation = api.operations.cancel(principal.organization, &operation_id(&id)?).await?;
+    let id = operation_id(&id)?;
+    api.operation(&principal, &id).await?;
+    let operation = api.operations.cancel(principal.organization, &id).await?;
     let status = if operation.status.is_terminal() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(no_store(respond::json(status, respond::to_bytes(&answer::view(&operation, &[]))?)))
 }

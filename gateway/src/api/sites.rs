@@ -136,7 +136,7 @@ pub async fn create(
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     let slug = Slug::parse(&body.connection).map_err(|error| Problem::invalid("connection", error.to_string()))?;
-    let connection = api.dispatch.connection(principal.organization, &slug).await?;
+    let connection = api.connection(&principal, &slug).await?;
     let input = body.checked()?;
     api.dispatch.check_site_options(&connection, &input.options).await?;
     api.carry_out(&principal, &connection, Mutation::SitesCreate(input), manner).await
@@ -289,7 +289,7 @@ impl Api {
     /// The connection and native id behind a site's id in a path.
     pub(super) async fn site(&self, principal: &Principal, text: &str) -> Result<(Arc<Connection>, ResourceId), Problem> {
         let id = names::site_id(text)?;
-        let connection = self.dispatch.connection(principal.organization, &id.connection).await?;
+        let connection = self.connection(principal, &id.connection).await?;
         Ok((connection, id))
     }
 }

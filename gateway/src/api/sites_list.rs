@@ -184,11 +184,11 @@ async fn gather(api: &Api, principal: &Principal, parameters: &Parameters, fresh
 
 async fn selected(api: &Api, principal: &Principal, parameters: &Parameters) -> Result<Vec<Arc<Connection>>, Problem> {
     let mut connections = match &parameters.connection {
-        None => api.dispatch.connections(principal.organization).await?,
+        None => api.connections(principal).await?,
         Some(slugs) => {
             let mut named = Vec::new();
             for slug in slugs.split(',') {
-                named.push(api.dispatch.connection(principal.organization, &super::names::slug(slug)?).await?);
+                named.push(api.connection(principal, &super::names::slug(slug)?).await?);
             }
             named.sort_by(|one, other| one.record.slug.cmp(&other.record.slug));
             named.dedup_by(|one, other| one.record.id == other.record.id);

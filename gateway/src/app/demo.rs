@@ -9,7 +9,7 @@ use crate::{
     egress::{Grant, Guard},
     model::{OrganizationId, Slug, TlsTrust},
     policy::mint_token,
-    store::{Organization, Store as _},
+    store::{Organization, Store as _, TokenStore as _},
 };
 use anyhow::Context as _;
 use std::{fs, path::Path};

@@ -108,9 +108,9 @@ impl Places {
     }
 
     /// Ends the streams of a credential.
-    pub fn dismiss(&self, principal: &Principal) {
+    pub fn dismiss(&self, credential: Uuid) {
         // The entry goes with its last watcher; until then, whoever comes with this credential is dismissed at once.
-        if let Some(session) = lock(&self.state).sessions.get(&principal.credential_id()) {
+        if let Some(session) = lock(&self.state).sessions.get(&credential) {
             session.ended.cancel();
         }
     }

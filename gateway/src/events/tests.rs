@@ -5,7 +5,7 @@ use crate::{
     clock,
     model::{Kind, Operation},
     policy::mint_token,
-    store::{Acceptance, Fence, Finish, Outcome, SqliteStore, suite},
+    store::{Acceptance, Fence, Finish, Outcome, SqliteStore, TokenStore as _, suite},
 };
 use std::sync::atomic::AtomicUsize;
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ impl World {
         let expires = clock::now().plus_millis(lifetime_millis);
         let (token, record) = mint_token(self.organization, "test", Some(expires)).unwrap();
         self.store.token_insert(&record).await.unwrap();
-        self.authenticator.authenticate(Some(token.as_bytes())).await.unwrap()
+        self.authenticator.authenticate(Some(token.as_bytes()), None).await.unwrap()
     }
 
     async fn accept(&self) -> OperationId {
@@ -235,7 +235,7 @@ async fn filters_by_type_and_connection() {
     };
     let start = *world.store.events_written().borrow();
     let types = Some(vec![EventType::ConnectionHealth]);
-    let filter = Filter { types, connection: Some("kinsta".to_owned()) };
+    let filter = Filter { types, connection: Some("kinsta".to_owned()), ..Filter::default() };
     let mut live = world.events.organization(&principal, filter.clone(), None).await.unwrap();
     world.accept().await;
     for connection in ["docker", "kinsta"] {
@@ -249,7 +249,7 @@ async fn filters_by_type_and_connection() {
 async fn a_silent_stream_says_how_far_it_is() {
     let world = World::new(EventsConfig { heartbeat_seconds: 1, ..EventsConfig::default() }).await;
     let principal = world.principal(1_000_000).await;
-    let filter = Filter { types: Some(vec![EventType::ConnectionHealth]), connection: None };
+    let filter = Filter { types: Some(vec![EventType::ConnectionHealth]), ..Filter::default() };
     let mut watch = world.events.organization(&principal, filter, None).await.unwrap();
     world.accept().await;
     let last = *world.store.events_written().borrow();

@@ -63,7 +63,7 @@ pub async fn check_once(events: &Events, authenticator: &Authenticator) {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, internal = error.internal, "a credential could not be looked at"),
         }
-        events.places.dismiss(&principal);
+        events.places.dismiss(principal.credential_id());
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     api::problem::Problem,
-    policy::{Authenticator, Refusal},
+    policy::{Authenticator, ClientAddress, Refusal},
 };
 use axum::{
     extract::{Request, State},
@@ -20,7 +20,8 @@ pub async fn authenticate(
     next: Next,
 ) -> Result<Response, Problem> {
     let credential = credential(request.headers())?;
-    let principal = authenticator.authenticate(credential).await.map_err(refuse)?;
+    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+    let principal = authenticator.authenticate(credential, client).await.map_err(refuse)?;
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
 }
@@ -39,6 +40,10 @@ fn refuse(refusal: Refusal) -> Problem {
         Refusal::Unauthenticated => {
             let detail = "send a valid token as Authorization: Bearer ptk_…; `portico token create` makes one";
             Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+        }
+        Refusal::Address => {
+            let detail = "the token may not be used from this address: its allowed_ips don't hold it";
+            Problem::new(StatusCode::FORBIDDEN, "address_not_allowed", detail)
         }
         Refusal::Failed(error) => error.into(),
     }

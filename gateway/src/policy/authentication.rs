@@ -2,8 +2,9 @@
 //!
 //! In goes the value of a credential header; out comes the principal, or why not. Invariant: tokens are compared by their
 //! SHA-256 (256 random bits need no slow hash, and a hash of the secret tells nothing by timing); the store is asked once a
-//! token and then every few seconds, so a revoked token is refused soon.
+//! credential and then every few seconds, and at once after anything was revoked here.
 
+use super::{scopes::Scopes, uses::Uses};
 use crate::{
     clock,
     model::{Error, OrganizationId, Role, Timestamp},
@@ -16,7 +17,11 @@ use ring::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    net::IpAddr,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -36,7 +41,9 @@ pub struct Principal {
     pub organization: OrganizationId,
     pub who: Who,
     pub role: Role,
-    credential: Credential,
+    /// What the credential is limited to.
+    pub scopes: Scopes,
+    pub(super) credential: Credential,
 }
 
 /// What stands behind a request.
@@ -50,9 +57,9 @@ pub enum Who {
     },
 }
 
-/// The hash of the token that was sent, to ask again whether it holds.
+/// The hash of what was sent, to ask again whether it holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Credential([u8; 32]);
+pub(super) struct Credential(pub(super) [u8; 32]);
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,6 +68,17 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Principal {
+    /// `hash`: of the value that was sent.
+    pub(super) fn of_token(token: &TokenRecord, hash: [u8; 32]) -> Self {
+        Self {
+            organization: token.organization,
+            who: Who::Token(token.id),
+            role: token.role,
+            scopes: Scopes::of_token(token),
+            credential: Credential(hash),
+        }
+    }
+
     /// As it stands in idempotency scopes and the audit log.
     pub fn name(&self) -> String {
         match self.who {
@@ -82,6 +100,8 @@ impl Principal {
 pub enum Refusal {
     /// No credential, one of another form, an unknown, expired or revoked one: clients aren't told which.
     Unauthenticated,
+    /// The credential is good, but not from there.
+    Address,
     Failed(Error),
 }
 
@@ -89,29 +109,44 @@ struct Known {
     principal: Arc<Principal>,
     looked_up: Instant,
     expires_at: Option<Timestamp>,
+    /// Nothing that was looked up in an earlier epoch is trusted.
+    epoch: u64,
 }
 
 pub struct Authenticator {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) uses: Uses,
     memo: RwLock<HashMap<[u8; 32], Known>>,
+    epoch: AtomicU64,
 }
 
 impl Authenticator {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, memo: RwLock::default() }
+        Self { store, uses: Uses::default(), memo: RwLock::default(), epoch: AtomicU64::new(0) }
     }
 
-    /// `credential`: the value of `Authorization` (`Bearer` or `ApiKey`) or of `X-API-Key`.
-    pub async fn authenticate(&self, credential: Option<&[u8]>) -> Result<Arc<Principal>, Refusal> {
+    /// Something was revoked: everybody is looked up again. Call it after the commit.
+    pub fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// To be read before a look-up, so that one that was under way while something was revoked isn't trusted either.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// `credential`: the value of `Authorization` (`Bearer` or `ApiKey`) or of `X-API-Key`. `client`: where it came from.
+    pub async fn authenticate(&self, credential: Option<&[u8]>, client: Option<IpAddr>) -> Result<Arc<Principal>, Refusal> {
         let token = credential.and_then(token_of).ok_or(Refusal::Unauthenticated)?;
-        self.principal(hash(token)).await
+        let principal = self.principal(hash(token)).await?;
+        if principal.scopes.admit(client) { Ok(principal) } else { Err(Refusal::Address) }
     }
 
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.
     pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
         match self.principal(principal.credential.0).await {
             Ok(now) => Ok(*now == *principal),
-            Err(Refusal::Unauthenticated) => Ok(false),
+            Err(Refusal::Unauthenticated | Refusal::Address) => Ok(false),
             Err(Refusal::Failed(error)) => Err(error),
         }
     }
@@ -120,21 +155,26 @@ impl Authenticator {
         if let Some(principal) = self.remembered(&hash) {
             return Ok(principal);
         }
+        let epoch = self.epoch();
         let found = self.store.token_by_hash(&hash).await.map_err(Refusal::Failed)?;
-        let record = found.filter(|record| record.revoked_at.is_none() && is_current(record.expires_at));
-        record.map(|record| self.remember(hash, &record)).ok_or(Refusal::Unauthenticated)
+        let record = found.ok_or(Refusal::Unauthenticated)?;
+        let expires_at = end_of(&record, &hash);
+        if !is_current(expires_at) {
+            return Err(Refusal::Unauthenticated);
+        }
+        self.uses.note(record.id, clock::now());
+        Ok(self.remember(Principal::of_token(&record, hash), expires_at, epoch))
     }
 
-    fn remembered(&self, hash: &[u8; 32]) -> Option<Arc<Principal>> {
+    pub(super) fn remembered(&self, hash: &[u8; 32]) -> Option<Arc<Principal>> {
         let memo = self.memo.read().unwrap_or_else(PoisonError::into_inner);
-        let known = memo.get(hash)?;
+        let known = memo.get(hash).filter(|known| known.epoch == self.epoch())?;
         (known.looked_up.elapsed() < MEMO && is_current(known.expires_at)).then(|| Arc::clone(&known.principal))
     }
 
-    fn remember(&self, hash: [u8; 32], record: &TokenRecord) -> Arc<Principal> {
-        let (organization, credential) = (record.organization, Credential(hash));
-        let principal = Arc::new(Principal { organization, who: Who::Token(record.id), role: Role::Owner, credential });
-        let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at: record.expires_at };
+    pub(super) fn remember(&self, principal: Principal, expires_at: Option<Timestamp>, epoch: u64) -> Arc<Principal> {
+        let (hash, principal) = (principal.credential.0, Arc::new(principal));
+        let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at, epoch };
         let mut memo = self.memo.write().unwrap_or_else(PoisonError::into_inner);
         if memo.len() >= MEMO_SIZE {
             memo.clear();
@@ -142,6 +182,15 @@ impl Authenticator {
         memo.insert(hash, known);
         principal
     }
+}
+
+/// When this value of the token ends: one that was rotated away has an end of its own.
+fn end_of(token: &TokenRecord, hash: &[u8; 32]) -> Option<Timestamp> {
+    if token.hash == *hash {
+        return token.expires_at;
+    }
+    let until = token.previous.map_or(Timestamp::from_millis(0), |(_, until)| until);
+    Some(token.expires_at.map_or(until, |at| at.min(until)))
 }
 
 fn is_current(expires_at: Option<Timestamp>) -> bool {
@@ -160,32 +209,51 @@ fn token_of(credential: &[u8]) -> Option<&[u8]> {
     (token.len() == TOKEN_LENGTH && token.starts_with(b"ptk_")).then_some(token)
 }
 
-fn hash(token: &[u8]) -> [u8; 32] {
+pub(super) fn hash(token: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
     out
 }
 
-/// A new token and its record. The token itself is shown once and stored nowhere.
+/// A token's value, its hash, and the beginning by which people know it.
+pub(super) struct Secret {
+    pub value: Zeroizing<String>,
+    pub hash: [u8; 32],
+    pub prefix: String,
+}
+
+pub(super) fn mint_secret() -> Result<Secret, Error> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    SystemRandom::new().fill(bytes.as_mut()).map_err(|_| Error::gateway("could not read random bytes"))?;
+    let value = Zeroizing::new(format!("ptk_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes.as_ref())));
+    let (hash, prefix) = (hash(value.as_bytes()), value[..10].to_owned());
+    Ok(Secret { value, hash, prefix })
+}
+
+/// A new token and its record: an owner's, without limits. The token itself is shown once and stored nowhere.
 pub fn mint_token(
     organization: OrganizationId,
     name: &str,
     expires_at: Option<Timestamp>,
 ) -> Result<(Zeroizing<String>, TokenRecord), Error> {
-    let mut bytes = Zeroizing::new([0_u8; 32]);
-    SystemRandom::new().fill(bytes.as_mut()).map_err(|_| Error::gateway("could not read random bytes"))?;
-    let token = Zeroizing::new(format!("ptk_{}", BASE64_URL_SAFE_NO_PAD.encode(bytes.as_ref())));
+    let Secret { value, hash, prefix } = mint_secret()?;
     let record = TokenRecord {
         id: Uuid::now_v7(),
         organization,
         name: name.to_owned(),
-        hash: hash(token.as_bytes()),
-        prefix: token[..10].to_owned(),
+        hash,
+        prefix,
+        role: Role::Owner,
+        scopes: Scopes::all_words(),
+        connections: None,
+        networks: Vec::new(),
+        created_by: "operator".to_owned(),
         created_at: clock::now(),
         expires_at,
-        revoked_at: None,
+        last_used_at: None,
+        previous: None,
     };
-    Ok((token, record))
+    Ok((value, record))
 }
 
 #[cfg(test)]

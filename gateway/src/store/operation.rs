@@ -136,6 +136,8 @@ pub struct Finish {
 pub struct ListFilter {
     /// A connection's slug.
     pub connection: Option<String>,
+    /// Only those of these connections, by their slugs.
+    pub connections: Option<Vec<String>>,
     pub status: Option<OperationStatus>,
     pub action: Option<crate::model::Action>,
     /// The id of a target, or of the site that a target belongs to.

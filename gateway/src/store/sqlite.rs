@@ -14,13 +14,14 @@ mod rows;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod writer;
 
 pub use backup::{Copied, copy_progress};
 
 use super::{
     Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, LabelRecord,
-    ListFilter, NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store, TokenRecord,
+    ListFilter, NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store,
 };
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp};
 use async_trait::async_trait;
@@ -45,6 +46,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("migrations/1_initial.sql")),
     (2, "events", include_str!("migrations/2_events.sql")),
     (3, "labels", include_str!("migrations/3_labels.sql")),
+    (4, "tokens", include_str!("migrations/4_tokens.sql")),
     (8, "keys", include_str!("migrations/8_keys.sql")),
 ];
 /// Reading connections; each has a thread.
@@ -162,14 +164,6 @@ impl Store for SqliteStore {
 
     async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error> {
         connections::organization(&self.readers, id).await
-    }
-
-    async fn token_insert(&self, token: &TokenRecord) -> Result<(), Error> {
-        connections::insert_token(&self.writer, token.clone()).await
-    }
-
-    async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>, Error> {
-        connections::token_by_hash(&self.readers, hash).await
     }
 
     async fn connection_insert(&self, connection: &ConnectionRecord) -> Result<(), Error> {

@@ -5,12 +5,13 @@
 mod events;
 pub mod keys;
 mod labels;
+mod tokens;
 
 use super::*;
 use crate::model::{Action, Kind, OperationStatus, Target};
 
 pub async fn check(store: &dyn Store) {
-    organizations_and_tokens(store).await;
+    organizations(store).await;
     connections(store).await;
     state(store).await;
     acceptance(store).await;
@@ -18,6 +19,7 @@ pub async fn check(store: &dyn Store) {
     fences(store).await;
     outcomes_and_end(store).await;
     cancel(store).await;
+    tokens::check(store).await;
     labels::check(store).await;
     events::check(store).await;
 }
@@ -86,31 +88,14 @@ fn kind<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Kind {
     outcome.unwrap_err().kind
 }
 
-async fn organizations_and_tokens(store: &dyn Store) {
-    let id = organization(store, "tokens").await;
-    let slug = Slug::parse("tokens").unwrap();
+async fn organizations(store: &dyn Store) {
+    let id = organization(store, "organizations").await;
+    let slug = Slug::parse("organizations").unwrap();
     assert_eq!(store.organization_by_slug(&slug).await.unwrap().unwrap().id, id);
     assert_eq!(store.organization(id).await.unwrap().unwrap().created_at, at(1));
     assert!(store.organization(OrganizationId(Uuid::new_v4())).await.unwrap().is_none());
     let again = Organization { id: OrganizationId(Uuid::new_v4()), slug, name: String::new(), created_at: at(1) };
     assert_eq!(kind(store.organization_insert(&again).await), Kind::Conflict);
-
-    let token = TokenRecord {
-        id: Uuid::new_v4(),
-        organization: id,
-        name: "ci".to_owned(),
-        hash: [3; 32],
-        prefix: "ptk_abc".to_owned(),
-        created_at: at(2),
-        expires_at: Some(at(9)),
-        revoked_at: None,
-    };
-    store.token_insert(&token).await.unwrap();
-    let found = store.token_by_hash(&[3; 32]).await.unwrap().unwrap();
-    assert_eq!((found.id, found.organization, found.expires_at, found.revoked_at), (token.id, id, Some(at(9)), None));
-    assert!(store.token_by_hash(&[4; 32]).await.unwrap().is_none());
-    let orphan = TokenRecord { id: Uuid::new_v4(), organization: OrganizationId(Uuid::new_v4()), hash: [5; 32], ..token };
-    assert!(store.token_insert(&orphan).await.is_err(), "a token of no organization");
 }
 
 async fn connections(store: &dyn Store) {
@@ -217,6 +202,9 @@ async fn listing(store: &dyn Store) {
         (ListFilter { status: Some(OperationStatus::Queued), ..Default::default() }, 7),
         (ListFilter { status: Some(OperationStatus::Failed), ..Default::default() }, 0),
         (ListFilter { connection: kinsta(), action: Some(Action::SitesStop), ..Default::default() }, 0),
+        (ListFilter { connections: Some(vec![]), ..Default::default() }, 0),
+        (ListFilter { connections: Some(vec!["kinsta".to_owned(), "other".to_owned()]), ..Default::default() }, 1),
+        (ListFilter { connections: Some(vec!["docker".to_owned()]), connection: kinsta(), ..Default::default() }, 0),
     ] {
         assert_eq!(store.operations(organization, &filter, None, 100).await.unwrap().len(), expected, "{filter:?}");
     }

@@ -1,4 +1,4 @@
-//! What belongs to the organization: bills, connections, providers, operations.
+//! What belongs to the organization: bills, connections, tokens, providers, operations.
 
 use crate::{
     api::{
@@ -7,12 +7,13 @@ use crate::{
             Cursors::{Keys, None as Whole, Pinned},
             Endpoint, delete, get, patch, post,
         },
+        tokens,
     },
     model::{Invoice, Subscription},
 };
 
 pub fn endpoints() -> Vec<Endpoint> {
-    [bills(), connections(), providers(), operations()].into_iter().flatten().collect()
+    [bills(), connections(), tokens(), providers(), operations()].into_iter().flatten().collect()
 }
 
 fn bills() -> Vec<Endpoint> {
@@ -57,6 +58,31 @@ fn connections() -> Vec<Endpoint> {
             .nothing(),
         post("/connections/{connection}/test", "connections.test", connections::test, "Say what works and what fails")
             .kept::<connections::TestReport>(200),
+    ]
+}
+
+fn tokens() -> Vec<Endpoint> {
+    vec![
+        get("/tokens", "tokens.list", tokens::list, "Tokens of the organization")
+            .query::<tokens::ListParameters>()
+            .list::<tokens::View<'static>>(Keys),
+        post("/tokens", "tokens.create", tokens::create, "Make a token")
+            .details(
+                "`token` is its value, and it is shown this once. What is left out is as with the token that makes it; no token can be \
+                 given more than its maker has.",
+            )
+            .body::<tokens::CreateBody>(
+                r#"{"name": "Nightly backups", "role": "operator", "scopes": ["sites:read", "backups:write", "operations:read"]}"#,
+            )
+            .kept::<tokens::NewView<'static>>(201),
+        get("/tokens/{token}", "tokens.get", tokens::get, "One token").resource::<tokens::View<'static>>(),
+        delete("/tokens/{token}", "tokens.delete", tokens::delete, "Revoke a token")
+            .details("At once, its streams of events included; behind other gateways of the same store within five seconds.")
+            .nothing(),
+        post("/tokens/{token}/rotate", "tokens.rotate", tokens::rotate, "Give a token a new value")
+            .details("`token` is the new value, shown this once. Two values are good at the most: who rotates again ends the oldest.")
+            .optional_body::<tokens::RotateBody>(r#"{"overlap_seconds": 3600}"#)
+            .kept::<tokens::NewView<'static>>(200),
     ]
 }
 

@@ -27,6 +27,8 @@ problems! {
     400 "cursor_invalid": "The cursor isn't one that this list gave for these filters" => "Start again without a cursor";
     400 "body_incomplete": "The body ended before its announced length; nothing was kept" => "Send it again";
     401 "unauthenticated": "There is no token, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`";
+    403 "forbidden": "The token's role, scopes or connections don't allow this; `detail` names what is missing" => "Use a token that may";
+    403 "address_not_allowed": "The token may not be used from this address" => "Use it from one of its `allowed_ips`, or make another";
     404 "not_found": "The thing doesn't exist, or belongs to another organization" => "Look at the list that it was in";
     404 "connection_not_found": "There is no connection of that id" => "List the connections";
     404 "no_such_path": "The API has no such path" => "Compare it with this document";
@@ -40,6 +42,7 @@ problems! {
     409 "operation_not_cancelable": "The operation is at a point where it can't be stopped" => "Wait for its end";
     409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
     409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
+    409 "too_many_tokens": "The organization has as many tokens as it may have" => "Delete those that aren't used any more";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
     411 "length_required": "An upload must announce its length" => "Send `Content-Length`";
     413 "body_too_large": "The body is larger than the endpoint takes" => "Send less; `detail` names the limit";
@@ -69,7 +72,7 @@ problems! {
 
 /// The statuses of problems that an endpoint can answer with.
 pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
-    let mut statuses = BTreeSet::from([400, 401, 500, 503]);
+    let mut statuses = BTreeSet::from([400, 401, 403, 500, 503]);
     if endpoint.path.contains('{') {
         statuses.insert(404);
     }

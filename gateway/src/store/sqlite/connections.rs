@@ -1,20 +1,20 @@
-//! Organizations, tokens, connections and the state that guests keep, in SQLite.
+//! Organizations, connections and the state that guests keep, in SQLite.
 //!
 //! Invariant: a slug that a connection ever had stays taken, and a connection's state goes with it. Secrets arrive sealed.
 
 use super::{
     keys,
-    rows::{blob, digest, json, optional_time, slug, time, to_json, uuid},
+    rows::{blob, digest, json, slug, time, to_json, uuid},
     writer::Writer,
 };
 use crate::{
     model::{ConnectionId, Error, Kind, OrganizationId, Slug},
-    store::{ConnectionRecord, Organization, TokenRecord},
+    store::{ConnectionRecord, Organization},
 };
 use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
 
 /// Turns a broken UNIQUE into `taken`.
-fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
+pub fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
     match &error {
         sqlx::Error::Database(database) if database.is_unique_violation() => Error::new(Kind::Conflict, taken),
         _ => error.into(),
@@ -53,44 +53,6 @@ pub async fn organization_by_slug(readers: &SqlitePool, slug: &Slug) -> Result<O
 pub async fn organization(readers: &SqlitePool, id: OrganizationId) -> Result<Option<Organization>, Error> {
     let query = sqlx::query("SELECT id, slug, name, created_at FROM organizations WHERE id = ?").bind(blob(id.0));
     query.fetch_optional(readers).await?.as_ref().map(read_organization).transpose()
-}
-
-pub async fn insert_token(writer: &Writer, token: TokenRecord) -> Result<(), Error> {
-    let insert = sqlx::query(
-        "INSERT INTO tokens (id, organization, name, hash, prefix, created_at, expires_at, revoked_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(blob(token.id))
-    .bind(blob(token.organization.0))
-    .bind(token.name)
-    .bind(token.hash.to_vec())
-    .bind(token.prefix)
-    .bind(token.created_at.as_millis())
-    .bind(token.expires_at.map(|at| at.as_millis()))
-    .bind(token.revoked_at.map(|at| at.as_millis()));
-    writer
-        .write(move |c| {
-            Box::pin(async move { insert.execute(c).await.map(drop).map_err(|e| unless_taken(e, "this token exists")) })
-        })
-        .await
-}
-
-pub async fn token_by_hash(readers: &SqlitePool, hash: &[u8; 32]) -> Result<Option<TokenRecord>, Error> {
-    let query = sqlx::query(
-        "SELECT id, organization, name, hash, prefix, created_at, expires_at, revoked_at FROM tokens WHERE hash = ?",
-    )
-    .bind(hash.to_vec());
-    let Some(row) = query.fetch_optional(readers).await? else { return Ok(None) };
-    Ok(Some(TokenRecord {
-        id: uuid(&row, "id")?,
-        organization: OrganizationId(uuid(&row, "organization")?),
-        name: row.try_get("name")?,
-        hash: digest(&row, "hash")?,
-        prefix: row.try_get("prefix")?,
-        created_at: time(&row, "created_at")?,
-        expires_at: optional_time(&row, "expires_at")?,
-        revoked_at: optional_time(&row, "revoked_at")?,
-    }))
 }
 
 pub async fn insert(writer: &Writer, connection: ConnectionRecord) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 
 use super::{
     events, keys,
-    rows::{blob, digest, operation, operation_columns, record},
+    rows::{blob, digest, operation, operation_columns, record, to_json},
     runner,
     writer::Writer,
 };
@@ -139,6 +139,7 @@ pub async fn list(
         " AND (?2 IS NULL OR connection_slug = ?2) AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR action = ?4)",
         " AND (?5 IS NULL OR target_id = ?5 OR target_site = ?5)",
         " AND (?6 IS NULL OR (created_at, id) < (?6, ?7))",
+        " AND (?9 IS NULL OR connection_slug IN (SELECT value FROM json_each(?9)))",
         " ORDER BY created_at DESC, id DESC LIMIT ?8"
     ))
     .bind(blob(organization.0))
@@ -148,7 +149,8 @@ pub async fn list(
     .bind(&filter.target)
     .bind(after.map(|(at, _)| at.as_millis()))
     .bind(after.map(|(_, id)| id.as_str()))
-    .bind(limit);
+    .bind(limit)
+    .bind(filter.connections.as_ref().map(to_json).transpose()?);
     query.fetch_all(readers).await?.iter().map(operation).collect()
 }
 

@@ -1,0 +1,165 @@
+//! The life of a token: made, limited, rotated, revoked, over the API and by command.
+//!
+//! Invariant: a token's value is in the one answer that made it, and in nothing else that the gateway says or keeps.
+
+use http::Method;
+use portico_tests::{Api, Gateway, gateway::binary};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// Makes a token, and gives it with a client that uses it.
+async fn make(gateway: &Gateway, body: &Value) -> (Value, Api) {
+    let reply = gateway.api.post("/tokens", body).await.is(201);
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    let made = reply.json();
+    assert_eq!(reply.header("location"), Some(format!("/api/v1/tokens/{}", text(&made["id"])).as_str()));
+    let api = gateway.api.with_token(text(&made["token"]));
+    (made, api)
+}
+
+#[tokio::test]
+async fn a_token_is_made_shown_once_listed_and_revoked() {
+    let gateway = Gateway::start().await;
+    let body = json!({
+        "name": "Nightly", "role": "operator", "scopes": ["sites:read", "backups:write"], "connections": ["sandbox"],
+        "allowed_ips": ["127.0.0.0/8"], "expires_at": "2999-01-01T00:00:00Z",
+    });
+    let (made, api) = make(&gateway, &body).await;
+    let value = text(&made["token"]).to_owned();
+    for (field, wanted) in body.as_object().expect("fields") {
+        let wanted = if field == "scopes" { json!(["backups:write", "sites:read"]) } else { wanted.clone() };
+        assert_eq!(made[field], wanted, "{made}");
+    }
+    assert!(value.starts_with(text(&made["prefix"])), "{made}");
+    assert!(text(&made["created_by"]).starts_with("token:"), "{made}");
+    // In every way that a credential can be sent.
+    let _ = api.get("/sites").await.is(200);
+    let bare = Api::new(gateway.api_address, None);
+    for header in [("authorization", format!("ApiKey {value}")), ("x-api-key", value.clone())] {
+        let _ = bare.send(Method::GET, "/api/v1/sites", &[(header.0, &header.1)], bytes::Bytes::new()).await.is(200);
+    }
+    // Nobody sees the value again.
+    let path = format!("/tokens/{}", text(&made["id"]));
+    let shown = gateway.api.get(&path).await.is(200);
+    assert_eq!((shown.json()["name"].clone(), shown.json()["token"].clone()), (json!("Nightly"), Value::Null));
+    let pages = gateway.api.walk("/tokens?limit=1").await;
+    let listed: Vec<&Value> = pages.iter().flat_map(|page| page["data"].as_array().expect("data")).collect();
+    assert_eq!(listed.iter().map(|one| text(&one["name"])).collect::<Vec<_>>(), ["dev", "Nightly"]);
+    assert!(!pages.iter().any(|page| page.to_string().contains(&value)));
+    // A stream that came with it ends with it, and the next request is refused, although it was just good.
+    let (watcher, watching) = make(&gateway, &json!({"name": "Watcher"})).await;
+    let mut watch = watching.watch("/events", &[]).await;
+    let _ = gateway.api.delete(&format!("/tokens/{}", text(&watcher["id"]))).await.is(204);
+    tokio::time::timeout(Duration::from_secs(3), watch.rest()).await.expect("the stream went on");
+    watching.get("/sites").await.problem(401, "unauthenticated");
+    let _ = gateway.api.delete(&path).await.is(204);
+    api.get("/sites").await.problem(401, "unauthenticated");
+    gateway.api.get(&path).await.problem(404, "not_found");
+    assert!(!gateway.log().contains(&value), "the token is in the log");
+    for entry in std::fs::read_dir(gateway.data()).expect("the data folder") {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        assert!(!bytes.windows(value.len()).any(|window| window == value.as_bytes()), "it is in {}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn rotation_leaves_the_old_value_for_the_overlap() {
+    let gateway = Gateway::start().await;
+    let (made, old) = make(&gateway, &json!({"name": "Rotated"})).await;
+    let path = format!("/tokens/{}/rotate", text(&made["id"]));
+    let rotate = async |body: Value| {
+        let reply = gateway.api.post(&path, &body).await.is(200);
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        (reply.json(), gateway.api.with_token(text(&reply.json()["token"])))
+    };
+    let (rotated, new) = rotate(json!({"overlap_seconds": 3600})).await;
+    assert_eq!((&rotated["id"], &rotated["name"]), (&made["id"], &json!("Rotated")));
+    assert_ne!(rotated["token"], made["token"]);
+    assert!(rotated["previous_until"].is_string(), "{rotated}");
+    for api in [&old, &new] {
+        let _ = api.get("/sites").await.is(200);
+    }
+    let (again, newest) = rotate(json!({})).await;
+    assert_eq!(again["previous_until"], Value::Null, "{again}");
+    for api in [&old, &new] {
+        api.get("/sites").await.problem(401, "unauthenticated");
+    }
+    let _ = newest.get("/sites").await.is(200);
+    gateway.api.post(&path, &json!({"overlap_seconds": 604_801})).await.problem(422, "invalid_input");
+}
+
+#[tokio::test]
+async fn a_token_gives_no_more_than_it_has() {
+    let gateway = Gateway::start().await;
+    let body = json!({"name": "Maker", "role": "admin", "scopes": ["tokens:write", "sites:read"], "connections": ["sandbox"]});
+    let (_, maker) = make(&gateway, &body).await;
+    let made = maker.post("/tokens", &json!({"name": "Child"})).await.is(201).json();
+    for field in ["role", "connections"] {
+        assert_eq!(made[field], body[field], "{made}");
+    }
+    for more in [json!({"role": "owner"}), json!({"scopes": ["sites:write"]}), json!({"scopes": ["write"]})] {
+        let mut body = json!({"name": "More"});
+        body.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
+        maker.post("/tokens", &body).await.problem(403, "forbidden");
+    }
+    // The gateway's first token is an owner's.
+    let first = text(&gateway.api.get("/tokens?limit=1").await.is(200).json()["data"][0]["id"]).to_owned();
+    maker.post(&format!("/tokens/{first}/rotate"), &json!({})).await.problem(403, "forbidden");
+    maker.delete(&format!("/tokens/{first}")).await.problem(403, "forbidden");
+    let _ = gateway.api.get("/sites").await.is(200);
+}
+
+#[tokio::test]
+async fn a_token_is_good_from_its_addresses_alone() {
+    let gateway = Gateway::start().await;
+    let (_, here) = make(&gateway, &json!({"name": "Here", "allowed_ips": ["127.0.0.1", "203.0.113.0/24"]})).await;
+    let _ = here.get("/sites").await.is(200);
+    let (_, elsewhere) = make(&gateway, &json!({"name": "Elsewhere", "allowed_ips": ["203.0.113.0/24"]})).await;
+    for path in ["/sites", "/tokens", "/events", "/nothing"] {
+        elsewhere.get(path).await.problem(403, "address_not_allowed");
+    }
+    // What a client says of itself is not where it is.
+    let headers = [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")];
+    elsewhere.send(Method::GET, "/sites", &headers, bytes::Bytes::new()).await.problem(403, "address_not_allowed");
+}
+
+#[tokio::test]
+async fn commands_make_list_and_revoke_beside_a_running_gateway() {
+    let gateway = Gateway::start().await;
+    let options = ["--role", "viewer", "--scope", "sites:read", "--connection", "sandbox", "--allow-ip", "127.0.0.1"];
+    let token = gateway.new_token_with("demo", &options);
+    let api = gateway.api.with_token(&token);
+    let _ = api.get("/sites").await.is(200);
+    api.get("/operations").await.problem(403, "forbidden");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(binary());
+        let output = command.arg("token").args(arguments).env("PORTICO_DATA_DIR", gateway.data()).output().expect("it runs");
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), said(&output.stdout), said(&output.stderr))
+    };
+    let (listed, list, _) = run(&["list", "--organization", "demo"]);
+    let prefix = &token[..10];
+    let line = list.lines().find(|line| line.contains(prefix)).unwrap_or_else(|| panic!("{prefix} isn't in {list}"));
+    assert!(listed && line.contains("viewer") && !list.contains(&token), "{list}");
+    for (arguments, words) in [
+        (&["create", "--organization", "demo", "--role", "king"][..], "viewer"),
+        (&["create", "--organization", "demo", "--scope", "sites"], "sites:read"),
+        (&["create", "--organization", "demo", "--connection", "none"], "no connection none"),
+        (&["create", "--organization", "demo", "--allow-ip", "0.0.0.0/0"], "every address"),
+        (&["revoke", "--organization", "demo", "ptk_nobody"], "no token ptk_nobody"),
+        (&["list", "--organization", "nobody"], "no organization nobody"),
+    ] {
+        let (success, _, error) = run(arguments);
+        assert!(!success && error.contains(words), "{arguments:?}: {error}");
+    }
+    let (revoked, _, error) = run(&["revoke", "--organization", "demo", prefix]);
+    assert!(revoked, "{error}");
+    // Another process did it: the gateway learns of it within five seconds.
+    let refused = async || (api.get("/sites").await.status == 401).then_some(());
+    portico_tests::wait_until("the token to be refused", Duration::from_secs(7), refused).await;
+}
