@@ -15,6 +15,7 @@ mod events;
 mod guide;
 mod hostile;
 mod hosts;
+mod hot_path;
 mod labels;
 mod paging;
 mod prometheus;
