@@ -22,12 +22,13 @@ use crate::{
     egress::Egress,
     events::Events,
     host::{Compile, Host},
-    layers,
+    hot_path::{Front, HotPath},
+    layers::{self, Observer},
     metrics::Metrics,
     operations::Operations,
     policy::{Authenticator, Tokens},
     seal::Sealer,
-    server::{self, Listener},
+    server::{self, Listener, Routed},
     store::{SqliteStore, Store},
 };
 use anyhow::Context as _;
@@ -117,16 +118,23 @@ impl App {
         .await?;
         let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
         let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
-        let stack = layers::stack(api, authenticator, &self.metrics);
+        let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
+        let hot_path = HotPath::new(Arc::clone(&api), Arc::clone(&authenticator), Arc::clone(&observer));
+        let front = Front::new(hot_path, layers::stack(api, authenticator, observer));
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
         let unseen = prometheus::IntGauge::new("admin_connections", "not registered")?;
         // The admin listener outlives the public one: operators watch the drain.
         let admin_shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
-        servers.spawn(server::serve(self.public, stack, self.config.server.clone(), open, self.shutdown.clone()));
-        let admin =
-            tokio::spawn(server::serve(self.admin, admin_service, self.config.server.clone(), unseen, admin_shutdown.clone()));
+        servers.spawn(server::serve(self.public, front, self.config.server.clone(), open, self.shutdown.clone()));
+        let admin = tokio::spawn(server::serve(
+            self.admin,
+            Routed(admin_service),
+            self.config.server.clone(),
+            unseen,
+            admin_shutdown.clone(),
+        ));
         signals.next().await;
         tracing::info!("draining: finishing requests in flight");
         ready.store(false, Ordering::Release);

@@ -121,6 +121,13 @@ impl Dispatch {
         })
     }
 
+    /// A kept and fresh answer of a connection that is in memory: what can be said without waiting.
+    pub fn kept(&self, organization: OrganizationId, slug: &str, query: Query) -> Option<(Arc<Connection>, Found)> {
+        let connection = self.registry.known(organization, slug)?;
+        let found = self.snapshots.fresh(&Key::new(&connection, query))?;
+        Some((connection, found))
+    }
+
     /// All connections of the organization, by slug.
     pub async fn connections(&self, organization: OrganizationId) -> Result<Vec<Arc<Connection>>, Error> {
         Ok(self.registry.of(organization).await?.values().cloned().collect())

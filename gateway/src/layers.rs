@@ -7,9 +7,11 @@ mod authorize;
 mod observe;
 mod problem;
 
+pub use authenticate::credential;
+pub use observe::Observer;
+
 use crate::{
     api::{self, Actions, Api},
-    metrics::Metrics,
     policy::Authenticator,
 };
 use axum::{Router, middleware::from_fn_with_state};
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 
 /// The whole service of the public listener.
-pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Metrics>) -> Router {
+pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, observer: Arc<Observer>) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
     let closed = api::router(api)
         // Before anything is looked up or remembered for the request; it needs the principal.
@@ -26,7 +28,7 @@ pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Met
     api::open_router().merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
-            .layer(from_fn_with_state(Arc::new(observe::Observer::new(Arc::clone(metrics))), observe::observe))
+            .layer(from_fn_with_state(observer, observe::observe))
             // Writes refusals of everything below, with the request's id, which `observe` made.
             .layer(axum::middleware::from_fn(problem::write)),
     )

@@ -1,9 +1,10 @@
 //! Portico, the gateway: one site, backup, domain, deployment, WordPress and billing API over many hosting systems.
 //!
 //! A request flows one way, and rooms import only rightwards:
-//! `server -> layers -> api -> operations -> dispatch -> host -> (wit) -> guest -> egress -> upstream`.
-//! `model`, `clock`, `seal`, `metrics`, `store`, `policy` and `events` stand beside the way; `app` knows everyone.
+//! `server -> hot_path | layers -> api -> operations -> dispatch -> host -> (wit) -> guest -> egress -> upstream`.
+//! `model`, `clock`, `seal`, `metrics`, `store`, `policy`, `events` and `access_log` stand beside the way; `app` knows everyone.
 
+pub mod access_log;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod dispatch;
 pub mod egress;
 pub mod events;
 pub mod host;
+pub mod hot_path;
 pub mod layers;
 pub mod metrics;
 pub mod model;

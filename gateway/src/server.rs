@@ -13,18 +13,18 @@ pub use listen::Listener;
 
 use crate::policy::ClientAddress;
 use axum::{Router, body::Body};
-use hyper::body::Incoming;
+use http::{Request, Response};
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use prometheus::IntGauge;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::Service as _;
 
 /// The `[server]` section.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,7 +49,11 @@ const MAX_HEAD: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 250;
 
 /// Serves until `shutdown`, then drains.
-pub async fn serve(listener: Listener, service: Router, config: ServerConfig, open: IntGauge, shutdown: CancellationToken) {
+pub async fn serve<S>(listener: Listener, service: S, config: ServerConfig, open: IntGauge, shutdown: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
     let builder = Arc::new(builder(&config));
     let places = Arc::new(Semaphore::new(config.max_connections));
     let graceful = GracefulShutdown::new();
@@ -82,6 +86,21 @@ pub async fn serve(listener: Listener, service: Router, config: ServerConfig, op
     drop(listener);
     if tokio::time::timeout(Duration::from_millis(config.drain_ms), graceful.shutdown()).await.is_err() {
         tracing::warn!(drain_ms = config.drain_ms, "requests were still in flight when the drain time was over");
+    }
+}
+
+/// A router as the server takes it.
+#[derive(Clone)]
+pub struct Routed(pub Router);
+
+impl Service<Request<Incoming>> for Routed {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = <Router as tower::Service<Request<Body>>>::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // A router is always ready.
+        self.0.clone().call(request.map(Body::new))
     }
 }
 
@@ -125,7 +144,7 @@ mod tests {
         let address = listener.address;
         let config = ServerConfig { max_connections, header_timeout_ms: 200, drain_ms: 1000 };
         let service = Router::new().route("/", axum::routing::get(|| async { "hello" }));
-        tokio::spawn(serve(listener, service, config, IntGauge::new("open", "open").unwrap(), shutdown.clone()));
+        tokio::spawn(serve(listener, Routed(service), config, IntGauge::new("open", "open").unwrap(), shutdown.clone()));
         address
     }
 

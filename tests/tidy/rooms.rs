@@ -9,7 +9,8 @@ use super::{check, source::File};
 const WAY: [&str; 8] = ["server", "hot_path", "layers", "api", "operations", "dispatch", "host", "egress"];
 
 /// Rooms beside the way: what each may import. Everyone on the way may import all of them.
-const SIDE: [(&str, &[&str]); 7] = [
+const SIDE: [(&str, &[&str]); 8] = [
+    ("access_log", &["clock", "model"]),
     ("model", &[]),
     ("clock", &["model"]),
     ("seal", &["model"]),

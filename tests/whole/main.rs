@@ -17,6 +17,7 @@ mod events;
 mod guide;
 mod hostile;
 mod hosts;
+mod hot_path;
 mod labels;
 mod paging;
 mod prometheus;

@@ -12,10 +12,10 @@ use super::{
     respond::Read,
 };
 use crate::{
-    dispatch::Connection,
+    dispatch::{Connection, Found},
     model::{
         Answer, Labels, Mutation, Query, ResourceId, SiteAdmin, SiteClone, SiteCreate, SiteKind, SiteStatus, SiteUpdate, Slug,
-        form,
+        form, unescape,
     },
     policy::Principal,
 };
@@ -119,14 +119,28 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    let snapshot = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
-    let Answer::Site(site) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-    let read = Read::of(&headers, &snapshot);
+    let found = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
+    answer(&connection, &found, &headers)
+}
+
+fn answer(connection: &Connection, found: &Found, headers: &HeaderMap) -> Result<Response, Problem> {
+    let Answer::Site(site) = &found.answer else { return Err(super::answer_of_another_kind()) };
+    let read = Read::of(headers, found);
     let response = match connection.labels.of(&site.id) {
-        None => read.answer_kept(&snapshot, None, site)?,
-        Some(labels) => read.answer_kept(&snapshot, Some(Arc::clone(&labels)), &site.with(&labels))?,
+        None => read.answer_kept(found, None, site)?,
+        Some(labels) => read.answer_kept(found, Some(Arc::clone(&labels)), &site.with(&labels))?,
     };
-    Ok(super::served_by(&connection, response))
+    Ok(super::served_by(connection, response))
+}
+
+impl Api {
+    /// What [`get`] answers when it needn't wait for anything.
+    pub fn kept_site(&self, principal: &Principal, site: &str, headers: &HeaderMap) -> Option<Response> {
+        let (slug, native) = site.split_once('~')?;
+        let query = Query::SitesGet { site: unescape(native).ok()? };
+        let (connection, found) = self.dispatch.kept(principal.organization, slug, query)?;
+        answer(&connection, &found, headers).ok()
+    }
 }
 
 pub async fn create(

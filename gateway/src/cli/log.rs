@@ -3,6 +3,7 @@
 mod lines;
 
 use crate::{
+    access_log::{self, Form},
     config::{Log, LogFormat},
     metrics::Metrics,
 };
@@ -20,12 +21,21 @@ pub struct Logging {
 pub fn start(log: &Log) -> anyhow::Result<Logging> {
     let (lines, output) = lines::to(std::io::stderr()).context("can't start the thread that writes the log")?;
     let filter = EnvFilter::try_new(&log.level).with_context(|| format!("`log.level` is not a filter: {:?}", log.level))?;
+    let (form, access) = (form(log.format), lines.clone());
+    access_log::install(form, move |line| access.push(line));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
     }
     Ok(Logging { _output: output, lines })
+}
+
+const fn form(format: LogFormat) -> Form {
+    match format {
+        LogFormat::Text => Form::Text,
+        LogFormat::Json => Form::Json,
+    }
 }
 
 impl Logging {

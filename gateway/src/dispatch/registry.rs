@@ -36,6 +36,11 @@ impl Registry {
         Self { organizations: ArcSwap::default(), change: Mutex::new(()), host, egress, store, sealer, herald }
     }
 
+    /// A connection that was loaded already.
+    pub fn known(&self, organization: OrganizationId, slug: &str) -> Option<Arc<Connection>> {
+        self.organizations.load().get(&organization)?.get(slug).cloned()
+    }
+
     pub async fn of(&self, organization: OrganizationId) -> Result<BySlug, Error> {
         if let Some(known) = self.organizations.load().get(&organization) {
             return Ok(Arc::clone(known));

@@ -135,6 +135,12 @@ impl Snapshots {
         self.outdated(key, (slot, newest), freshness, lifetime, ask).await
     }
 
+    /// What is kept and fresh, without asking anybody.
+    pub fn fresh(&self, key: &Key) -> Option<Found> {
+        let newest = self.0.kept.get(key)?.newest();
+        newest.is_fresh().then(|| self.found(newest, Came::Kept))
+    }
+
     /// Asks in the caller's own time, and keeps what comes.
     async fn live<F>(&self, key: Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> Result<Found, Error>
     where

@@ -26,7 +26,8 @@ pub async fn authenticate(
     Ok(next.run(request).await)
 }
 
-fn credential(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+/// The one credential of a request.
+pub fn credential(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
     let mut sent = headers.get_all(header::AUTHORIZATION).into_iter().chain(headers.get_all("x-api-key"));
     let first = sent.next().map(http::HeaderValue::as_bytes);
     if sent.next().is_some() {

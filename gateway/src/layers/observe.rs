@@ -3,7 +3,11 @@
 //! Invariant: labels are route templates, methods, statuses and provider names; a path, an id or a header never becomes one.
 //! The log line holds the path without its query, and no header.
 
-use crate::{api::ServedBy, metrics::Metrics};
+use crate::{
+    access_log::{self, Line},
+    api::ServedBy,
+    metrics::Metrics,
+};
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
@@ -53,24 +57,43 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    let response = next.run(request).await;
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    observer.count(route, &method, &response, started);
-    tracing::info!(
-        target: "access",
-        request_id = &*id,
-        method = method.as_str(),
-        path = uri.path(),
-        status = response.status().as_u16(),
-        micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-    );
-    response
+    observer.finish(&Asked { id: &id, method: &method, path: uri.path(), route, started }, response)
+}
+
+/// What is known of a request when it is answered.
+struct Asked<'a> {
+    id: &'a str,
+    method: &'a Method,
+    path: &'a str,
+    route: &'a str,
+    started: Instant,
 }
 
 impl Observer {
+    /// The same for an answer that didn't come through the stack.
+    pub fn observed<B>(&self, request: &http::Request<B>, route: &str, response: Response, started: Instant) -> Response {
+        let id = request_id(request.headers());
+        let (method, path) = (request.method(), request.uri().path());
+        self.finish(&Asked { id: &id, method, path, route, started }, response)
+    }
+
+    fn finish(&self, asked: &Asked<'_>, mut response: Response) -> Response {
+        if let Ok(value) = HeaderValue::from_str(asked.id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        self.count(asked.route, asked.method, &response, asked.started);
+        access_log::write(&Line {
+            request_id: asked.id,
+            method: asked.method.as_str(),
+            path: asked.path,
+            status: response.status().as_u16(),
+            took: asked.started.elapsed(),
+        });
+        response
+    }
+
     fn count(&self, route: &str, method: &Method, response: &Response, started: Instant) {
         let provider = response.extensions().get::<ServedBy>().map_or("", |served| &*served.0);
         let status = response.status();

@@ -142,6 +142,11 @@ impl Authenticator {
         if principal.scopes.admit(client) { Ok(principal) } else { Err(Refusal::Address) }
     }
 
+    /// The principal behind a credential that was looked up a moment ago: what can be said without asking the store.
+    pub fn known(&self, credential: Option<&[u8]>) -> Option<Arc<Principal>> {
+        self.remembered(&hash(token_of(credential?)?))
+    }
+
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.
     pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
         match self.principal(principal.credential.0).await {

@@ -106,6 +106,10 @@ fn write(shared: &Shared, mut output: impl Write) {
 }
 
 impl Lines {
+    pub fn push(&self, line: &[u8]) {
+        self.0.push(line);
+    }
+
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }

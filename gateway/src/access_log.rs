@@ -1,0 +1,113 @@
+//! The access log: one line a request, written by hand, since it is the one line that is written as often as requests come.
+//!
+//! In go what is known of an answered request, and once where lines go; out come lines in the log's own form. Invariant: a line holds
+//! the path without its query, and no header; what a client can choose is escaped, and a line is one line.
+
+use crate::clock;
+use std::{cell::RefCell, io::Write as _, sync::OnceLock, time::Duration};
+
+/// What the log's lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+/// An answered request.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    pub request_id: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub status: u16,
+    pub took: Duration,
+}
+
+type Sink = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+static OUTPUT: OnceLock<(Form, Sink)> = OnceLock::new();
+
+/// Says where lines go, once a process; before, and after a second call, nothing changes.
+pub fn install(form: Form, sink: impl Fn(&[u8]) + Send + Sync + 'static) {
+    // The log is set up at one place; whoever tries again has the first one's output.
+    let _ = OUTPUT.set((form, Box::new(sink)));
+}
+
+/// Writes the line, unless the log's filter leaves out `access` at level info.
+pub fn write(line: &Line<'_>) {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    if !tracing::enabled!(target: "access", tracing::Level::INFO) {
+        return;
+    }
+    let Some((form, sink)) = OUTPUT.get() else { return };
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        line.put(*form, buffer);
+        sink(buffer);
+    });
+}
+
+impl Line<'_> {
+    fn put(&self, form: Form, out: &mut Vec<u8>) {
+        let (now, micros) = (clock::now(), self.took.as_micros());
+        let (method, status) = (self.method, self.status);
+        // Writing to memory doesn't fail.
+        let _ = match form {
+            Form::Json => write!(out, "{{\"timestamp\":\"{now}\",\"level\":\"INFO\",\"request_id\":"),
+            Form::Text => write!(out, "{now}  INFO access: request_id="),
+        };
+        quote(self.request_id, out);
+        let _ = match form {
+            Form::Json => write!(out, ",\"method\":\"{method}\",\"path\":"),
+            Form::Text => write!(out, " method=\"{method}\" path="),
+        };
+        quote(self.path, out);
+        let _ = match form {
+            Form::Json => writeln!(out, ",\"status\":{status},\"micros\":{micros},\"target\":\"access\"}}"),
+            Form::Text => writeln!(out, " status={status} micros={micros}"),
+        };
+    }
+}
+
+/// As a JSON string; nothing in it can end the line or begin another field.
+fn quote(text: &str, out: &mut Vec<u8>) {
+    // Strings always have a JSON form, and memory takes it.
+    let _ = serde_json::to_writer(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(form: Form, path: &str) -> String {
+        let line = Line { request_id: "r-1", method: "GET", path, status: 200, took: Duration::from_micros(42) };
+        let mut out = Vec::new();
+        line.put(form, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_json_whatever_the_path_holds() {
+        for path in ["/api/v1/sites", "/a\"b\\c", "/\n{\"level\":\"ERROR\"}"] {
+            let text = put(Form::Json, path);
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((&line["path"], &line["status"], &line["micros"]), (&path.into(), &200.into(), &42.into()));
+            assert_eq!(
+                (&line["target"], &line["request_id"], &line["method"]),
+                (&"access".into(), &"r-1".into(), &"GET".into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_of_text_reads_as_the_others_do() {
+        let text = put(Form::Text, "/a b");
+        assert!(
+            text.ends_with("  INFO access: request_id=\"r-1\" method=\"GET\" path=\"/a b\" status=200 micros=42\n"),
+            "{text}"
+        );
+    }
+}

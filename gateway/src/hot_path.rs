@@ -1,0 +1,110 @@
+//! The short way of a cached read: one site, kept and fresh, for a caller who is known. It goes before the stack.
+//!
+//! In goes a request as hyper read it; out comes its answer, or nothing, and then the stack answers. Invariant: it decides nothing by
+//! itself. Who may ask, how often, and what is answered, the same functions say that the stack calls; where any of them has to wait, to
+//! refuse, or to ask somebody, the stack does it. Nothing is counted before it is certain that the answer comes from here.
+
+use crate::{
+    api::Api,
+    layers::{self, Observer},
+    policy::Authenticator,
+};
+use axum::{Router, body::Body};
+use futures_util::future::Either;
+use http::{HeaderMap, HeaderName, Method, Request, Response, header};
+use hyper::body::Incoming;
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+};
+use tokio::time::Instant;
+use tower::Service as _;
+
+/// The path of one site, up to its id.
+const PREFIX: &str = "/api/v1/sites/";
+const ROUTE: &str = "/api/v1/sites/{site}";
+
+pub struct HotPath {
+    api: Arc<Api>,
+    authenticator: Arc<Authenticator>,
+    observer: Arc<Observer>,
+}
+
+impl HotPath {
+    pub const fn new(api: Arc<Api>, authenticator: Arc<Authenticator>, observer: Arc<Observer>) -> Self {
+        Self { api, authenticator, observer }
+    }
+
+    pub fn answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let started = Instant::now();
+        let site = site_of(request)?;
+        let headers = request.headers();
+        let principal = self.authenticator.known(layers::credential(headers).ok()?)?;
+        let response = self.api.kept_site(&principal, site, headers)?;
+        Some(self.observer.observed(request, ROUTE, response, started))
+    }
+}
+
+/// The site that a plain read asks for; none of what else could be meant.
+fn site_of<B>(request: &Request<B>) -> Option<&str> {
+    let uri = request.uri();
+    let site = uri.path().strip_prefix(PREFIX)?;
+    let is_plain = request.method() == Method::GET && uri.query().is_none() && !site.contains(['/', '%']);
+    (is_plain && !needs_the_stack(request.headers())).then_some(site)
+}
+
+/// What the stack has rules for.
+fn needs_the_stack(headers: &HeaderMap) -> bool {
+    const NAMES: [HeaderName; 4] = [header::CACHE_CONTROL, header::COOKIE, header::ORIGIN, header::EXPECT];
+    NAMES.iter().any(|name| headers.contains_key(name))
+}
+
+/// The short way, and behind it the whole stack: what the server serves.
+#[derive(Clone)]
+pub struct Front {
+    hot_path: Arc<HotPath>,
+    stack: Router,
+}
+
+impl Front {
+    pub fn new(hot_path: HotPath, stack: Router) -> Self {
+        Self { hot_path: Arc::new(hot_path), stack }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Self::Response, Infallible>>, <Router as tower::Service<Request<Body>>>::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        match self.hot_path.answer(&request) {
+            Some(response) => Either::Left(ready(Ok(response))),
+            // A router is always ready.
+            None => Either::Right(self.stack.clone().call(request.map(Body::new))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_reads_of_one_site_are_its_business() {
+        let check = |method: &str, uri: &str, name: &str, expected: Option<&str>| {
+            let request = Request::builder().method(method).uri(uri).header(name, "x").body(()).unwrap();
+            assert_eq!(site_of(&request), expected, "{method} {uri} {name}");
+        };
+        check("GET", "/api/v1/sites/a~b", "accept", Some("a~b"));
+        check("HEAD", "/api/v1/sites/a~b", "accept", None);
+        check("GET", "/api/v1/sites/a~b?x=1", "accept", None);
+        check("GET", "/api/v1/sites/a~b/backups", "accept", None);
+        check("GET", "/api/v1/sites/a%7Eb", "accept", None);
+        check("GET", "/api/v1/sites", "accept", None);
+        for name in ["cache-control", "cookie", "origin", "expect"] {
+            check("GET", "/api/v1/sites/a~b", name, None);
+        }
+    }
+}
