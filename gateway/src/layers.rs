@@ -3,26 +3,29 @@
 //! Invariant: nothing under `authenticate` is reached without a principal, and beside it there is only the documentation. There are no rate limits yet.
 
 mod authenticate;
+mod cors;
 mod observe;
 mod problem;
 
 use crate::{
     api::{self, Api},
     metrics::Metrics,
-    policy::Authenticator,
+    policy::{Authenticator, CorsConfig},
 };
 use axum::{Router, middleware::from_fn_with_state};
 use std::sync::Arc;
 use tower::ServiceBuilder;
 
 /// The whole service of the public listener.
-pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Metrics>) -> Router {
+pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, cors: CorsConfig, metrics: &Arc<Metrics>) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
     let closed = api::router(api).layer(from_fn_with_state(authenticator, authenticate::authenticate));
     api::open_router().merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(Arc::new(observe::Observer::new(Arc::clone(metrics))), observe::observe))
+            // Above authentication: a preflight has no credential. And pages must be able to read refusals.
+            .option_layer((!cors.is_off()).then(|| from_fn_with_state(Arc::new(cors), cors::answer)))
             // Writes refusals of everything below, with the request's id, which `observe` made.
             .layer(axum::middleware::from_fn(problem::write)),
     )

@@ -10,6 +10,7 @@ mod deployment;
 mod error;
 mod event;
 mod id;
+mod network;
 mod operation;
 mod provider;
 mod resource;
@@ -29,6 +30,7 @@ pub use deployment::{Changes, Deployment, DeploymentStatus, Plan, Source, Source
 pub use error::{Error, Kind};
 pub use event::EventType;
 pub use id::{IdError, ResourceId, Slug, escape, unescape};
+pub use network::Network;
 pub use operation::{Operation, OperationId, OperationStatus, Target};
 pub use provider::{
     Auth, Configuration, Description, Endpoint, Features, Rate, Recovery, SecretDescription, SessionAuth, UpstreamDeclaration,

@@ -1,19 +1,22 @@
 //! Request ids, request metrics and the access log.
 //!
 //! Invariant: labels are route templates, methods, statuses and provider names; a path, an id or a header never becomes one.
-//! The log line holds the path without its query, and no header.
+//! The log line holds the path without its query, and no header but the ids in `X-Request-Id` and `traceparent`.
 
-use crate::{api::ServedBy, metrics::Metrics};
+use crate::{
+    api::ServedBy,
+    metrics::Metrics,
+    policy::{ClientAddress, REQUEST_ID, Trace, Trail},
+};
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids from clients are replaced.
 const MAX_ID: usize = 128;
 
@@ -53,7 +56,10 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = next.run(request).await;
+    let client = request.extensions().get::<ClientAddress>().copied();
+    let trace = Trace::of(request.headers());
+    let trail = Trail { request_id: Arc::clone(&id), trace };
+    let mut response = trail.followed_by(next.run(request)).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -62,6 +68,8 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     tracing::info!(
         target: "access",
         request_id = &*id,
+        trace_id = trace.map(tracing::field::display),
+        client = client.map(|ClientAddress(address)| tracing::field::display(address)),
         method = method.as_str(),
         path = uri.path(),
         status = response.status().as_u16(),
