@@ -21,7 +21,7 @@ use tokio::{
 };
 
 /// An answer that takes longer isn't served.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an attack without an end of its own goes on.
 const ATTACK: Duration = Duration::from_secs(2);
 
