@@ -113,10 +113,11 @@ async fn versions_and_resumption() {
 #[tokio::test]
 async fn tls_1_1_is_refused() {
     let world = World::start("").await;
-    // A ClientHello of TLS 1.1 with two suites that it knew, and no extension.
+    // A ClientHello of TLS 1.1 with two suites that it knew; with signature algorithms, so that nothing but the version is wrong.
     let mut hello = vec![3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0, 4, 0xc0, 0x13, 0x00, 0x2f, 1, 0]);
+    hello.extend([0, 8, 0, 0x0d, 0, 4, 0, 2, 4, 3]);
     let length = u8::try_from(hello.len()).unwrap();
     let record = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &hello].concat();
     let mut stream = TcpStream::connect(world.gateway.api_address).await.unwrap();
