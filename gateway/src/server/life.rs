@@ -2,7 +2,7 @@
 //!
 //! In go beginnings and ends of requests and of the taking of answers; out comes, for each connection, why it must end.
 //! Invariant: a request in flight costs a few atomic operations and no lock, and a connection one timer, which is set anew
-//! only when it fires.
+//! only when it fires; so an end comes late by one such time at most.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -175,17 +175,20 @@ impl Life {
     /// When to look again, or why it is over.
     fn judge(&self, patience: &Patience, now: Instant) -> Result<Instant, Reason> {
         let (limit, reason) = if !self.has_spoken() {
-            (patience.first_request, Reason::NoRequest)
+            (patience.first_request, Some(Reason::NoRequest))
         } else if self.in_flight.load(Relaxed) == 0 {
-            (patience.idle, Reason::Idle)
+            (patience.idle, Some(Reason::Idle))
         } else if self.handed.load(Relaxed) > 0 {
-            (patience.stalled, Reason::Stalled)
+            (patience.stalled, Some(Reason::Stalled))
         } else {
             // It is the gateway's turn.
-            return Ok(now + patience.stalled.min(patience.idle));
+            (Duration::MAX, None)
         };
+        // The state may change while the timer runs, to one with less patience.
+        let soon = now + patience.stalled.min(patience.idle);
+        let Some(reason) = reason else { return Ok(soon) };
         let end = self.moved() + limit;
-        if end <= now { Err(reason) } else { Ok(end) }
+        if end <= now { Err(reason) } else { Ok(end.min(soon)) }
     }
 }
 
@@ -213,6 +216,13 @@ mod tests {
         assert!(thinking.is_err());
         life.hand();
         assert_eq!(ending(&life).await, (30, Reason::Stalled));
+        life.take_back();
+        // A state with less patience isn't missed by a timer that was set for another.
+        let becoming = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            life.hand();
+        };
+        assert_eq!(tokio::join!(ending(&life), becoming).0, (31, Reason::Stalled));
         life.take_back();
         life.hand();
         tokio::time::advance(Duration::from_secs(29)).await;
