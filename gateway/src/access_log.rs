@@ -4,7 +4,7 @@
 //! the path without its query, and no header; what a client can choose is escaped, and a line is one line.
 
 use crate::clock;
-use std::{cell::RefCell, io::Write as _, sync::OnceLock, time::Duration};
+use std::{cell::RefCell, fmt, io::Write as _, net::IpAddr, sync::OnceLock, time::Duration};
 
 /// What the log's lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,11 @@ pub enum Form {
 }
 
 /// An answered request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Line<'a> {
     pub request_id: &'a str,
+    pub trace_id: Option<&'a dyn fmt::Display>,
+    pub client: Option<IpAddr>,
     pub method: &'a str,
     pub path: &'a str,
     pub status: u16,
@@ -59,6 +61,19 @@ impl Line<'_> {
             Form::Text => write!(out, "{now}  INFO access: request_id="),
         };
         quote(self.request_id, out);
+        // Hexadecimal digits and addresses need no escape.
+        if let Some(trace) = self.trace_id {
+            let _ = match form {
+                Form::Json => write!(out, ",\"trace_id\":\"{trace}\""),
+                Form::Text => write!(out, " trace_id={trace}"),
+            };
+        }
+        if let Some(client) = self.client {
+            let _ = match form {
+                Form::Json => write!(out, ",\"client\":\"{client}\""),
+                Form::Text => write!(out, " client={client}"),
+            };
+        }
         let _ = match form {
             Form::Json => write!(out, ",\"method\":\"{method}\",\"path\":"),
             Form::Text => write!(out, " method=\"{method}\" path="),
@@ -82,7 +97,15 @@ mod tests {
     use super::*;
 
     fn put(form: Form, path: &str) -> String {
-        let line = Line { request_id: "r-1", method: "GET", path, status: 200, took: Duration::from_micros(42) };
+        let line = Line {
+            request_id: "r-1",
+            trace_id: Some(&"0af7"),
+            client: "::1".parse().ok(),
+            method: "GET",
+            path,
+            status: 200,
+            took: Duration::from_micros(42),
+        };
         let mut out = Vec::new();
         line.put(form, &mut out);
         String::from_utf8(out).unwrap()
@@ -106,7 +129,9 @@ mod tests {
     fn a_line_of_text_reads_as_the_others_do() {
         let text = put(Form::Text, "/a b");
         assert!(
-            text.ends_with("  INFO access: request_id=\"r-1\" method=\"GET\" path=\"/a b\" status=200 micros=42\n"),
+            text.ends_with(
+                "  INFO access: request_id=\"r-1\" trace_id=0af7 client=::1 method=\"GET\" path=\"/a b\" status=200 micros=42\n"
+            ),
             "{text}"
         );
     }

@@ -22,13 +22,13 @@ use crate::{
     egress::Egress,
     events::Events,
     host::{Compile, Host},
-    hot_path::{Front, HotPath},
+    hot_path::{HotPath, Way},
     layers::{self, Observer},
     metrics::Metrics,
     operations::Operations,
     policy::{Authenticator, Tokens},
     seal::Sealer,
-    server::{self, Listener, Routed},
+    server::{self, Front, Listener, Tls},
     store::{SqliteStore, Store},
 };
 use anyhow::Context as _;
@@ -52,24 +52,27 @@ pub struct App {
     metrics: Arc<Metrics>,
     public: Listener,
     admin: Listener,
+    tls: Option<Arc<Tls>>,
     shutdown: CancellationToken,
 }
 
 impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
+        let tls = tls(&config, &metrics)?;
         let data = data::open(&config).await?;
         let public = Listener::bind("listen", config.listen).await?;
         let admin = Listener::bind("admin_listen", config.admin_listen).await?;
         let dispatch = dispatch(&config, &data, &metrics).await?;
         let shutdown = CancellationToken::new();
-        Ok(Self { config, store: data.store, dispatch, sealer: data.sealer, metrics, public, admin, shutdown })
+        Ok(Self { config, store: data.store, dispatch, sealer: data.sealer, metrics, public, admin, tls, shutdown })
     }
 
-    /// Everything that can be checked without serving: configuration, grants, folder, key, providers.
+    /// Everything that can be checked without serving: configuration, certificate, grants, folder, key, providers.
     pub async fn check(config: &Config) -> anyhow::Result<Arc<Dispatch>> {
         data::check(config).await?;
         let metrics = Arc::new(Metrics::new().context("metrics")?);
+        tls(config, &metrics)?;
         let data = data::elsewhere().await?;
         let checked = dispatch(config, &data, &metrics).await;
         data.remove().await?;
@@ -78,6 +81,11 @@ impl App {
 
     pub const fn address(&self) -> SocketAddr {
         self.public.address
+    }
+
+    /// What an address of the API begins with.
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     pub fn metrics(&self) -> Arc<Metrics> {
@@ -119,28 +127,35 @@ impl App {
         let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
         let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
-        let hot_path = HotPath::new(Arc::clone(&api), Arc::clone(&authenticator), Arc::clone(&observer));
-        let front = Front::new(hot_path, layers::stack(api, authenticator, observer));
+        // What other origins may read depends on each request's own; the stack knows.
+        let hot_path = self
+            .config
+            .cors
+            .is_off()
+            .then(|| HotPath::new(Arc::clone(&api), Arc::clone(&authenticator), Arc::clone(&observer)));
+        let stack = layers::stack(api, authenticator, self.config.cors.clone(), observer);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
         let unseen = prometheus::IntGauge::new("admin_connections", "not registered")?;
         // The admin listener outlives the public one: operators watch the drain.
         let admin_shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
-        servers.spawn(server::serve(self.public, front, self.config.server.clone(), open, self.shutdown.clone()));
-        let admin = tokio::spawn(server::serve(
-            self.admin,
-            Routed(admin_service),
-            self.config.server.clone(),
-            unseen,
-            admin_shutdown.clone(),
-        ));
+        let admin_tls = self.tls.clone().filter(|_| self.config.tls.admin);
+        let watched = self.tls.clone().map(|tls| tokio::spawn(server::watch_certificate(tls, self.shutdown.child_token())));
+        let front = Front::new(&self.config.server, self.tls, &self.metrics, open);
+        let way = Way::new(hot_path, stack);
+        servers.spawn(server::serve(self.public, way, front, self.shutdown.clone()));
+        let front = Front::new(&self.config.server, admin_tls, &self.metrics, unseen);
+        let admin = tokio::spawn(server::serve(self.admin, Way::plain(admin_service), front, admin_shutdown.clone()));
         signals.next().await;
         tracing::info!("draining: finishing requests in flight");
         ready.store(false, Ordering::Release);
         self.shutdown.cancel();
         while let Some(ended) = servers.join_next().await {
             ended.context("the server's task failed")?;
+        }
+        if let Some(watched) = watched {
+            watched.await.context("the task that watches the certificate failed")??;
         }
         operations.stopped().await;
         uses_written.cancel();
@@ -151,6 +166,13 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The certificate, and whether what listens may do without one.
+fn tls(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Arc<Tls>>> {
+    let tls = Tls::load(&config.tls, metrics)?;
+    config.server.check_exposure(config.listen, tls.is_some())?;
+    Ok(tls)
 }
 
 /// Egress, host and providers over a data folder.

@@ -40,7 +40,7 @@ enum Command {
     Dev(Common),
     /// Start the gateway
     Serve(Common),
-    /// Check the configuration, look at the data folder and load every provider, without serving
+    /// Check the configuration and its certificate, look at the data folder and load every provider, without serving
     ///
     /// Changes nothing; works beside a running gateway.
     Check(Common),

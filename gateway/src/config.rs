@@ -12,7 +12,8 @@ use crate::{
     egress::{EgressConfig, Grant},
     events::EventsConfig,
     host::Limits,
-    server::ServerConfig,
+    policy::CorsConfig,
+    server::{ServerConfig, TlsConfig},
 };
 use anyhow::Context as _;
 use figment::{
@@ -35,6 +36,8 @@ pub struct Config {
     pub keys: Keys,
     pub log: Log,
     pub server: ServerConfig,
+    pub tls: TlsConfig,
+    pub cors: CorsConfig,
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
@@ -109,6 +112,8 @@ impl Default for Config {
             keys: Keys::default(),
             log: Log::default(),
             server: ServerConfig::default(),
+            tls: TlsConfig::default(),
+            cors: CorsConfig::default(),
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
@@ -197,7 +202,9 @@ mod tests {
         let config = load(&text, &Overrides::default()).unwrap();
         assert_eq!(serde_json::to_value(&config).unwrap(), serde_json::to_value(Config::default()).unwrap());
         // Every key stands in it.
-        text = text.replace("# dir =", "dir =");
+        for key in ["dir", "certificate", "key"] {
+            text = text.replace(&format!("# {key} ="), &format!("{key} ="));
+        }
         let written: toml::Table = text.parse().unwrap();
         let sections = serde_json::to_value(Config::default()).unwrap();
         for (section, keys) in sections.as_object().unwrap() {

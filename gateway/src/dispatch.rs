@@ -37,6 +37,7 @@ use crate::{
     host::{CallContext, Host},
     metrics::Metrics,
     model::{Answer, Error, Kind, OrganizationId, Preparation, Prepared, Query, Slug},
+    policy,
     seal::Sealer,
     store::Store,
 };
@@ -145,7 +146,8 @@ impl Dispatch {
         let lifetime = self.lifetime(&configured, &query);
         let ask = |query: Query| {
             let (this, connection) = (Arc::clone(self), Arc::clone(connection));
-            async move { this.live(&connection, &configured, &query).await }
+            // A fill goes on in a task of its own.
+            policy::on_this_trail(async move { this.live(&connection, &configured, &query).await })
         };
         self.snapshots.get(Key::new(connection, query), freshness, lifetime, ask).await
     }

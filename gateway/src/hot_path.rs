@@ -7,7 +7,7 @@
 use crate::{
     api::Api,
     layers::{self, Observer},
-    policy::Authenticator,
+    policy::{self, Authenticator, ClientAddress},
 };
 use axum::{Router, body::Body};
 use futures_util::future::Either;
@@ -24,6 +24,7 @@ use tower::Service as _;
 /// The path of one site, up to its id.
 const PREFIX: &str = "/api/v1/sites/";
 const ROUTE: &str = "/api/v1/sites/{site}";
+const ACTION: &str = "sites.get";
 
 pub struct HotPath {
     api: Arc<Api>,
@@ -40,7 +41,9 @@ impl HotPath {
         let started = Instant::now();
         let site = site_of(request)?;
         let headers = request.headers();
-        let principal = self.authenticator.known(layers::credential(headers).ok()?)?;
+        let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+        let principal = self.authenticator.known(layers::credential(headers).ok()?, client)?;
+        policy::authorize(&principal, ACTION).ok()?;
         let response = self.api.kept_site(&principal, site, headers)?;
         Some(self.observer.observed(request, ROUTE, response, started))
     }
@@ -62,24 +65,29 @@ fn needs_the_stack(headers: &HeaderMap) -> bool {
 
 /// The short way, and behind it the whole stack: what the server serves.
 #[derive(Clone)]
-pub struct Front {
-    hot_path: Arc<HotPath>,
+pub struct Way {
+    hot_path: Option<Arc<HotPath>>,
     stack: Router,
 }
 
-impl Front {
-    pub fn new(hot_path: HotPath, stack: Router) -> Self {
-        Self { hot_path: Arc::new(hot_path), stack }
+impl Way {
+    pub fn new(hot_path: Option<HotPath>, stack: Router) -> Self {
+        Self { hot_path: hot_path.map(Arc::new), stack }
+    }
+
+    /// Nothing but a router.
+    pub const fn plain(stack: Router) -> Self {
+        Self { hot_path: None, stack }
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Front {
+impl hyper::service::Service<Request<Incoming>> for Way {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Either<Ready<Result<Self::Response, Infallible>>, <Router as tower::Service<Request<Body>>>::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        match self.hot_path.answer(&request) {
+        match self.hot_path.as_ref().and_then(|hot_path| hot_path.answer(&request)) {
             Some(response) => Either::Left(ready(Ok(response))),
             // A router is always ready.
             None => Either::Right(self.stack.clone().call(request.map(Body::new))),

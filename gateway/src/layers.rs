@@ -4,6 +4,7 @@
 
 mod authenticate;
 mod authorize;
+mod cors;
 mod observe;
 mod problem;
 
@@ -12,14 +13,14 @@ pub use observe::Observer;
 
 use crate::{
     api::{self, Actions, Api},
-    policy::Authenticator,
+    policy::{Authenticator, CorsConfig},
 };
 use axum::{Router, middleware::from_fn_with_state};
 use std::sync::Arc;
 use tower::ServiceBuilder;
 
 /// The whole service of the public listener.
-pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, observer: Arc<Observer>) -> Router {
+pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, cors: CorsConfig, observer: Arc<Observer>) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
     let closed = api::router(api)
         // Before anything is looked up or remembered for the request; it needs the principal.
@@ -29,6 +30,8 @@ pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, observer: Arc<Obs
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(observer, observe::observe))
+            // Above authentication: a preflight has no credential. And pages must be able to read refusals.
+            .option_layer((!cors.is_off()).then(|| from_fn_with_state(Arc::new(cors), cors::answer)))
             // Writes refusals of everything below, with the request's id, which `observe` made.
             .layer(axum::middleware::from_fn(problem::write)),
     )

@@ -21,6 +21,14 @@ pub struct Metrics {
     pub request_seconds: HistogramVec,
     pub requests_in_flight: IntGauge,
     pub connections_open: IntGauge,
+    /// reason
+    pub connections_closed: IntCounterVec,
+    /// outcome (`ok`, `failed`, `timeout`, `evicted`)
+    pub tls_handshakes: IntCounterVec,
+    /// outcome (`ok`, `failed`)
+    pub tls_reloads: IntCounterVec,
+    /// Unix seconds, without a label; unset without TLS.
+    pub tls_certificate_expiry: IntGaugeVec,
     /// provider, action, outcome (`ok`, or the error's code)
     pub guest_calls: IntCounterVec,
     /// provider, action
@@ -92,6 +100,14 @@ impl Metrics {
             request_seconds: histogram("request_seconds", "Time to answer HTTP requests", &["route", "provider"], LATENCY)?,
             requests_in_flight: gauge("requests_in_flight", "HTTP requests being answered")?,
             connections_open: gauge("connections_open", "Client connections open")?,
+            connections_closed: counter("connections_closed_total", "Client connections that were cut", &["reason"])?,
+            tls_handshakes: counter("tls_handshakes_total", "TLS handshakes with clients", &["outcome"])?,
+            tls_reloads: counter("tls_reloads_total", "Certificates that were read again", &["outcome"])?,
+            tls_certificate_expiry: gauges(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the listener's certificate expires",
+                &[],
+            )?,
             guest_calls: counter("guest_calls_total", "Calls into components", &["provider", "action", "outcome"])?,
             guest_seconds: histogram("guest_seconds", "Time of calls into components", &["provider", "action"], GUEST)?,
             guest_traps: counter("guest_traps_total", "Component calls that ended the instance", &["provider", "reason"])?,

@@ -1,156 +1,108 @@
-//! The server: accept loops, HTTP/1.1 and 2, limits on connections, drain.
+//! The server: accept loops, TLS, HTTP/1.1 and 2, limits on connections, drain.
 //!
 //! In go listeners and services; out come answers on the wire. Invariant: nothing is read from a client without a limit on
-//! time and size, and after shutdown begins no new connection is taken while requests in flight finish. No TLS yet: it
-//! listens on loopback unless told otherwise.
+//! time and size; clients that ask find a place while others only hold theirs; and after shutdown begins no new connection is
+//! taken while requests in flight finish. Plain HTTP stays on loopback unless the operator asks for it.
 
 mod admin;
-mod first_word;
+mod config;
+mod connection;
+mod descriptors;
+mod flight;
+mod life;
 mod listen;
+mod places;
+mod tls;
+mod wire;
 
 pub use admin::admin;
+pub use config::ServerConfig;
+pub use connection::Front;
 pub use listen::Listener;
+pub use tls::{Tls, TlsConfig, watch as watch_certificate};
 
-use crate::policy::ClientAddress;
-use axum::{Router, body::Body};
-use http::{Request, Response};
-use hyper::{body::Incoming, service::Service};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
-use prometheus::IntGauge;
-use serde::{Deserialize, Serialize};
-use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
-use tower::Service as _;
-
-/// The `[server]` section.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerConfig {
-    /// Client connections at the same time; more wait in the kernel's queue.
-    pub max_connections: usize,
-    /// A request's head must arrive in this time: what slow-loris clients run into.
-    pub header_timeout_ms: u64,
-    /// How long requests in flight may take to finish after SIGTERM.
-    pub drain_ms: u64,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self { max_connections: 10_000, header_timeout_ms: 10_000, drain_ms: 20_000 }
-    }
-}
-
-/// A request's head is at most this long.
-const MAX_HEAD: usize = 32 * 1024;
-const MAX_STREAMS: u32 = 250;
+use crate::hot_path::Way;
+use life::Reason;
+use places::{Place, Refused};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::net::TcpStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Serves until `shutdown`, then drains.
-pub async fn serve<S>(listener: Listener, service: S, config: ServerConfig, open: IntGauge, shutdown: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
-    let builder = Arc::new(builder(&config));
-    let places = Arc::new(Semaphore::new(config.max_connections));
-    let graceful = GracefulShutdown::new();
-    let patience = Duration::from_millis(config.header_timeout_ms);
+pub async fn serve(listener: Listener, way: Way, front: Front, shutdown: CancellationToken) {
+    let (front, connections) = (Arc::new(front), TaskTracker::new());
     loop {
-        let Some((stream, place)) = next(&listener, &places, &shutdown).await else { break };
-        let watcher = graceful.watcher();
-        let (builder, open) = (Arc::clone(&builder), open.clone());
-        let peer = stream.peer_addr().ok().map(|peer| ClientAddress(peer.ip().to_canonical()));
-        let service = TowerToHyperService::new(service.clone().map_request(move |mut request: http::Request<Incoming>| {
-            if let Some(peer) = peer {
-                request.extensions_mut().insert(peer);
-            }
-            request.map(Body::new)
-        }));
-        tokio::spawn(async move {
-            open.inc();
-            let (service, spoken) = first_word::told(service);
-            // In a box, since each function that a future is handed through would have room for it in its own: four times 1.7 KiB,
-            // for every connection that is open.
-            let connection = Box::pin(watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()));
-            if let Err(error) = first_word::or_silence(connection, spoken, patience).await {
-                // Clients that vanish or speak nonsense are everyday; their requests were answered or never understood.
-                tracing::debug!(error = %error, "a client connection ended with an error");
-            }
-            open.dec();
-            drop(place);
-        });
+        let (stream, peer, place) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            next = next(&listener, &front) => next,
+        };
+        connections.spawn(connection::run(Arc::clone(&front), way.clone(), stream, place, peer, shutdown.clone()));
     }
     drop(listener);
-    if tokio::time::timeout(Duration::from_millis(config.drain_ms), graceful.shutdown()).await.is_err() {
-        tracing::warn!(drain_ms = config.drain_ms, "requests were still in flight when the drain time was over");
+    connections.close();
+    if tokio::time::timeout(front.drain, connections.wait()).await.is_err() {
+        let drain_ms = u64::try_from(front.drain.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(drain_ms, "requests were still in flight when the drain time was over");
     }
 }
 
-/// A router as the server takes it.
-#[derive(Clone)]
-pub struct Routed(pub Router);
-
-impl Service<Request<Incoming>> for Routed {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = <Router as tower::Service<Request<Body>>>::Future;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        // A router is always ready.
-        self.0.clone().call(request.map(Body::new))
+/// The next connection, with its place.
+async fn next(listener: &Listener, front: &Front) -> (TcpStream, IpAddr, Place) {
+    /// A connection that comes to rest frees no place, but one that can be taken.
+    const AGAIN: Duration = Duration::from_millis(50);
+    loop {
+        let (stream, peer) = listener.accept().await;
+        let peer = peer.ip().to_canonical();
+        let share = front.share(peer);
+        loop {
+            match front.places.enter(share) {
+                Ok(place) => return (stream, peer, place),
+                Err(Refused::PerClient) => {
+                    front.count(Reason::PerClient);
+                    break;
+                }
+                // All are at work: this one waits here, and those behind it in the kernel's queue.
+                Err(Refused::Full) => drop(tokio::time::timeout(AGAIN, front.places.freed()).await),
+            }
+        }
     }
-}
-
-async fn next(
-    listener: &Listener,
-    places: &Arc<Semaphore>,
-    shutdown: &CancellationToken,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let accepted = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
-        Some((listener.accept().await, place))
-    };
-    tokio::select! {
-        () = shutdown.cancelled() => None,
-        accepted = accepted => accepted,
-    }
-}
-
-fn builder(config: &ServerConfig) -> auto::Builder<TokioExecutor> {
-    let header_timeout = Duration::from_millis(config.header_timeout_ms);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
+    use axum::Router;
+    use prometheus::IntGauge;
     use std::net::{Ipv4Addr, SocketAddr};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    async fn start(max_connections: usize, shutdown: &CancellationToken) -> SocketAddr {
+    async fn start(config: ServerConfig, shutdown: &CancellationToken) -> SocketAddr {
         let listener = Listener::bind("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let address = listener.address;
-        let config = ServerConfig { max_connections, header_timeout_ms: 200, drain_ms: 1000 };
-        let service = Router::new().route("/", axum::routing::get(|| async { "hello" }));
-        tokio::spawn(serve(listener, Routed(service), config, IntGauge::new("open", "open").unwrap(), shutdown.clone()));
+        let service = Router::new().route("/", axum::routing::get(|| async { "hello" })).route(
+            "/slow",
+            axum::routing::get(|| async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                "late"
+            }),
+        );
+        let front = Front::new(&config, None, &Metrics::new().unwrap(), IntGauge::new("open", "open").unwrap());
+        tokio::spawn(serve(listener, Way::plain(service), front, shutdown.clone()));
         address
+    }
+
+    fn small(max_connections: usize) -> ServerConfig {
+        ServerConfig { max_connections, header_timeout_ms: 200, drain_ms: 1000, ..ServerConfig::default() }
     }
 
     async fn say(address: SocketAddr, words: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(words).await.unwrap();
+        rest(&mut stream).await
+    }
+
+    async fn rest(stream: &mut TcpStream) -> Vec<u8> {
         let mut answer = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
         // A reset is an end as well.
@@ -158,16 +110,48 @@ mod tests {
         answer
     }
 
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
     #[tokio::test]
     async fn who_says_nothing_loses_the_place() {
         let shutdown = CancellationToken::new();
-        let address = start(3, &shutdown).await;
+        let address = start(small(3), &shutdown).await;
         // Nothing, half an HTTP/2 preface, and half a head take every place there is, and are closed.
         let (nothing, preface, head) =
             tokio::join!(say(address, b""), say(address, b"PRI * HT"), say(address, b"GET / HTTP/1.1\r\nx"));
         assert!(nothing.is_empty() && preface.is_empty() && !head.ends_with(b"hello"));
-        let answer = say(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        let answer = say(address, ASK).await;
         assert!(answer.ends_with(b"hello"), "{}", String::from_utf8_lossy(&answer));
+        shutdown.cancel();
+    }
+
+    #[tokio::test]
+    async fn who_asks_is_served_while_others_hold_every_place() {
+        let shutdown = CancellationToken::new();
+        let address = start(ServerConfig { header_timeout_ms: 60_000, ..small(3) }, &shutdown).await;
+        let mut silent = Vec::new();
+        for _ in 0..10 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        for _ in 0..5 {
+            assert!(say(address, ASK).await.ends_with(b"hello"));
+        }
+        // The oldest made room.
+        assert!(rest(&mut silent[0]).await.is_empty());
+        shutdown.cancel();
+    }
+
+    #[tokio::test]
+    async fn who_rests_too_long_is_closed_and_who_waits_for_us_is_not() {
+        let shutdown = CancellationToken::new();
+        let config = ServerConfig { header_timeout_ms: 60_000, idle_timeout_ms: 200, stall_timeout_ms: 100, ..small(3) };
+        let address = start(config, &shutdown).await;
+        let answer = say(address, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(answer.ends_with(b"hello"), "{}", String::from_utf8_lossy(&answer));
+        let mut waiting = TcpStream::connect(address).await.unwrap();
+        waiting.write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_millis(600), waiting.read_u8()).await;
+        assert!(ended.is_err(), "a request in flight was cut");
         shutdown.cancel();
     }
 }

@@ -13,6 +13,7 @@ mod document;
 pub mod engine;
 pub mod gateway;
 mod sse;
+pub mod tls;
 pub mod upstream;
 mod wait;
 

@@ -137,6 +137,9 @@ impl Api {
     /// What [`get`] answers when it needn't wait for anything.
     pub fn kept_site(&self, principal: &Principal, site: &str, headers: &HeaderMap) -> Option<Response> {
         let (slug, native) = site.split_once('~')?;
+        if !principal.scopes.covers(slug) {
+            return None;
+        }
         let query = Query::SitesGet { site: unescape(native).ok()? };
         let (connection, found) = self.dispatch.kept(principal.organization, slug, query)?;
         answer(&connection, &found, headers).ok()

@@ -13,7 +13,7 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
             let description = provider.description();
             println!("provider {} {}: {}", description.name, description.version, description.summary);
         }
-        println!("configuration, data folder and providers are in order");
+        println!("configuration, certificate, data folder and providers are in order");
         Ok(())
     })
 }

@@ -26,12 +26,12 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the greeting is what the command is for")]
 fn greet(app: &App, token: &str, token_file: &std::path::Path) {
-    let (api, admin) = (app.address(), app.admin_address());
+    let (api, admin) = (format!("{}://{}", app.scheme(), app.address()), app.admin_address());
     println!(
         r#"
-Portico is listening on http://{api} (try it: http://{api}/docs, metrics: http://{admin}/metrics). Ctrl-C stops it.
+Portico is listening on {api} (try it: {api}/docs, metrics: http://{admin}/metrics). Ctrl-C stops it.
 
-  export PORTICO=http://{api}/api/v1
+  export PORTICO={api}/api/v1
   export TOKEN={token}          # also in {file}
 
 Paste these, one after the other:

@@ -5,7 +5,10 @@
 //! puts into a segment. Nothing is sent here.
 
 use super::{Request, bind::Upstream, config::EgressConfig, guard, headers};
-use crate::model::{Error, Kind};
+use crate::{
+    model::{Error, Kind},
+    policy,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use http_body_util::Full;
@@ -41,6 +44,7 @@ impl Prepared {
             guard::check(rules, request, headers.get(header::CONTENT_TYPE))?;
         }
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(USER_AGENT));
+        policy::mark(&mut headers);
         if let Some((name, value)) = &upstream.credential {
             headers.insert(name.clone(), value.clone());
         }

@@ -1,23 +1,23 @@
 //! Request ids, request metrics and the access log.
 //!
 //! Invariant: labels are route templates, methods, statuses and provider names; a path, an id or a header never becomes one.
-//! The log line holds the path without its query, and no header.
+//! The log line holds the path without its query, and no header but the ids in `X-Request-Id` and `traceparent`.
 
 use crate::{
     access_log::{self, Line},
     api::ServedBy,
     metrics::Metrics,
+    policy::{ClientAddress, REQUEST_ID, Trace, Trail},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids from clients are replaced.
 const MAX_ID: usize = 128;
 
@@ -57,9 +57,12 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let response = next.run(request).await;
+    let client = request.extensions().get::<ClientAddress>().copied();
+    let trace = Trace::of(request.headers());
+    let trail = Trail { request_id: Arc::clone(&id), trace };
+    let response = trail.followed_by(next.run(request)).await;
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    observer.finish(&Asked { id: &id, method: &method, path: uri.path(), route, started }, response)
+    observer.finish(&Asked { id: &id, method: &method, path: uri.path(), route, client, trace, started }, response)
 }
 
 /// What is known of a request when it is answered.
@@ -68,6 +71,8 @@ struct Asked<'a> {
     method: &'a Method,
     path: &'a str,
     route: &'a str,
+    client: Option<ClientAddress>,
+    trace: Option<Trace>,
     started: Instant,
 }
 
@@ -76,7 +81,9 @@ impl Observer {
     pub fn observed<B>(&self, request: &http::Request<B>, route: &str, response: Response, started: Instant) -> Response {
         let id = request_id(request.headers());
         let (method, path) = (request.method(), request.uri().path());
-        self.finish(&Asked { id: &id, method, path, route, started }, response)
+        let client = request.extensions().get::<ClientAddress>().copied();
+        let trace = Trace::of(request.headers());
+        self.finish(&Asked { id: &id, method, path, route, client, trace, started }, response)
     }
 
     fn finish(&self, asked: &Asked<'_>, mut response: Response) -> Response {
@@ -86,6 +93,8 @@ impl Observer {
         self.count(asked.route, asked.method, &response, asked.started);
         access_log::write(&Line {
             request_id: asked.id,
+            trace_id: asked.trace.as_ref().map(|trace| trace as &dyn std::fmt::Display),
+            client: asked.client.map(|ClientAddress(address)| address),
             method: asked.method.as_str(),
             path: asked.path,
             status: response.status().as_u16(),

@@ -143,8 +143,8 @@ impl Authenticator {
     }
 
     /// The principal behind a credential that was looked up a moment ago: what can be said without asking the store.
-    pub fn known(&self, credential: Option<&[u8]>) -> Option<Arc<Principal>> {
-        self.remembered(&hash(token_of(credential?)?))
+    pub fn known(&self, credential: Option<&[u8]>, client: Option<IpAddr>) -> Option<Arc<Principal>> {
+        self.remembered(&hash(token_of(credential?)?)).filter(|principal| principal.scopes.admit(client))
     }
 
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.

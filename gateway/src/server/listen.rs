@@ -21,16 +21,16 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    pub async fn accept(&self) -> TcpStream {
+    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
         /// Long enough for some descriptors to be closed, short enough not to be noticed.
         const PAUSE: Duration = Duration::from_millis(50);
         loop {
             match self.socket.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "could not set TCP_NODELAY");
                     }
-                    return stream;
+                    return (stream, peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");

@@ -1,0 +1,60 @@
+//! CORS: pages of listed origins may call the API and read its answers.
+//!
+//! In go requests with an `Origin`; preflights of listed ones are answered here, before authentication, since browsers send
+//! them without a credential. Invariant: an origin that isn't listed gets no CORS header at all, and its preflight goes the
+//! way of any other request; while the list isn't empty every answer says that it depends on the origin.
+
+use crate::policy::CorsConfig;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use std::sync::Arc;
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+/// What the API reads.
+const ASKED: HeaderValue = HeaderValue::from_static(
+    "Accept, Authorization, Cache-Control, Content-Digest, Content-Type, Idempotency-Key, If-Match, If-None-Match, \
+     Last-Event-ID, Prefer, Traceparent, X-API-Key, X-CSRF-Token, X-Request-Id",
+);
+/// What the API says beyond the fields that every page may read.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "Age, Cache-Status, Content-Disposition, ETag, Idempotency-Key, Idempotency-Replayed, Location, Preference-Applied, \
+     RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id",
+);
+/// An hour: the list changes by a restart, and browsers cap it at two.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
+
+pub async fn answer(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN).filter(|origin| cors.allows(origin.as_bytes())).cloned();
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = match &origin {
+        Some(_) if is_preflight => preflight(),
+        _ => next.run(request).await,
+    };
+    dress(response.headers_mut(), origin);
+    response
+}
+
+fn preflight() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ASKED);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+    response
+}
+
+/// `origin`: of the request, if it is listed.
+fn dress(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = origin else { return };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+}

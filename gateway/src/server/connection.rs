@@ -1,0 +1,226 @@
+//! One connection, from its first byte to its end.
+//!
+//! In go a socket and its place; out come answers. Invariant: every request carries the client's address, and whether it came
+//! over TLS, as extensions, and whoever reads them needn't know about proxies; a connection ends when its time is over, also
+//! when its client goes on answering pings.
+
+use super::{
+    ServerConfig,
+    flight::Flight,
+    life::{Patience, Reason},
+    places::{Place, Places, Sizes},
+    tls::{HandshakeError, Tls},
+    wire::Wire,
+};
+use crate::{
+    hot_path::Way,
+    metrics::Metrics,
+    policy::{ClientAddress, Secure, TrustedProxies},
+};
+use axum::body::Body;
+use http::{HeaderValue, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulConnection},
+};
+use prometheus::{IntCounterVec, IntGauge};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// A request's head is at most this long; over HTTP/2, its fields as RFC 9113 counts them.
+const MAX_HEAD: usize = 32 * 1024;
+/// What of an answer waits in memory for one slow stream.
+const MAX_UNSENT: usize = 64 * 1024;
+/// Requests at the same time of one HTTP/2 connection.
+const MAX_STREAMS: u32 = 250;
+/// Streams that a client opened and reset before they were looked at (CVE-2023-44487), and those that we reset for its errors
+/// (RUSTSEC-2024-0003), before it is sent away.
+const MAX_RESETS: usize = 20;
+const MAX_ERRORS: usize = 256;
+/// What a client may send ahead of being read: of one stream, and of all together. Uploads are the only bodies beyond it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(20);
+/// For the goodbye of a connection that rested too long.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+pub type Service = Way;
+
+/// What all connections of a listener share.
+pub struct Front {
+    builder: auto::Builder<TokioExecutor>,
+    pub(super) places: Arc<Places>,
+    proxies: TrustedProxies,
+    tls: Option<Arc<Tls>>,
+    patience: Patience,
+    pub(super) drain: Duration,
+    open: IntGauge,
+    closed: IntCounterVec,
+}
+
+/// Why a connection ended otherwise than by both sides' will.
+#[derive(Debug, thiserror::Error)]
+enum Ending {
+    #[error("closed: {}", .0.as_str())]
+    Closed(Reason),
+    #[error(transparent)]
+    Handshake(HandshakeError),
+    #[error("{0}")]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Front {
+    pub fn new(config: &ServerConfig, tls: Option<Arc<Tls>>, metrics: &Metrics, open: IntGauge) -> Self {
+        let sizes = Sizes {
+            connections: super::descriptors::most(config.max_connections),
+            per_client: config.per_client(),
+            handshakes: tls.as_ref().map_or(usize::MAX, |tls| tls.max_handshakes.max(1)),
+        };
+        let header_timeout = Duration::from_millis(config.header_timeout_ms);
+        Self {
+            builder: builder(header_timeout),
+            places: Places::new(sizes),
+            proxies: config.proxies(),
+            tls,
+            patience: Patience {
+                first_request: header_timeout,
+                idle: Duration::from_millis(config.idle_timeout_ms),
+                stalled: Duration::from_millis(config.stall_timeout_ms),
+            },
+            drain: Duration::from_millis(config.drain_ms),
+            open,
+            closed: metrics.connections_closed.clone(),
+        }
+    }
+
+    /// Whose share of the places a connection takes: none for those who speak for many.
+    pub(super) fn share(&self, peer: IpAddr) -> Option<IpAddr> {
+        (!peer.is_loopback() && !self.proxies.trusts(peer)).then_some(peer)
+    }
+
+    pub(super) fn count(&self, reason: Reason) {
+        self.closed.with_label_values(&[reason.as_str()]).inc();
+    }
+}
+
+fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_ERRORS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_UNSENT)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_PATIENCE);
+    builder
+}
+
+/// Serves it to its end.
+pub async fn run(front: Arc<Front>, service: Service, stream: TcpStream, place: Place, peer: IpAddr, drain: CancellationToken) {
+    front.open.inc();
+    if let Err(ending) = talk(&front, service, stream, &place, peer, &drain).await {
+        if let Ending::Closed(reason) | Ending::Handshake(HandshakeError::Evicted(reason)) = &ending {
+            front.count(*reason);
+        }
+        // Clients that vanish or speak nonsense are everyday; their requests were answered or never understood.
+        tracing::debug!(%peer, "a client connection ended: {ending}");
+    }
+    front.open.dec();
+}
+
+async fn talk(
+    front: &Arc<Front>,
+    service: Service,
+    stream: TcpStream,
+    place: &Place,
+    peer: IpAddr,
+    drain: &CancellationToken,
+) -> Result<(), Ending> {
+    let wire = match &front.tls {
+        Some(tls) => Wire::Tls(Box::new(tls.handshake(stream, place).await.map_err(Ending::Handshake)?)),
+        None => Wire::Plain(stream),
+    };
+    let caller = Caller { peer, behind_proxy: front.proxies.trusts(peer), tls: front.tls.is_some() };
+    let hsts = front.tls.as_ref().and_then(|tls| tls.hsts.clone());
+    let (life, shared) = (Arc::clone(&place.life), Arc::clone(front));
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        let flight = Flight::begin(&life);
+        caller.introduce(&shared.proxies, &mut request);
+        let answer = hyper::service::Service::call(&service, request);
+        let hsts = hsts.clone();
+        async move { answer.await.map(|response| finish(response, flight, hsts)) }
+    });
+    // In a box, since each function that a future is handed through would have room for it in its own.
+    let connection = Box::pin(front.builder.serve_connection(TokioIo::new(wire), service).into_owned());
+    watch(connection, place, front.patience, drain).await
+}
+
+fn finish(response: http::Response<Body>, flight: Flight, hsts: Option<HeaderValue>) -> http::Response<super::flight::Watched> {
+    let mut response = response.map(|body| flight.answer(body));
+    if let Some(hsts) = hsts {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
+    response
+}
+
+/// Runs the connection until it ends, or its time does.
+async fn watch<C>(
+    mut connection: Pin<Box<C>>,
+    place: &Place,
+    mut patience: Patience,
+    drain: &CancellationToken,
+) -> Result<(), Ending>
+where
+    C: GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (mut leaving, mut draining) = (false, false);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return ended.map_err(Ending::Broken),
+            reason = place.life.over(&patience) => {
+                if leaving || reason != Reason::Idle {
+                    return Err(Ending::Closed(reason));
+                }
+                // It may hold the end of an answer yet, and an HTTP/2 client wants to be told.
+                leaving = true;
+                patience.idle = LAST_WORDS;
+                place.life.touch();
+                connection.as_mut().graceful_shutdown();
+            }
+            () = drain.cancelled(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Caller {
+    peer: IpAddr,
+    behind_proxy: bool,
+    tls: bool,
+}
+
+impl Caller {
+    fn introduce<B>(self, proxies: &TrustedProxies, request: &mut http::Request<B>) {
+        let (client, https) = match self.behind_proxy {
+            true => proxies.behind(self.peer, request.headers()),
+            false => (ClientAddress(self.peer), false),
+        };
+        request.extensions_mut().insert(client);
+        if self.tls || https {
+            request.extensions_mut().insert(Secure);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a connection is doing, and when it has had its time.
+//!
+//! In go beginnings and ends of requests and of the taking of answers; out comes, for each connection, why it must end.
+//! Invariant: a request in flight costs a few atomic operations and no lock, and a connection one timer, which is set anew
+//! only when it fires; so an end comes late by one such time at most.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// Why the gateway ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// No whole request came in time.
+    NoRequest = 1,
+    /// No request was in flight for too long.
+    Idle,
+    /// The client didn't take its answer.
+    Stalled,
+    /// The client broke off most of what it asked for.
+    Aborts,
+    /// Another connection needed the place.
+    Full,
+    /// Its client address held too many places.
+    PerClient,
+    /// Another handshake needed the place.
+    Handshakes,
+}
+
+impl Reason {
+    const ALL: [Self; 7] =
+        [Self::NoRequest, Self::Idle, Self::Stalled, Self::Aborts, Self::Full, Self::PerClient, Self::Handshakes];
+
+    /// As a label of the metric.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRequest => "no_request",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+            Self::Aborts => "aborts",
+            Self::Full => "full",
+            Self::PerClient => "per_client",
+            Self::Handshakes => "handshakes",
+        }
+    }
+}
+
+/// How long a connection may be in a state.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    pub first_request: Duration,
+    pub idle: Duration,
+    pub stalled: Duration,
+}
+
+/// Requests that a client may break off before it is asked whether it takes any answer at all.
+const FEW_ABORTS: u32 = 100;
+
+pub struct Life {
+    born: Instant,
+    /// Milliseconds after birth: when the client last did something that counts.
+    moved: AtomicU64,
+    spoken: AtomicBool,
+    in_flight: AtomicU32,
+    /// Answers of which there is a piece that the client could take.
+    handed: AtomicU32,
+    answered: AtomicU32,
+    aborted: AtomicU32,
+    /// A `Reason`, or 0.
+    evicted: AtomicU8,
+    told: Notify,
+}
+
+impl Life {
+    pub fn new() -> Self {
+        Self {
+            born: Instant::now(),
+            moved: AtomicU64::new(0),
+            spoken: AtomicBool::new(false),
+            in_flight: AtomicU32::new(0),
+            handed: AtomicU32::new(0),
+            answered: AtomicU32::new(0),
+            aborted: AtomicU32::new(0),
+            evicted: AtomicU8::new(0),
+            told: Notify::new(),
+        }
+    }
+
+    /// Something moves: the time starts anew.
+    pub fn touch(&self) {
+        let age = self.born.elapsed().as_millis();
+        self.moved.store(u64::try_from(age).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub fn begin_request(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+        if !self.spoken.load(Relaxed) {
+            self.spoken.store(true, Relaxed);
+        }
+    }
+
+    pub fn end_request(&self, whole: bool) {
+        if whole {
+            self.answered.fetch_add(1, Relaxed);
+        } else {
+            self.touch();
+            let aborted = self.aborted.fetch_add(1, Relaxed) + 1;
+            if aborted > FEW_ABORTS && aborted > self.answered.load(Relaxed) {
+                self.evict(Reason::Aborts);
+            }
+        }
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// It is the client's turn to take of an answer.
+    pub fn hand(&self) {
+        self.touch();
+        self.handed.fetch_add(1, Relaxed);
+    }
+
+    /// The client took it, or the answer is over.
+    pub fn take_back(&self) {
+        self.handed.fetch_sub(1, Relaxed);
+    }
+
+    pub fn has_spoken(&self) -> bool {
+        self.spoken.load(Relaxed)
+    }
+
+    /// For how long it has rested; none while a request is in flight.
+    pub fn resting(&self, now: Instant) -> Option<Duration> {
+        (self.in_flight.load(Relaxed) == 0).then(|| now.saturating_duration_since(self.moved()))
+    }
+
+    fn moved(&self) -> Instant {
+        self.born + Duration::from_millis(self.moved.load(Relaxed))
+    }
+
+    /// Ends it soon; the first reason stays.
+    pub fn evict(&self, reason: Reason) {
+        if self.evicted.compare_exchange(0, reason as u8, Relaxed, Relaxed).is_ok() {
+            self.told.notify_one();
+        }
+    }
+
+    /// When it was evicted.
+    pub async fn evicted(&self) -> Reason {
+        loop {
+            let reason = self.evicted.load(Relaxed);
+            if let Some(reason) = Reason::ALL.into_iter().find(|one| *one as u8 == reason) {
+                return reason;
+            }
+            self.told.notified().await;
+        }
+    }
+
+    /// When its time is over, or it was evicted.
+    pub async fn over(&self, patience: &Patience) -> Reason {
+        let mut evicted = std::pin::pin!(self.evicted());
+        loop {
+            let until = match self.judge(patience, Instant::now()) {
+                Ok(until) => until,
+                Err(reason) => return reason,
+            };
+            tokio::select! {
+                reason = &mut evicted => return reason,
+                () = tokio::time::sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// When to look again, or why it is over.
+    fn judge(&self, patience: &Patience, now: Instant) -> Result<Instant, Reason> {
+        let (limit, reason) = if !self.has_spoken() {
+            (patience.first_request, Some(Reason::NoRequest))
+        } else if self.in_flight.load(Relaxed) == 0 {
+            (patience.idle, Some(Reason::Idle))
+        } else if self.handed.load(Relaxed) > 0 {
+            (patience.stalled, Some(Reason::Stalled))
+        } else {
+            // It is the gateway's turn.
+            (Duration::MAX, None)
+        };
+        // The state may change while the timer runs, to one with less patience.
+        let soon = now + patience.stalled.min(patience.idle);
+        let Some(reason) = reason else { return Ok(soon) };
+        let end = self.moved() + limit;
+        if end <= now { Err(reason) } else { Ok(end.min(soon)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { first_request: Duration::from_secs(10), idle: Duration::from_secs(120), stalled: Duration::from_secs(30) };
+
+    /// How long it takes until it is over, and why.
+    async fn ending(life: &Life) -> (u64, Reason) {
+        let before = Instant::now();
+        let reason = life.over(&PATIENCE).await;
+        (before.elapsed().as_secs(), reason)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_state_has_its_time() {
+        let life = Life::new();
+        assert_eq!(ending(&life).await, (10, Reason::NoRequest));
+        life.begin_request();
+        // The gateway thinks for as long as it likes.
+        let thinking = tokio::time::timeout(Duration::from_secs(3600), life.over(&PATIENCE)).await;
+        assert!(thinking.is_err());
+        life.hand();
+        assert_eq!(ending(&life).await, (30, Reason::Stalled));
+        life.take_back();
+        // A state with less patience isn't missed by a timer that was set for another.
+        let becoming = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            life.hand();
+        };
+        assert_eq!(tokio::join!(ending(&life), becoming).0, (31, Reason::Stalled));
+        life.take_back();
+        life.hand();
+        tokio::time::advance(Duration::from_secs(29)).await;
+        life.take_back();
+        life.end_request(true);
+        // At rest since the last piece.
+        assert_eq!(ending(&life).await, (91, Reason::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_breaks_off_everything_is_sent_away() {
+        let life = Life::new();
+        for _ in 0..=FEW_ABORTS {
+            life.begin_request();
+            life.end_request(true);
+        }
+        for _ in 0..=FEW_ABORTS {
+            life.begin_request();
+            life.end_request(false);
+        }
+        assert_eq!(ending(&life).await.1, Reason::Idle, "as many answers were taken");
+        life.begin_request();
+        life.end_request(false);
+        assert_eq!(ending(&life).await, (0, Reason::Aborts));
+        life.evict(Reason::Full);
+        assert_eq!(life.evicted().await, Reason::Aborts, "the first reason stays");
+    }
+}

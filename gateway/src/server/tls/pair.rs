@@ -1,0 +1,179 @@
+//! The certificate and its private key, read from files.
+//!
+//! In go two paths; out comes a pair that belongs together, or a sentence that says which file is wrong and how. Invariant: a
+//! private key that other users can read or change is refused, as ssh does; its group may read it, which is how systems
+//! hand keys to services.
+
+use anyhow::{Context as _, bail, ensure};
+use ring::digest::{Context, SHA256};
+use rustls::{
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
+};
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zeroize::Zeroizing;
+
+/// A chain takes a few KiB.
+const MOST: u64 = 1 << 20;
+
+/// Where the pair lies.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What the files held.
+pub struct Content {
+    certificate: Vec<u8>,
+    key: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Clone)]
+pub struct Pair {
+    pub key: Arc<CertifiedKey>,
+    /// Unix seconds: from when, and until when all of the chain is valid.
+    pub not_before: i64,
+    pub not_after: i64,
+}
+
+impl Files {
+    pub fn read(&self) -> anyhow::Result<Content> {
+        let certificate = read(&self.certificate).with_context(|| named("tls.certificate", &self.certificate))?;
+        let key = read_private(&self.key).with_context(|| named("tls.key", &self.key))?;
+        Ok(Content { certificate, key })
+    }
+
+    pub fn parse(&self, content: &Content, provider: &CryptoProvider) -> anyhow::Result<Pair> {
+        let chain = CertificateDer::pem_slice_iter(&content.certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| anyhow::anyhow!("it isn't PEM: {error}"))
+            .with_context(|| named("tls.certificate", &self.certificate))?;
+        let (not_before, not_after) = validity(&chain).with_context(|| named("tls.certificate", &self.certificate))?;
+        let key = PrivateKeyDer::from_pem_slice(&content.key)
+            .map_err(|error| anyhow::anyhow!("it holds no private key in PEM: {error}"))
+            .with_context(|| named("tls.key", &self.key))?;
+        let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                anyhow::anyhow!("{} isn't the private key of {}", self.key.display(), self.certificate.display())
+            }
+            error => anyhow::anyhow!("{}: {error}", named("tls.key", &self.key)),
+        })?;
+        Ok(Pair { key: Arc::new(key), not_before, not_after })
+    }
+}
+
+impl Content {
+    /// Tells contents apart without keeping a key in memory.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        // The length keeps the two apart.
+        context.update(&(self.certificate.len() as u64).to_be_bytes());
+        context.update(&self.certificate);
+        context.update(&self.key);
+        let mut out = [0; 32];
+        out.copy_from_slice(context.finish().as_ref());
+        out
+    }
+}
+
+fn named(key: &str, path: &Path) -> String {
+    format!("`{key}` {}", path.display())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    ensure!(fs::metadata(path)?.is_file(), "it isn't a file");
+    let mut content = Vec::new();
+    File::open(path)?.take(MOST).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn read_private(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o027 != 0 {
+        bail!("others may read or change it (mode {:o}): chmod 640 or 600 it", mode & 0o777);
+    }
+    read(path).map(Zeroizing::new)
+}
+
+/// When all of the chain is valid, in Unix seconds.
+fn validity(chain: &[CertificateDer<'_>]) -> anyhow::Result<(i64, i64)> {
+    ensure!(!chain.is_empty(), "it holds no certificate in PEM");
+    chain.iter().try_fold((i64::MIN, i64::MAX), |(from, until), certificate| {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+            .map_err(|error| anyhow::anyhow!("it holds a certificate that can't be read: {error}"))?;
+        let validity = parsed.validity();
+        Ok((from.max(validity.not_before.timestamp()), until.min(validity.not_after.timestamp())))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(folder: &Path, name: &str) -> Files {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let files = Files { certificate: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) };
+        fs::write(&files.certificate, made.cert.pem()).unwrap();
+        fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
+        files
+    }
+
+    fn load(files: &Files) -> anyhow::Result<Pair> {
+        files.parse(&files.read()?, &rustls::crypto::ring::default_provider())
+    }
+
+    #[test]
+    fn a_pair_is_taken_and_anything_else_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (pair(folder.path(), "one"), pair(folder.path(), "other"));
+        let good = load(&one).unwrap();
+        assert!(good.not_before < good.not_after);
+        let text = |files: &Files| format!("{:#}", load(files).err().unwrap());
+        let mixed = Files { key: other.key.clone(), ..one.clone() };
+        assert!(text(&mixed).contains("isn't the private key of"), "{}", text(&mixed));
+        for (certificate, key, wanted) in [
+            ("missing", "one.key", "`tls.certificate`"),
+            ("one.crt", "missing", "`tls.key`"),
+            ("one.key", "one.key", "no certificate"),
+            ("one.crt", "one.crt", "no private key"),
+            (".", "one.key", "isn't a file"),
+        ] {
+            let files = Files { certificate: folder.path().join(certificate), key: folder.path().join(key) };
+            // A certificate may be read by everybody, but as a key it would be refused for that.
+            if key == "one.crt" {
+                fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            assert!(text(&files).contains(wanted), "{certificate} {key}: {}", text(&files));
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = pair(folder.path(), "one");
+        for (mode, good) in [(0o600, true), (0o400, true), (0o640, true), (0o660, false), (0o644, false), (0o602, false)] {
+            fs::set_permissions(&files.key, fs::Permissions::from_mode(mode)).unwrap();
+            let loaded = load(&files);
+            assert_eq!(loaded.is_ok(), good, "{mode:o}");
+            assert!(loaded.is_ok() || format!("{:#}", loaded.err().unwrap()).contains("chmod"));
+        }
+    }
+
+    #[test]
+    fn another_content_has_another_fingerprint() {
+        let content = |certificate: &str, key: &str| {
+            Content { certificate: certificate.into(), key: Zeroizing::new(key.into()) }.fingerprint()
+        };
+        assert_eq!(content("a", "b"), content("a", "b"));
+        assert_ne!(content("ab", "c"), content("a", "bc"));
+    }
+}

@@ -1,0 +1,75 @@
+//! CORS: pages of listed origins may call and read, others are told nothing, and without a list there is nothing at all.
+//!
+//! Invariant: a preflight is answered before authentication, and so is everything that a page must be able to read of a refusal.
+
+use bytes::Bytes;
+use http::Method;
+use portico_tests::{Api, Gateway, Reply, Setup};
+
+const OURS: &str = "https://app.example.com";
+
+async fn preflight(api: &Api, origin: &str) -> Reply {
+    let headers = [
+        ("origin", origin),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,content-type,idempotency-key"),
+    ];
+    api.send(Method::OPTIONS, "/api/v1/sites", &headers, Bytes::new()).await
+}
+
+#[tokio::test]
+async fn listed_origins_may_call_and_read() {
+    let config = format!("[cors]\norigins = [\"https://other.example\", \"{OURS}\"]\n");
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let stranger = Api::new(gateway.api_address, None);
+    let allowed = preflight(&stranger, OURS).await.is(204);
+    assert_eq!(allowed.header("access-control-allow-origin"), Some(OURS));
+    assert_eq!(allowed.header("access-control-allow-credentials"), Some("true"));
+    assert!(allowed.header("access-control-allow-methods").unwrap().contains("PATCH"));
+    let headers = allowed.header("access-control-allow-headers").unwrap().to_lowercase();
+    for wanted in ["authorization", "content-type", "idempotency-key", "prefer", "last-event-id", "if-none-match"] {
+        assert!(headers.contains(wanted), "{wanted}: {headers}");
+    }
+    assert!(allowed.body.is_empty() && allowed.header("x-request-id").is_some());
+
+    let read = gateway.api.send(Method::GET, "/sites", &[("origin", OURS)], Bytes::new()).await.is(200);
+    assert_eq!(read.header("access-control-allow-origin"), Some(OURS));
+    let exposed = read.header("access-control-expose-headers").unwrap();
+    for wanted in ["X-Request-Id", "RateLimit", "ETag", "Location", "Retry-After", "X-RateLimit-Remaining"] {
+        assert!(exposed.split(", ").any(|name| name == wanted), "{wanted}: {exposed}");
+    }
+    // A refusal can be read, too.
+    let refused = stranger.send(Method::GET, "/api/v1/sites", &[("origin", OURS)], Bytes::new()).await;
+    assert_eq!(refused.header("access-control-allow-origin"), Some(OURS));
+    refused.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn other_origins_are_told_nothing() {
+    let config = format!("[cors]\norigins = [\"{OURS}\"]\n");
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    for origin in ["https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "null"] {
+        let stranger = Api::new(gateway.api_address, None);
+        let refused = preflight(&stranger, origin).await;
+        assert!(refused.status.is_client_error(), "{origin}: {}", refused.status);
+        let read = gateway.api.send(Method::GET, "/sites", &[("origin", origin)], Bytes::new()).await.is(200);
+        for reply in [&refused, &read] {
+            let told = reply.headers.keys().find(|name| name.as_str().starts_with("access-control-"));
+            assert_eq!(told, None, "{origin}");
+            // A shared cache must not give it to a listed one.
+            let varies = reply.headers.get_all("vary").iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"origin"));
+            assert!(varies, "{origin}: {:?}", reply.headers);
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_list_there_is_no_cors() {
+    let gateway = Gateway::start().await;
+    let refused = preflight(&Api::new(gateway.api_address, None), OURS).await;
+    assert!(refused.status.is_client_error());
+    let read = gateway.api.send(Method::GET, "/sites", &[("origin", OURS)], Bytes::new()).await.is(200);
+    for reply in [refused, read] {
+        assert!(!reply.headers.keys().any(|name| name.as_str().starts_with("access-control-")), "{:?}", reply.headers);
+    }
+}

@@ -1,0 +1,292 @@
+//! Floods: clients that hold connections, or misuse HTTP/2, while a normal client is served.
+//!
+//! Each test is one attack, bounded in time and count. Invariant: the normal client opens a connection for each request, as the
+//! worst case, and every one of them is answered; what the gateway took of memory for the attack is bounded.
+
+mod frames;
+
+use bytes::Bytes;
+use frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, closed, connect, field, frame, get,
+    indexed_field, pour, setting,
+};
+use http::Method;
+use portico_tests::{Gateway, Setup, eventually, wait_until};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::Instant,
+};
+
+/// An answer that takes longer isn't served.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an attack without an end of its own goes on.
+const ATTACK: Duration = Duration::from_secs(2);
+
+async fn gateway(config: &str) -> Gateway {
+    Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await
+}
+
+/// One request over a connection of its own.
+async fn served(gateway: &Gateway) {
+    let before = Instant::now();
+    let answer = gateway.api.fresh().try_send(Method::GET, "/sites", &[], Bytes::new()).await;
+    let _ = answer.expect("a normal client is answered").is(200);
+    assert!(before.elapsed() < PATIENCE, "a normal client waited for {:?}", before.elapsed());
+}
+
+/// Runs the attack, and normal requests until it ends, and a few after it.
+async fn served_during<T>(gateway: &Gateway, attack: impl Future<Output = T>) -> T {
+    let before = resident_mib(gateway);
+    let mut attack = std::pin::pin!(attack);
+    let mut count = 0;
+    let result = loop {
+        tokio::select! {
+            result = &mut attack => break result,
+            () = served(gateway) => count += 1,
+        }
+    };
+    for _ in 0..3 {
+        served(gateway).await;
+    }
+    let grown = resident_mib(gateway).saturating_sub(before);
+    assert!(grown < 200, "the attack took {grown} MiB; {count} normal requests");
+    result
+}
+
+fn resident_mib(gateway: &Gateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("the gateway runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim_end_matches("kB").trim().parse::<u64>().expect("a number") / 1024
+}
+
+async fn cut(gateway: &Gateway, reason: &str) -> f64 {
+    gateway.metric("portico_connections_closed_total", &[&format!("reason=\"{reason}\"")]).await
+}
+
+/// So many sockets, or as many as this process may have.
+fn as_many_as(wanted: u64) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    if limit.current.is_some_and(|soft| soft < hard) {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("the soft limit may be raised");
+    }
+    // Other tests of this process have theirs.
+    usize::try_from(wanted.min(hard.saturating_sub(1000))).expect("a count")
+}
+
+/// Opens connections, a hundred at a time, and says the first words on each.
+async fn crowd(gateway: &Gateway, count: usize, words: &[u8]) -> Vec<TcpStream> {
+    let open = async || {
+        let mut stream = TcpStream::connect(gateway.api_address).await.expect("the kernel takes it");
+        // The gateway may have sent it away already.
+        drop(stream.write_all(words).await);
+        stream
+    };
+    let mut all = Vec::with_capacity(count);
+    while all.len() < count {
+        let some = 100.min(count - all.len());
+        all.extend(futures_util::future::join_all((0..some).map(|_| open())).await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn ten_thousand_slow_loris_clients_hold_nobody_up() {
+    let many = as_many_as(10_000);
+    // None of them ends by itself while this lasts: places are only made.
+    let gateway = gateway(&format!("[server]\nmax_connections = {many}\nheader_timeout_ms = 300000\n")).await;
+    let crowd = crowd(&gateway, many, b"GET /api/v1/sites HTTP/1.1\r\nhost: a\r\nx-slow: ").await;
+    // All places are taken, and more come all the time.
+    let more = async {
+        for _ in 0..20 {
+            drop(self::crowd(&gateway, 20, b"GET / HTTP/1.1\r\nx").await);
+            served(&gateway).await;
+        }
+    };
+    served_during(&gateway, more).await;
+    assert!(cut(&gateway, "full").await > 0.0, "the crowd didn't fill the places");
+    drop(crowd);
+}
+
+#[tokio::test]
+async fn who_asked_once_and_rests_makes_room_too() {
+    let gateway = gateway("[server]\nmax_connections = 50\n").await;
+    // Over HTTP/2, since idle HTTP/1.1 ones end by themselves.
+    let mut resting = Vec::new();
+    for _ in 0..80 {
+        let mut stream = connect(&gateway, &[]).await;
+        stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/docs"))).await.expect("it is open");
+        let mut some = [0; 9];
+        stream.read_exact(&mut some).await.expect("an answer");
+        resting.push(stream);
+    }
+    for _ in 0..10 {
+        served(&gateway).await;
+    }
+    assert!(cut(&gateway, "full").await >= 30.0);
+}
+
+#[tokio::test]
+async fn rapid_resets_end_the_connection() {
+    let gateway = gateway("").await;
+    let attack = async {
+        let (mut ended, end) = (0, Instant::now() + ATTACK);
+        while Instant::now() < end {
+            let mut stream = connect(&gateway, &[]).await;
+            let head = get("/api/v1/sites");
+            let pairs: Vec<u8> = (0..5000_u32)
+                .flat_map(|n| {
+                    let open = frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head);
+                    [open, frame(RST_STREAM, 0, 2 * n + 1, &8_u32.to_be_bytes())].concat()
+                })
+                .collect();
+            let poured = pour(&mut stream, &pairs, 1, PATIENCE).await;
+            ended += usize::from(poured.closed || closed(&mut stream, PATIENCE).await);
+        }
+        ended
+    };
+    assert!(served_during(&gateway, attack).await > 0, "no connection was ended");
+}
+
+#[tokio::test]
+async fn who_breaks_off_everything_it_asks_is_sent_away() {
+    // Each answer has begun when it is reset, so the protocol library sees nothing wrong.
+    let gateway = gateway("").await;
+    let mut stream = connect(&gateway, &[]).await;
+    let (token, mut sent) = (std::fs::read_to_string(gateway.data().join("dev-token")).expect("its token"), 0_u32);
+    let head = [get("/api/v1/events"), field("authorization", &format!("Bearer {}", token.trim()))].concat();
+    let mut buffer = vec![0; 64 * 1024];
+    let ended = wait_until("the end of the connection", Duration::from_secs(30), async || {
+        for _ in 0..10 {
+            let id = 2 * sent + 1;
+            sent += 1;
+            stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, id, &head)).await.ok();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        for n in sent - 10..sent {
+            if stream.write_all(&frame(RST_STREAM, 0, 2 * n + 1, &8_u32.to_be_bytes())).await.is_err() {
+                return Some(());
+            }
+        }
+        let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut buffer)).await;
+        matches!(read, Ok(Ok(0) | Err(_))).then_some(())
+    });
+    served_during(&gateway, ended).await;
+    assert_eq!(cut(&gateway, "aborts").await, 1.0);
+    assert!(sent < 1000, "{sent} requests were begun");
+}
+
+#[tokio::test]
+async fn endless_continuations_and_huge_heads_are_refused() {
+    let gateway = gateway("").await;
+    let attack = async {
+        let mut stream = connect(&gateway, &[]).await;
+        stream.write_all(&frame(HEADERS, END_STREAM, 1, &get("/"))).await.expect("it is open");
+        let filler: Vec<u8> = (0..20).flat_map(|n| field(&format!("x-filler-{n}"), &"y".repeat(500))).collect();
+        let endless = pour(&mut stream, &frame(CONTINUATION, 0, 1, &filler), 100_000, PATIENCE).await;
+        // Empty ones, which add nothing to any size.
+        let mut stream = connect(&gateway, &[]).await;
+        stream.write_all(&frame(HEADERS, END_STREAM, 1, &get("/"))).await.expect("it is open");
+        let empty = pour(&mut stream, &frame(CONTINUATION, 0, 1, &[]), 1_000_000, PATIENCE).await;
+        (endless, empty)
+    };
+    let (endless, empty) = served_during(&gateway, attack).await;
+    assert!(endless.closed && endless.sent < 1000, "{} pieces of 10 KiB were taken", endless.sent);
+    assert!(empty.closed, "{} empty pieces were taken", empty.sent);
+}
+
+#[tokio::test]
+async fn compressed_bombs_are_refused() {
+    let gateway = gateway("").await;
+    let attack = async {
+        for _ in 0..20 {
+            let mut stream = connect(&gateway, &[]).await;
+            // A field of 4000 bytes, and 16,000 references to it of one byte each: 64 MB.
+            let bomb = [get("/"), indexed_field("x-bomb", &"b".repeat(3950)), vec![0xbe; 12_000]].concat();
+            drop(stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb)).await);
+            let mut answer = [0; 4096];
+            let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await;
+            read.expect("it is answered, if only by its end").ok();
+        }
+    };
+    served_during(&gateway, attack).await;
+    // The same over HTTP/1.1: a head without an end.
+    let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n").await.expect("it is open");
+    let line = format!("x-filler: {}\r\n", "y".repeat(1000));
+    let poured = pour(&mut stream, line.as_bytes(), 100_000, PATIENCE).await;
+    assert!(poured.closed && poured.sent < 20_000, "{} lines of 1 KB were taken", poured.sent);
+}
+
+#[tokio::test]
+async fn settings_and_pings_without_end() {
+    let gateway = gateway("[server]\nheader_timeout_ms = 1000\n").await;
+    // 100 frames a write.
+    let settings = frame(SETTINGS, 0, 0, &setting(3, 100)).repeat(100);
+    let ping = frame(PING, 0, 0, &[7; 8]).repeat(100);
+    let empty = frame(DATA, 0, 1, &[]).repeat(100);
+    let attack = async {
+        let mut all = Vec::new();
+        for bytes in [&settings, &ping, &empty] {
+            for reads in [true, false] {
+                let gateway = &gateway;
+                all.push(async move {
+                    let mut stream = connect(gateway, &[]).await;
+                    if reads {
+                        return pour(&mut stream, bytes, 1_000_000, PATIENCE).await.closed;
+                    }
+                    let end = tokio::time::timeout(PATIENCE, async { while stream.write_all(bytes).await.is_ok() {} });
+                    end.await.is_ok() || closed(&mut stream, PATIENCE).await
+                });
+            }
+        }
+        futures_util::future::join_all(all).await
+    };
+    // Answered pings are no requests: all of them lose the connection.
+    assert_eq!(served_during(&gateway, attack).await, [true; 6]);
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_its_answers_is_cut() {
+    let gateway = gateway("[server]\nstall_timeout_ms = 1000\nidle_timeout_ms = 1000\n").await;
+    let attack = async {
+        // A window of nothing for the answers, on 200 streams of 20 connections.
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            let mut stream = connect(&gateway, &setting(4, 0)).await;
+            let asked: Vec<u8> =
+                (0..200_u32).flat_map(|n| frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &get("/openapi.json"))).collect();
+            stream.write_all(&asked).await.expect("it is open");
+            streams.push(stream);
+        }
+        // It goes on answering pings, so it is alive.
+        let ping = frame(PING, 0, 0, &[7; 8]);
+        for stream in &mut streams {
+            let poured = pour(stream, &ping, usize::MAX, Duration::from_secs(20)).await;
+            assert!(poured.closed, "a stalled connection stays open");
+        }
+        // Over HTTP/1.1: a hundred answers that nobody reads, more than the kernel keeps.
+        let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+        let asked = b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n".repeat(300);
+        drop(stream.write_all(&asked).await);
+        eventually("the stalled HTTP/1.1 connection to be cut", async || {
+            (gateway.metric("portico_connections_open", &[]).await <= 2.0).then_some(())
+        })
+        .await;
+    };
+    tokio::time::timeout(Duration::from_secs(60), served_during(&gateway, attack)).await.expect("all are cut");
+    assert!(cut(&gateway, "stalled").await >= 20.0);
+}
+
+#[tokio::test]
+async fn an_idle_http_2_connection_is_closed_although_it_answers_pings() {
+    let gateway = gateway("[server]\nidle_timeout_ms = 500\n").await;
+    let mut stream = connect(&gateway, &[]).await;
+    stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/docs"))).await.expect("it is open");
+    let before = Instant::now();
+    assert!(closed(&mut stream, Duration::from_secs(20)).await);
+    assert!(before.elapsed() >= Duration::from_millis(400), "it was closed after {:?}", before.elapsed());
+}

@@ -1,0 +1,275 @@
+//! TLS of the listeners: protocols, renewal while serving, and starts that must fail.
+//!
+//! Invariant: a gateway here listens on loopback; one that is told to listen beyond it must not start.
+
+use portico_tests::{
+    Gateway, Setup, eventually,
+    gateway::binary,
+    tls::{Certificate, Http, TlsClient},
+    wait_until,
+};
+use rustls::{
+    HandshakeKind, ProtocolVersion,
+    version::{TLS12, TLS13},
+};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::Instant,
+};
+
+const BOTH: &[&str] = &["h2", "http/1.1"];
+const SITES: &str = "/api/v1/sites";
+
+/// A gateway with a certificate in a folder of its own.
+struct World {
+    gateway: Gateway,
+    folder: TempDir,
+    certificate: Certificate,
+    token: String,
+}
+
+impl World {
+    async fn start(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = Certificate::until(2090);
+        certificate.write(folder.path());
+        let config = format!("log.level = \"info\"\n{}{more}", section(folder.path()));
+        let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+        let token = fs::read_to_string(gateway.data().join("dev-token")).unwrap().trim().to_owned();
+        Self { gateway, folder, certificate, token }
+    }
+
+    fn client(&self, alpn: &[&str]) -> TlsClient {
+        TlsClient::new(self.gateway.api_address, &[&self.certificate], alpn)
+    }
+
+    async fn reloads(&self, outcome: &str) -> f64 {
+        self.gateway.metric("portico_tls_reloads_total", &[&format!("outcome=\"{outcome}\"")]).await
+    }
+
+    async fn expiry(&self) -> f64 {
+        self.gateway.metric("portico_tls_certificate_expiry_timestamp_seconds", &[]).await
+    }
+}
+
+fn section(folder: &Path) -> String {
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
+}
+
+#[tokio::test]
+async fn http_1_and_2_by_alpn() {
+    let world = World::start("").await;
+    for (alpn, two) in [(BOTH, true), (&["h2"], true), (&["http/1.1"], false), (&[], false)] {
+        let mut http = world.client(alpn).connect().await.unwrap();
+        assert_eq!(matches!(http, Http::Two(_)), two, "{alpn:?}");
+        let answer = http.get(SITES, &world.token).await;
+        assert_eq!(answer.status(), 200, "{alpn:?}");
+        assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000");
+        // Also on refusals.
+        let refused = http.get(SITES, "ptk_wrong").await;
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["strict-transport-security"]),
+            (401, &"max-age=31536000".parse().unwrap())
+        );
+    }
+    let stranger = world.client(&["spdy/3"]).handshake().await;
+    assert!(stranger.is_err(), "a protocol that nobody speaks was agreed");
+    // 2090-01-01.
+    assert_eq!(world.expiry().await, 3_786_912_000.0);
+    assert!(world.gateway.metric("portico_tls_handshakes_total", &["outcome=\"ok\""]).await >= 4.0);
+    // The admin listener stays plain unless asked for.
+    let _ = world.gateway.admin.get("/livez").await.is(200);
+    // Plain HTTP isn't answered on a TLS port.
+    let mut plain = TcpStream::connect(world.gateway.api_address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut said = Vec::new();
+    drop(plain.read_to_end(&mut said).await);
+    assert!(!said.starts_with(b"HTTP"), "{said:?}");
+}
+
+#[tokio::test]
+async fn versions_and_resumption() {
+    let world = World::start("").await;
+    for (version, name) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
+        let client = TlsClient::with_versions(world.gateway.api_address, &[&world.certificate], &["http/1.1"], &[version]);
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let mut stream = client.handshake().await.unwrap();
+            assert_eq!(stream.get_ref().1.protocol_version(), Some(name));
+            // Tickets come with the first bytes.
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            kinds.push(stream.get_ref().1.handshake_kind());
+        }
+        assert_eq!(kinds, [Some(HandshakeKind::Full), Some(HandshakeKind::Resumed)], "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn tls_1_1_is_refused() {
+    let world = World::start("").await;
+    // A ClientHello of TLS 1.1 with two suites that it knew; with signature algorithms, so that nothing but the version is wrong.
+    let mut hello = vec![3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 4, 0xc0, 0x13, 0x00, 0x2f, 1, 0]);
+    hello.extend([0, 8, 0, 0x0d, 0, 4, 0, 2, 4, 3]);
+    let length = u8::try_from(hello.len()).unwrap();
+    let record = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &hello].concat();
+    let mut stream = TcpStream::connect(world.gateway.api_address).await.unwrap();
+    stream.write_all(&record).await.unwrap();
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer).await);
+    // An alert: fatal, protocol_version.
+    assert_eq!((answer.first(), answer.get(5..7)), (Some(&21), Some(&[2, 70][..])), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_and_connections_stay() {
+    // Idle HTTP/1.1 connections end after it.
+    let world = World::start("[server]\nheader_timeout_ms = 60000\n").await;
+    let (renewed, again) = (Certificate::until(2091), Certificate::until(2092));
+    let old = world.client(BOTH);
+    let mut kept = [old.connect().await.unwrap(), world.client(&["http/1.1"]).connect().await.unwrap()];
+    renewed.write(world.folder.path());
+    let new = TlsClient::new(world.gateway.api_address, &[&renewed], BOTH);
+    let mut http = wait_until("the renewed certificate", Duration::from_secs(30), async || new.connect().await.ok()).await;
+    assert_eq!(http.get(SITES, &world.token).await.status(), 200);
+    assert_eq!((world.reloads("ok").await, world.reloads("failed").await), (1.0, 0.0));
+    assert_eq!(world.expiry().await, 3_818_448_000.0);
+    assert!(world.client(BOTH).connect().await.is_err(), "the old certificate is still shown");
+    for http in &mut kept {
+        assert_eq!(http.get(SITES, &world.token).await.status(), 200);
+    }
+    // At once, when asked.
+    again.write(world.folder.path());
+    let pid = world.gateway.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let newest = TlsClient::new(world.gateway.api_address, &[&again], BOTH);
+    eventually("the certificate after SIGHUP", async || newest.connect().await.ok()).await;
+    assert_eq!(kept[0].get(SITES, &world.token).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_bad_pair_leaves_the_old_in_place() {
+    let world = World::start("").await;
+    let other = Certificate::until(2091);
+    let file = |name: &str| world.folder.path().join(name);
+    let mut failures = 0.0;
+    let expired = Certificate::until(2020);
+    let attempts: [(&dyn Fn(), &str); 5] = [
+        (&|| fs::write(file("certificate.pem"), &other.pem).unwrap(), "isn't the private key of"),
+        (&|| fs::write(file("certificate.pem"), "nonsense").unwrap(), "no certificate"),
+        (&|| fs::remove_file(file("certificate.pem")).unwrap(), "`tls.certificate`"),
+        (&|| expired.write(world.folder.path()), "expired at"),
+        (
+            &|| {
+                other.write(world.folder.path());
+                fs::set_permissions(file("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+            },
+            "chmod",
+        ),
+    ];
+    for (spoil, why) in attempts {
+        spoil();
+        failures += 1.0;
+        wait_until(why, Duration::from_secs(30), async || (world.reloads("failed").await >= failures).then_some(())).await;
+        world.gateway.logged(&["stays as it was", why]).await;
+        assert_eq!(world.client(BOTH).connect().await.unwrap().get(SITES, &world.token).await.status(), 200);
+    }
+    assert_eq!(world.expiry().await, 3_786_912_000.0, "the gauge tells of the one in use");
+    // Each is told once, and a good one is taken after all.
+    fs::set_permissions(file("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    let new = TlsClient::new(world.gateway.api_address, &[&other], BOTH);
+    wait_until("the good pair", Duration::from_secs(30), async || new.connect().await.ok()).await;
+    assert_eq!((world.reloads("failed").await, world.reloads("ok").await), (failures, 1.0));
+}
+
+#[tokio::test]
+async fn handshakes_end_in_time_and_the_oldest_makes_room() {
+    let world = World::start("handshake_timeout_ms = 3000\nmax_handshakes = 3\n").await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(TcpStream::connect(world.gateway.api_address).await.unwrap());
+    }
+    let mut http = world.client(BOTH).connect().await.unwrap();
+    assert_eq!(http.get(SITES, &world.token).await.status(), 200);
+    for stream in &mut silent {
+        let mut said = Vec::new();
+        // A reset is an end as well.
+        drop(tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut said)).await.expect("it was left open"));
+    }
+    let count =
+        async |outcome: &str| world.gateway.metric("portico_tls_handshakes_total", &[&format!("outcome=\"{outcome}\"")]).await;
+    eventually("all to be counted", async || (count("evicted").await + count("timeout").await == 20.0).then_some(())).await;
+    assert!(count("evicted").await >= 17.0);
+}
+
+#[tokio::test]
+async fn the_admin_listener_speaks_tls_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = Certificate::until(2090);
+    certificate.write(folder.path());
+    let config = format!("{}admin = true\nhsts_seconds = 0\n", section(folder.path()));
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let mut http = TlsClient::new(gateway.admin_address, &[&certificate], BOTH).connect().await.unwrap();
+    let ready = http.get("/readyz", "").await;
+    assert_eq!((ready.status().as_u16(), ready.headers().get("strict-transport-security")), (200, None));
+    let token = fs::read_to_string(gateway.data().join("dev-token")).unwrap();
+    let mut http = TlsClient::new(gateway.api_address, &[&certificate], BOTH).connect().await.unwrap();
+    assert_eq!(http.get(SITES, token.trim()).await.status(), 200);
+    // It tells where to find it.
+    gateway.logged(&["listening on https://"]).await;
+}
+
+/// What a command says, whose configuration must be refused.
+fn refused(command: &str, config: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portico.toml");
+    fs::write(&file, config).unwrap();
+    let mut command_line = Command::new(binary());
+    command_line.args([command, "--config"]).arg(&file).current_dir(folder.path());
+    command_line.env("PORTICO_DATA_DIR", folder.path().join("data")).env("PORTICO_ADMIN_LISTEN", "127.0.0.1:0");
+    let before = Instant::now();
+    let output = command_line.output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!output.status.success(), "{command} with {config:?}: {said}");
+    assert!(before.elapsed() < Duration::from_secs(30), "{said}");
+    assert!(!folder.path().join("data").exists(), "a start that fails makes nothing");
+    said
+}
+
+#[tokio::test]
+async fn what_would_be_unsafe_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    Certificate::until(2090).write(folder.path());
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    let tls = section(folder.path());
+    let half = |name: &str, path: &Path| format!("listen = \"127.0.0.1:0\"\n[tls]\n{name} = {path:?}\n");
+    let open = folder.path().join("open.pem");
+    fs::copy(&key, &open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    let with_key = |key: &Path| format!("listen = \"127.0.0.1:0\"\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n");
+    for (config, words) in [
+        // Without TLS; the message names both ways out.
+        ("listen = \"0.0.0.0:0\"".to_owned(), &["tls.certificate", "server.plain_http = true"][..]),
+        ("listen = \"[::]:0\"".to_owned(), &["tls.certificate", "server.plain_http = true"]),
+        (half("certificate", &certificate), &["tls.key"]),
+        (half("key", &key), &["tls.certificate"]),
+        (with_key(&open), &["chmod"]),
+        (with_key(&certificate), &["tls.key"]),
+        (format!("{tls}admin = 3"), &["tls.admin"]),
+        ("listen = \"127.0.0.1:0\"\n[tls]\nadmin = true".to_owned(), &["tls.admin", "tls.certificate"]),
+        ("[cors]\norigins = [\"*\"]".to_owned(), &["cors.origins", "is not an origin"]),
+        ("[server]\ntrusted_proxies = [\"0.0.0.0/0\"]".to_owned(), &["server.trusted_proxies"]),
+    ] {
+        for command in ["check", "serve"] {
+            let said = refused(command, &config);
+            assert!(words.iter().all(|word| said.contains(word)), "{command} with {config:?}: {said}");
+        }
+    }
+}
