@@ -20,7 +20,7 @@ use crate::{
     layers,
     metrics::Metrics,
     operations::Operations,
-    policy::Authenticator,
+    policy::{Authenticator, Limits},
     seal::Sealer,
     server::{self, Listener},
     store::{SqliteStore, Store},
@@ -105,7 +105,9 @@ impl App {
         )
         .await?;
         let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, self.config.api.clone());
-        let stack = layers::stack(api, authenticator, &self.metrics);
+        let limits = Arc::new(Limits::new(&self.config.limits));
+        tokio::spawn(self.shutdown.child_token().run_until_cancelled_owned(limits.watch()));
+        let stack = layers::stack(api, authenticator, limits, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
         let unseen = prometheus::IntGauge::new("admin_connections", "not registered")?;

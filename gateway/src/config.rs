@@ -12,6 +12,7 @@ use crate::{
     egress::{EgressConfig, Grant},
     events::EventsConfig,
     host::Limits,
+    policy::LimitsConfig,
     server::ServerConfig,
 };
 use anyhow::Context as _;
@@ -34,6 +35,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub log: Log,
     pub server: ServerConfig,
+    /// Limits on requests.
+    pub limits: LimitsConfig,
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
@@ -81,6 +84,7 @@ impl Default for Config {
             data_dir: PathBuf::from(".portico"),
             log: Log::default(),
             server: ServerConfig::default(),
+            limits: LimitsConfig::default(),
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),

@@ -20,6 +20,8 @@ pub struct Metrics {
     /// route, provider
     pub request_seconds: HistogramVec,
     pub requests_in_flight: IntGauge,
+    /// policy (`ip`, `token`, `organization`, `login`, `in_flight`, `in_flight_per_organization`, `queue`)
+    pub requests_refused: IntCounterVec,
     pub connections_open: IntGauge,
     /// provider, action, outcome (`ok`, or the error's code)
     pub guest_calls: IntCounterVec,
@@ -81,6 +83,7 @@ impl Metrics {
             requests: counter("requests_total", "HTTP requests", &["route", "method", "status", "provider"])?,
             request_seconds: histogram("request_seconds", "Time to answer HTTP requests", &["route", "provider"], LATENCY)?,
             requests_in_flight: gauge("requests_in_flight", "HTTP requests being answered")?,
+            requests_refused: counter("requests_refused_total", "HTTP requests refused by a limit", &["policy"])?,
             connections_open: gauge("connections_open", "Client connections open")?,
             guest_calls: counter("guest_calls_total", "Calls into components", &["provider", "action", "outcome"])?,
             guest_seconds: histogram("guest_seconds", "Time of calls into components", &["provider", "action"], GUEST)?,

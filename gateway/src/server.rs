@@ -7,6 +7,7 @@
 mod admin;
 mod first_word;
 mod listen;
+mod peer;
 
 pub use admin::admin;
 pub use listen::Listener;
@@ -20,7 +21,7 @@ use hyper_util::{
 };
 use prometheus::IntGauge;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -55,12 +56,12 @@ pub async fn serve(listener: Listener, service: Router, config: ServerConfig, op
     let patience = Duration::from_millis(config.header_timeout_ms);
     let service = TowerToHyperService::new(service.map_request(|request: http::Request<Incoming>| request.map(Body::new)));
     loop {
-        let Some((stream, place)) = next(&listener, &places, &shutdown).await else { break };
+        let Some(((stream, peer), place)) = next(&listener, &places, &shutdown).await else { break };
         let watcher = graceful.watcher();
         let (service, builder, open) = (service.clone(), Arc::clone(&builder), open.clone());
         tokio::spawn(async move {
             open.inc();
-            let (service, spoken) = first_word::told(service);
+            let (service, spoken) = first_word::told(peer::of(peer, service));
             // In a box, since each function that a future is handed through would have room for it in its own: four times 1.7 KiB,
             // for every connection that is open.
             let connection = Box::pin(watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()));
@@ -82,7 +83,7 @@ async fn next(
     listener: &Listener,
     places: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<((TcpStream, IpAddr), tokio::sync::OwnedSemaphorePermit)> {
     let accepted = async {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         Some((listener.accept().await, place))

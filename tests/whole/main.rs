@@ -16,6 +16,7 @@ mod guide;
 mod hostile;
 mod hosts;
 mod labels;
+mod limits;
 mod paging;
 mod prometheus;
 mod recovery;

@@ -13,6 +13,7 @@ use crate::{
     clock,
     model::{Action, Operation, OperationId, OperationStatus, Timestamp},
     operations::ListFilter,
+    policy::Place,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -71,11 +72,15 @@ pub async fn get(
     Path(id): Path<String>,
     Query(parameters): Query<GetParameters>,
     method: Method,
+    place: Option<Extension<Place>>,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
     let operation = match parameters.wait.as_deref().map(wait).transpose()? {
-        Some(wait) => api.operations.wait(principal.organization, &id, Instant::now() + wait).await?,
-        None => api.operations.get(principal.organization, &id).await?,
+        // Where too many wait already, the answer is how it is now; `Retry-After` says when to ask again.
+        Some(wait) if place.is_none_or(|Extension(place)| place.step_aside()) => {
+            api.operations.wait(principal.organization, &id, Instant::now() + wait).await?
+        }
+        _ => api.operations.get(principal.organization, &id).await?,
     };
     // HEAD has no body to show them in.
     let secrets = if method == Method::HEAD { Vec::new() } else { api.secrets(&principal, &operation).await? };

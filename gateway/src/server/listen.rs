@@ -3,7 +3,10 @@
 //! Invariant: an accept error never ends the loop; a machine that is out of file descriptors gets a pause, not a spin.
 
 use anyhow::Context as _;
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 use tokio::net::{TcpListener, TcpStream};
 
 pub struct Listener {
@@ -21,16 +24,16 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    pub async fn accept(&self) -> TcpStream {
+    pub async fn accept(&self) -> (TcpStream, IpAddr) {
         /// Long enough for some descriptors to be closed, short enough not to be noticed.
         const PAUSE: Duration = Duration::from_millis(50);
         loop {
             match self.socket.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "could not set TCP_NODELAY");
                     }
-                    return stream;
+                    return (stream, peer.ip());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
