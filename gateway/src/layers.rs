@@ -8,6 +8,8 @@ mod limits;
 mod observe;
 mod problem;
 
+pub use limits::Fields;
+
 use crate::{
     api::{self, Api},
     metrics::Metrics,

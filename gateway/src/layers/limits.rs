@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use fields::Fields;
+pub use fields::Fields;
 use http::StatusCode;
 use std::{
     net::{IpAddr, Ipv4Addr},
