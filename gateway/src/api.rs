@@ -18,6 +18,7 @@ mod environments;
 pub mod events;
 mod extract;
 mod labels;
+pub mod lane;
 mod mutation;
 mod names;
 mod operations;

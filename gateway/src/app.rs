@@ -23,10 +23,10 @@ use crate::{
     events::Events,
     host::{Compile, Host},
     hot_path::{HotPath, Way},
-    layers::{self, Observer},
+    layers::{self, Gate, Observer},
     metrics::Metrics,
     operations::Operations,
-    policy::{Authenticator, Tokens},
+    policy::{Authenticator, Limits, Tokens},
     seal::Sealer,
     server::{self, Front, Listener, Tls},
     store::{SqliteStore, Store},
@@ -127,13 +127,13 @@ impl App {
         let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
         let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
+        let limits = Arc::new(Limits::new(&self.config.limits));
+        let gate = Arc::new(Gate::new(Arc::clone(&limits), Arc::clone(&self.metrics)));
+        tokio::spawn(self.shutdown.child_token().run_until_cancelled_owned(limits.watch()));
+        let shared = (Arc::clone(&authenticator), Arc::clone(&gate), Arc::clone(&observer));
         // What other origins may read depends on each request's own; the stack knows.
-        let hot_path = self
-            .config
-            .cors
-            .is_off()
-            .then(|| HotPath::new(Arc::clone(&api), Arc::clone(&authenticator), Arc::clone(&observer)));
-        let stack = layers::stack(api, authenticator, self.config.cors.clone(), observer);
+        let hot_path = self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared));
+        let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
         let unseen = prometheus::IntGauge::new("admin_connections", "not registered")?;

@@ -12,7 +12,7 @@ use crate::{
     egress::{EgressConfig, Grant},
     events::EventsConfig,
     host::Limits,
-    policy::CorsConfig,
+    policy::{CorsConfig, LimitsConfig},
     server::{ServerConfig, TlsConfig},
 };
 use anyhow::Context as _;
@@ -38,6 +38,8 @@ pub struct Config {
     pub server: ServerConfig,
     pub tls: TlsConfig,
     pub cors: CorsConfig,
+    /// Limits on requests.
+    pub limits: LimitsConfig,
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
@@ -114,6 +116,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             tls: TlsConfig::default(),
             cors: CorsConfig::default(),
+            limits: LimitsConfig::default(),
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),

@@ -6,7 +6,7 @@
 
 use crate::{
     api::Api,
-    layers::{self, Observer},
+    layers::{self, Gate, Observer},
     policy::{self, Authenticator, ClientAddress},
 };
 use axum::{Router, body::Body};
@@ -29,12 +29,14 @@ const ACTION: &str = "sites.get";
 pub struct HotPath {
     api: Arc<Api>,
     authenticator: Arc<Authenticator>,
+    gate: Arc<Gate>,
     observer: Arc<Observer>,
 }
 
 impl HotPath {
-    pub const fn new(api: Arc<Api>, authenticator: Arc<Authenticator>, observer: Arc<Observer>) -> Self {
-        Self { api, authenticator, observer }
+    /// With the parts that the stack has, too.
+    pub fn new(api: Arc<Api>, (authenticator, gate, observer): (Arc<Authenticator>, Arc<Gate>, Arc<Observer>)) -> Self {
+        Self { api, authenticator, gate, observer }
     }
 
     pub fn answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
@@ -45,6 +47,8 @@ impl HotPath {
         let principal = self.authenticator.known(layers::credential(headers).ok()?, client)?;
         policy::authorize(&principal, ACTION).ok()?;
         let response = self.api.kept_site(&principal, site, headers)?;
+        let passed = self.gate.pass(client, &principal)?;
+        let response = self.gate.tell(response, passed);
         Some(self.observer.observed(request, ROUTE, response, started))
     }
 }

@@ -1,14 +1,17 @@
 //! The stack above the API, outermost first.
 //!
-//! Invariant: nothing under `authenticate` is reached without a principal, nor under `authorize` without the right to it, and beside them there is only the documentation. There are no rate limits yet.
+//! Invariant: nothing under `authenticate` is reached without a principal, nor under `authorize` without the right to it, and beside
+//! them there is only the documentation. Requests beyond a limit are refused before anything that costs.
 
 mod authenticate;
 mod authorize;
 mod cors;
+mod limits;
 mod observe;
 mod problem;
 
 pub use authenticate::credential;
+pub use limits::Gate;
 pub use observe::Observer;
 
 use crate::{
@@ -20,11 +23,19 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 
 /// The whole service of the public listener.
-pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, cors: CorsConfig, observer: Arc<Observer>) -> Router {
+pub fn stack(
+    api: Arc<Api>,
+    authenticator: Arc<Authenticator>,
+    cors: CorsConfig,
+    gate: Arc<Gate>,
+    observer: Arc<Observer>,
+) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
     let closed = api::router(api)
         // Before anything is looked up or remembered for the request; it needs the principal.
         .layer(from_fn_with_state(Arc::<Actions>::default(), authorize::authorize))
+        // Whose token and organization it is, authentication tells. Before authorization: a refused caller counts, too.
+        .layer(from_fn_with_state(Arc::clone(&gate), limits::principal))
         .layer(from_fn_with_state(authenticator, authenticate::authenticate));
     api::open_router().merge(closed).layer(
         ServiceBuilder::new()
@@ -32,6 +43,8 @@ pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, cors: CorsConfig,
             .layer(from_fn_with_state(observer, observe::observe))
             // Above authentication: a preflight has no credential. And pages must be able to read refusals.
             .option_layer((!cors.is_off()).then(|| from_fn_with_state(Arc::new(cors), cors::answer)))
+            // Refuses before authentication, and writes what is left of the limits into every answer of the layers below.
+            .layer(from_fn_with_state(gate, limits::enter))
             // Writes refusals of everything below, with the request's id, which `observe` made.
             .layer(axum::middleware::from_fn(problem::write)),
     )

@@ -20,6 +20,8 @@ pub struct Metrics {
     /// route, provider
     pub request_seconds: HistogramVec,
     pub requests_in_flight: IntGauge,
+    /// policy (`ip`, `token`, `organization`, `login`, `in_flight`, `in_flight_per_organization`, `queue`)
+    pub requests_refused: IntCounterVec,
     pub connections_open: IntGauge,
     /// reason
     pub connections_closed: IntCounterVec,
@@ -99,6 +101,7 @@ impl Metrics {
             requests: counter("requests_total", "HTTP requests", &["route", "method", "status", "provider"])?,
             request_seconds: histogram("request_seconds", "Time to answer HTTP requests", &["route", "provider"], LATENCY)?,
             requests_in_flight: gauge("requests_in_flight", "HTTP requests being answered")?,
+            requests_refused: counter("requests_refused_total", "HTTP requests refused by a limit", &["policy"])?,
             connections_open: gauge("connections_open", "Client connections open")?,
             connections_closed: counter("connections_closed_total", "Client connections that were cut", &["reason"])?,
             tls_handshakes: counter("tls_handshakes_total", "TLS handshakes with clients", &["outcome"])?,

@@ -21,6 +21,7 @@ mod hostile;
 mod hosts;
 mod hot_path;
 mod labels;
+mod limits;
 mod paging;
 mod prometheus;
 mod recovery;

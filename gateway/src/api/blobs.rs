@@ -13,14 +13,15 @@ use super::{Caller, Shared, extract::Path, names, problem::Problem, respond};
 use crate::{
     dispatch::{BlobUpload, Connection},
     egress::{Expected, SourceFault, UploadError},
-    model::Action,
+    model::{Action, Error},
+    policy::Place,
 };
 use axum::{
     Extension,
     extract::{Request, State},
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use source::Source;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub async fn upload(
     let (parts, body) = request.into_parts();
     let source = Source::new(&parts.headers, body);
     let sent = async {
+        stand_aside(&parts.extensions)?;
         let (connection, id) = api.site(&principal, &site).await?;
         let (native, blake3) = (names::native(&plan)?, blake3(&hash)?);
         api.dispatch.require_action(&connection, Action::DeploymentsUpload).await?;
@@ -64,6 +66,13 @@ pub async fn upload(
             Err(problem)
         }
     }
+}
+
+/// Bytes come as slowly as the line is: they take no place of those who are answered quickly.
+fn stand_aside(extensions: &Extensions) -> Result<(), Problem> {
+    let aside = extensions.get::<Place>().is_none_or(Place::step_aside);
+    let detail = "as many uploads and waiting requests go on as may at the same time";
+    aside.then_some(()).ok_or_else(|| Error::overloaded(detail).into())
 }
 
 fn created(connection: &Arc<Connection>, view: &BlobView<'_>) -> Result<Response, Problem> {

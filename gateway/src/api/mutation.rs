@@ -8,7 +8,7 @@ use crate::{
     dispatch::Connection,
     model::{Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
     operations::{Idempotency, Submit},
-    policy::Principal,
+    policy::{Place, Principal},
 };
 use axum::{extract::FromRequestParts, response::Response};
 use http::{HeaderMap, StatusCode, request::Parts};
@@ -25,6 +25,7 @@ pub struct Manner {
     pub wait: Option<Duration>,
     key: Option<String>,
     route: String,
+    place: Option<Place>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Manner {
@@ -33,7 +34,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let wait = preferred_wait(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
-        Ok(Self { wait, key, route: format!("{} {}", parts.method, parts.uri.path()) })
+        let place = parts.extensions.get().cloned();
+        Ok(Self { wait, key, route: format!("{} {}", parts.method, parts.uri.path()), place })
     }
 }
 
@@ -102,7 +104,9 @@ impl Api {
         };
         let accepted = self.operations.submit(submit).await?;
         let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
-        let operation = if accepted.status.is_terminal() || wait.is_zero() {
+        // Where too many wait already, the operation goes on by itself, and the answer says where.
+        let may_wait = || manner.place.as_ref().is_none_or(Place::step_aside);
+        let operation = if accepted.status.is_terminal() || wait.is_zero() || !may_wait() {
             accepted
         } else {
             self.operations.wait(principal.organization, &accepted.id, Instant::now() + wait).await?

@@ -14,7 +14,7 @@ use crate::{
     clock,
     model::{Action, OperationId, OperationStatus, Timestamp, form},
     operations::ListFilter,
-    policy,
+    policy::{self, Place},
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -79,11 +79,13 @@ pub async fn get(
     Path(id): Path<String>,
     Query(parameters): Query<GetParameters>,
     method: Method,
+    place: Option<Extension<Place>>,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
     let wait = parameters.wait.as_deref().map(wait).transpose()?;
     let mut operation = api.operation(&principal, &id).await?;
-    if let Some(wait) = wait {
+    // Where too many wait already, the answer is how it is now; `Retry-After` says when to ask again.
+    if let Some(wait) = wait.filter(|_| place.is_none_or(|Extension(place)| place.step_aside())) {
         operation = api.operations.wait(principal.organization, &id, Instant::now() + wait).await?;
     }
     // HEAD has no body to show them in; and who may not do it must not get, or use up, what it made.

@@ -4,12 +4,14 @@ use super::{Common, log, runtime};
 use crate::{
     app::{App, demo},
     config::{Config, Log, LogFormat},
+    policy::LimitsConfig,
 };
 
 pub fn run(common: &Common) -> anyhow::Result<()> {
     let defaults = Config {
         log: Log { format: LogFormat::Text, level: "info,access=warn".to_owned() },
         grants: demo::grants(),
+        limits: LimitsConfig::unhurried(),
         ..Config::default()
     };
     let config = common.load(&defaults)?;

@@ -11,17 +11,21 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Uri, header};
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 pub async fn write(request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     let id = request.extensions().get::<RequestId>().cloned();
     let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = outcome.unwrap_or_else(|_| Problem::from(Error::gateway("a handler panicked")).into_response());
+    written(outcome.unwrap_or_else(|_| Problem::from(Error::gateway("a handler panicked")).into_response()), &uri, id)
+}
+
+/// The answer with its problem's body, where it is one.
+pub fn written(mut response: Response, uri: &Uri, id: Option<RequestId>) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else { return response };
     let mut problem = Arc::unwrap_or_clone(problem);
-    problem.instance = Some(path);
+    problem.instance = Some(uri.path().to_owned());
     problem.request_id = id.map(|RequestId(id)| id.to_string());
     if let Some(provider) = &problem.provider {
         response.extensions_mut().insert(super::super::api::ServedBy(provider.as_str().into()));

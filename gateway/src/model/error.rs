@@ -101,6 +101,11 @@ impl Error {
         Self::new(Kind::Gateway, "the gateway failed to carry this out; its log has the reason").with_internal(internal)
     }
 
+    /// No room for this now: nothing was done, so it may be sent again.
+    pub fn overloaded(message: impl Into<String>) -> Self {
+        Self::new(Kind::Overloaded, message)
+    }
+
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());

@@ -327,7 +327,18 @@ fn responses(endpoints: &[Endpoint], examples: &mut Examples) -> Value {
     let entry = |status: u16| {
         let codes = problems::ALL.iter().filter(|entry| entry.status == status);
         let words: String = codes.map(|entry| format!("- `{}`: {}. {}.\n", entry.code, entry.cause, entry.remedy)).collect();
-        let headers: &[_] = if matches!(status, 429 | 503) { &["Retry-After"] } else { &[] };
+        let headers: &[_] = match status {
+            429 => &[
+                "Retry-After",
+                "RateLimit",
+                "RateLimit-Policy",
+                "X-RateLimit-Limit",
+                "X-RateLimit-Remaining",
+                "X-RateLimit-Reset",
+            ],
+            503 => &["Retry-After"],
+            _ => &[],
+        };
         let mut problem = response(&words, headers, Some(problem.clone()), "application/problem+json");
         examples.illustrate(&mut problem, status);
         (format!("Problem{status}"), problem)

@@ -50,6 +50,7 @@ problems! {
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
     422 "hash_mismatch": "The bytes have another hash than announced; nothing was kept" => "Send them again, or correct the hash";
+    429 "rate_limited": "The address, token or organization has used up its rate; `detail` names the limit" => "Come back after `Retry-After`; the `RateLimit` headers tell what is left";
     429 "too_many_uploads": "The plan has ten uploads going on" => "Let one finish, or try again as `Retry-After` says";
     429 "upstream_rate_limited": "The host asked to slow down" => "Wait as long as `Retry-After` says";
     500 "internal": "The gateway itself failed; its log has the reason" => "Tell the operator the `request_id`";
@@ -67,12 +68,13 @@ problems! {
     503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
     503 "too_many_watchers": "The organization watches as many streams as it may" => "Close some, or try again as `Retry-After` says";
     503 "idempotency_unavailable": "Idempotency-Key can't be honoured here" => "Send this one without it";
+    504 "request_timeout": "The answer took longer than the gateway lets a request take" => "Ask again; a change that was accepted goes on as its operation";
     504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
 }
 
 /// The statuses of problems that an endpoint can answer with.
 pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
-    let mut statuses = BTreeSet::from([400, 401, 403, 500, 503]);
+    let mut statuses = BTreeSet::from([400, 401, 403, 429, 500, 503, 504]);
     if endpoint.path.contains('{') {
         statuses.insert(404);
     }
@@ -91,7 +93,7 @@ pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
         statuses.insert(410);
     }
     if endpoint.asks_provider() {
-        statuses.extend([404, 409, 422, 429, 501, 502, 504]);
+        statuses.extend([404, 409, 422, 501, 502]);
     }
     statuses
 }

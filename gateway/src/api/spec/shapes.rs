@@ -88,5 +88,10 @@ pub fn response_headers() -> Value {
         "CacheStatus": header("Whence the answer came (RFC 9211), absent for what Portico itself keeps", json!({ "type": "string" })),
         "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),
         "RetryAfter": header("Seconds to wait before asking again", json!({ "type": "integer", "minimum": 0 })),
+        "RateLimit": header("`\"token\";r=0;t=1`: the tightest limit, requests left, seconds until there is one more", json!({ "type": "string" })),
+        "RateLimitPolicy": header("`\"token\";q=600;w=60`: its requests, and seconds", json!({ "type": "string" })),
+        "XRateLimitLimit": header("Requests that the tightest limit lets through in its window", json!({ "type": "integer", "minimum": 1 })),
+        "XRateLimitRemaining": header("Requests that are left", json!({ "type": "integer", "minimum": 0 })),
+        "XRateLimitReset": header("The Unix second at which all of them are there again", json!({ "type": "integer", "minimum": 0 })),
     })
 }

@@ -1,0 +1,37 @@
+//! Which limits a request has: most are alike, and a few endpoints aren't.
+//!
+//! In go a method and a route's template; out comes a lane. Invariant: templates that stand here are endpoints; a test looks.
+
+use crate::policy::Lane;
+use http::Method;
+
+const OPERATION: &str = "/api/v1/operations/{operation}";
+const BLOB: &str = "/api/v1/sites/{site}/deployments/plans/{plan}/blobs/{hash}";
+const LOGIN: &str = "/api/v1/auth/login";
+
+/// The lane, and whether it is an attempt to log in.
+pub fn of(method: &Method, template: &str) -> (Lane, bool) {
+    let lane = match template {
+        OPERATION if *method == Method::GET || *method == Method::HEAD => Lane::LookUp,
+        BLOB if *method == Method::PUT => Lane::Upload,
+        _ => Lane::Ordinary,
+    };
+    (lane, template == LOGIN && *method == Method::POST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::routes;
+
+    #[test]
+    fn the_endpoints_of_every_lane_exist() {
+        let endpoints = routes::endpoints();
+        let lanes = |wanted| {
+            let found = endpoints.iter().filter(|one| of(&one.method, &format!("/api/v1{}", one.path)).0 == wanted);
+            found.map(|endpoint| endpoint.name).collect::<Vec<_>>()
+        };
+        assert_eq!(lanes(Lane::LookUp), ["operations.get"]);
+        assert_eq!(lanes(Lane::Upload), ["deployments.upload"]);
+    }
+}

@@ -1,0 +1,157 @@
+//! Limits on requests: rates, room and time, and the headers that tell them.
+//!
+//! In go requests; out come 429, 503 or 504, or the answers of the layers below, each with the headers of the tightest rate limit.
+//! Invariant: what refuses before authentication does no more than look into tables, and every answer says what is left, refusals
+//! and errors included.
+
+mod fields;
+
+use super::{observe::RequestId, problem};
+use crate::{
+    api::{lane, problem::Problem},
+    metrics::Metrics,
+    model::Error,
+    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Verdict},
+};
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use fields::Fields;
+use http::StatusCode;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+pub struct Gate {
+    limits: Arc<Limits>,
+    fields: Fields,
+    metrics: Arc<Metrics>,
+}
+
+impl Gate {
+    pub fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
+        Self { fields: Fields::new(&limits), limits, metrics }
+    }
+}
+
+/// That a request is within its limits, and what is left of them.
+pub struct Passed(Option<Verdict>);
+
+/// Before authentication: the address, room in the process, and time.
+pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>();
+    let (lane, login) = lane::of(request.method(), matched.map_or("", MatchedPath::as_str));
+    let verdict = gate.address(&request, login);
+    let entered = match verdict {
+        Some(refused) if !refused.passes => Err(gate.limited(&refused)),
+        _ => gate.limits.enter(lane).map_err(|busy| gate.busy(busy)),
+    };
+    let place = match entered {
+        Ok(place) => place,
+        Err(refusal) => {
+            return gate.told(problem::written(refusal.into_response(), request.uri(), request_id(&request)), verdict);
+        }
+    };
+    request.extensions_mut().insert(place.clone());
+    request.extensions_mut().insert(lane);
+    let (uri, id) = (request.uri().clone(), request_id(&request));
+    let response = match in_time(lane, gate.limits.request_time(), next.run(request)).await {
+        Some(response) => response,
+        None => problem::written(too_late(gate.limits.request_time()).into_response(), &uri, id),
+    };
+    place.leave();
+    gate.told(response, Verdict::tightest(verdict, place.verdict()))
+}
+
+/// After authentication: the token, the organization, and its share of the room.
+pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let extensions = request.extensions();
+    let (Some(principal), Some(place), Some(lane)) =
+        (extensions.get::<Arc<Principal>>(), extensions.get::<Place>(), extensions.get::<Lane>())
+    else {
+        return Err(Error::gateway("a request without a principal or a place came to its limits").into());
+    };
+    let verdict = gate.limits.principal(principal.credential_id(), principal.organization);
+    place.note(verdict);
+    if let Some(refused) = verdict.filter(|verdict| !verdict.passes) {
+        return Err(gate.limited(&refused));
+    }
+    place.of(principal.organization, *lane).map_err(|busy| gate.busy(busy))?;
+    Ok(next.run(request).await)
+}
+
+async fn in_time(lane: Lane, most: Duration, answer: impl Future<Output = Response>) -> Option<Response> {
+    match lane {
+        // Its bytes have a limit of their own: none may come for long.
+        Lane::Upload => Some(answer.await),
+        Lane::Ordinary | Lane::LookUp => tokio::time::timeout(most, answer).await.ok(),
+    }
+}
+
+fn request_id(request: &Request) -> Option<RequestId> {
+    request.extensions().get::<RequestId>().cloned()
+}
+
+fn too_late(most: Duration) -> Problem {
+    let detail =
+        format!("the answer took longer than {} s; a change that was accepted goes on as its operation", most.as_secs());
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "request_timeout", detail)
+}
+
+impl Gate {
+    /// The same limits for a request that is answered at once, without waiting: it takes no place, since it leaves none. None: one of
+    /// them refuses, which took nothing of it; the stack says so.
+    pub fn pass(&self, client: Option<IpAddr>, principal: &Principal) -> Option<Passed> {
+        let address = self.limits.ip(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        if address.is_some_and(|verdict| !verdict.passes) {
+            return None;
+        }
+        let verdict = self.limits.principal(principal.credential_id(), principal.organization);
+        let passes = verdict.is_none_or(|verdict| verdict.passes);
+        passes.then(|| Passed(Verdict::tightest(address, verdict)))
+    }
+
+    /// Tells in an answer what is left.
+    pub fn tell(&self, response: Response, passed: Passed) -> Response {
+        self.told(response, passed.0)
+    }
+
+    /// An attempt to log in counts for the address and, unless that refuses, as an attempt.
+    fn address(&self, request: &Request, login: bool) -> Option<Verdict> {
+        // Where no listener told an address, all requests count as one client's.
+        let client = request.extensions().get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
+        let address = self.limits.ip(client);
+        if !login || address.is_some_and(|verdict| !verdict.passes) {
+            return address;
+        }
+        Verdict::tightest(address, self.limits.login(client))
+    }
+
+    fn limited(&self, refused: &Verdict) -> Problem {
+        self.metrics.requests_refused.with_label_values(&[refused.policy.as_str()]).inc();
+        let (name, wait) = (refused.policy.as_str(), fields::seconds(refused.more_in));
+        let detail = format!("the limit `{name}` of {} requests is used up; come back in {wait} s", refused.quota);
+        Problem { retry_after: Some(wait), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail) }
+    }
+
+    fn busy(&self, busy: Busy) -> Problem {
+        self.metrics.requests_refused.with_label_values(&[busy.as_str()]).inc();
+        let detail = match busy {
+            Busy::InFlight => "as many requests are in progress as the gateway has room for",
+            Busy::Organization => "as many requests of the organization are in progress as it may have",
+            Busy::Queue => "more requests come than the gateway can answer in time",
+        };
+        Error::overloaded(detail).into()
+    }
+
+    fn told(&self, mut response: Response, verdict: Option<Verdict>) -> Response {
+        if let Some(verdict) = verdict {
+            self.fields.write(response.headers_mut(), &verdict);
+        }
+        response
+    }
+}

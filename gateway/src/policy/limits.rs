@@ -1,0 +1,327 @@
+//! Limits on requests: rates of each address, token, organization and login; room for requests in progress; load.
+//!
+//! In go addresses, ids and lanes; out come verdicts and places. Invariant: plain functions that never wait and ask nobody, memory
+//! that doesn't grow with the number of callers, and a refused request takes nothing of the limits behind the one that refused it.
+//! Rates are this process's own: several gateways each have theirs.
+
+mod meter;
+mod queue;
+mod rate;
+mod room;
+
+pub use rate::{Quota, Rate, Window};
+pub use room::Place;
+
+use crate::model::OrganizationId;
+use meter::Meter;
+use queue::Queue;
+use room::Room;
+use serde::{Deserialize, Serialize};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// The `[limits]` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Requests of one client address, before its credential is looked at. An IPv6 client is its /64.
+    pub ip: Rate,
+    /// Requests with one token, or in one session.
+    pub token: Rate,
+    /// Requests of one organization, all its tokens and people together.
+    pub organization: Rate,
+    /// Attempts to log in from one client address.
+    pub login: Rate,
+    /// Requests in progress at the same time; more are refused at once.
+    pub in_flight: NonZeroUsize,
+    /// Of these, requests of one organization.
+    pub in_flight_per_organization: NonZeroUsize,
+    /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress.
+    pub waiting: NonZeroUsize,
+    /// From a request's head to its answer's; uploads take as long as they need.
+    pub request_seconds: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        const fn count(count: usize) -> NonZeroUsize {
+            match NonZeroUsize::new(count) {
+                Some(count) => count,
+                None => NonZeroUsize::MIN,
+            }
+        }
+        Self {
+            ip: Rate::new(6000, Window::Minute),
+            token: Rate::new(600, Window::Minute),
+            organization: Rate::new(6000, Window::Minute),
+            login: Rate::new(10, Window::Minute),
+            in_flight: count(512),
+            in_flight_per_organization: count(192),
+            waiting: count(4096),
+            request_seconds: 120,
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// For one developer's machine: rates that are told in every answer and that neither a person nor a benchmark meets.
+    pub fn unhurried() -> Self {
+        let plenty = Rate::new(1_000_000, Window::Second);
+        let login = Rate::new(1000, Window::Minute);
+        Self { ip: plenty, token: plenty, organization: plenty, login, ..Self::default() }
+    }
+}
+
+/// What is limited: names of configuration keys, of policies in headers, and of a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    Ip,
+    Token,
+    Organization,
+    Login,
+}
+
+impl Policy {
+    pub const ALL: [Self; 4] = [Self::Ip, Self::Token, Self::Organization, Self::Login];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Token => "token",
+            Self::Organization => "organization",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// What a rate limit says of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub policy: Policy,
+    pub quota: Quota,
+    pub passes: bool,
+    /// Requests that would pass now, after this one.
+    pub remaining: u32,
+    /// Until one more would pass: what a refused client waits.
+    pub more_in: Duration,
+    /// Until the whole quota is there again.
+    pub whole_in: Duration,
+}
+
+impl Verdict {
+    /// The one that refuses, or else leaves the least.
+    pub fn tightest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        [one, other].into_iter().flatten().min_by_key(|verdict| (verdict.passes, verdict.remaining))
+    }
+}
+
+/// How a request takes part in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Ordinary,
+    /// Asks how an operation is: cheap, and what clients do most while the gateway is busy.
+    LookUp,
+    /// Sends a file, as long as it takes.
+    Upload,
+}
+
+/// Why there is no room now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Too many requests are in progress.
+    InFlight,
+    /// Too many of this organization are.
+    Organization,
+    /// Requests wait too long for a processor.
+    Queue,
+}
+
+impl Busy {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Organization => "in_flight_per_organization",
+            Self::Queue => "queue",
+        }
+    }
+}
+
+pub struct Limits {
+    meters: [Option<Meter>; Policy::ALL.len()],
+    room: Arc<Room>,
+    queue: Arc<Queue>,
+    /// Keyed anew at each start, so that nobody can choose addresses that share a bucket.
+    hasher: RandomState,
+    epoch: Instant,
+    request_time: Duration,
+}
+
+impl Limits {
+    pub fn new(config: &LimitsConfig) -> Self {
+        let meter = |policy| {
+            let rate = match policy {
+                Policy::Ip => config.ip,
+                Policy::Token => config.token,
+                Policy::Organization => config.organization,
+                Policy::Login => config.login,
+            };
+            match rate {
+                Rate::Off => None,
+                Rate::Of(quota) => Some(Meter::new(quota)),
+            }
+        };
+        let room = Room::new(config.in_flight.get(), config.in_flight_per_organization.get(), config.waiting.get());
+        Self {
+            meters: Policy::ALL.map(meter),
+            room: Arc::new(room),
+            queue: Arc::default(),
+            hasher: RandomState::new(),
+            epoch: Instant::now(),
+            request_time: Duration::from_secs(config.request_seconds),
+        }
+    }
+
+    /// Before anything is known of the caller but the address. None: this limit is off.
+    pub fn ip(&self, client: IpAddr) -> Option<Verdict> {
+        self.take(Policy::Ip, &network(client))
+    }
+
+    /// Attempts to log in, beside the limit of the address.
+    pub fn login(&self, client: IpAddr) -> Option<Verdict> {
+        self.take(Policy::Login, &network(client))
+    }
+
+    /// The token's or session's limit, then the organization's; the tightest of both.
+    pub fn principal(&self, credential: Uuid, organization: OrganizationId) -> Option<Verdict> {
+        let token = self.take(Policy::Token, &credential.as_u128());
+        if token.is_some_and(|verdict| !verdict.passes) {
+            return token;
+        }
+        Verdict::tightest(token, self.take(Policy::Organization, &organization.0.as_u128()))
+    }
+
+    /// A place among the requests in progress, unless there is none or too many wait for a processor. Before authentication: it
+    /// costs next to nothing.
+    pub fn enter(&self, lane: Lane) -> Result<Place, Busy> {
+        self.admit(lane)?;
+        self.room.enter(lane)
+    }
+
+    /// The same for what is answered at once, without waiting for anything: it needs no place.
+    pub fn admit(&self, lane: Lane) -> Result<(), Busy> {
+        let refused = self.queue.refuses() && lane != Lane::LookUp;
+        if refused { Err(Busy::Queue) } else { Ok(()) }
+    }
+
+    /// From a request's head to its answer's.
+    pub const fn request_time(&self) -> Duration {
+        self.request_time
+    }
+
+    /// The quota of a policy that isn't off.
+    pub fn quota(&self, policy: Policy) -> Option<Quota> {
+        self.meters[policy as usize].as_ref().map(Meter::quota)
+    }
+
+    /// Watches how long requests wait for a processor, for ever.
+    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.queue).watch()
+    }
+
+    fn take(&self, policy: Policy, caller: &u128) -> Option<Verdict> {
+        let meter = self.meters[policy as usize].as_ref()?;
+        let now = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);
+        let reading = meter.take(self.hasher.hash_one(caller), now);
+        Some(Verdict {
+            policy,
+            quota: meter.quota(),
+            passes: reading.passes,
+            remaining: reading.remaining,
+            more_in: reading.more_in,
+            whole_in: reading.whole_in,
+        })
+    }
+}
+
+/// Who has one IPv6 address has 2^64 of them: the /64 is the client. IPv4 keeps its mapped form, whose upper half is zero.
+fn network(client: IpAddr) -> u128 {
+    match client.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits() & (u128::MAX << 64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(ip: &str, token: &str, organization: &str) -> Limits {
+        let rate = |text: &str| text.parse().unwrap();
+        let (ip, token, organization) = (rate(ip), rate(token), rate(organization));
+        Limits::new(&LimitsConfig { ip, token, organization, ..LimitsConfig::default() })
+    }
+
+    const fn id(number: u128) -> Uuid {
+        Uuid::from_u128(number)
+    }
+
+    const ORGANIZATION: OrganizationId = OrganizationId(id(100));
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_client_is_served_when_it_was_told_to_come_back() {
+        let limits = limits("off", "2/min", "off");
+        assert!((0..2).all(|_| limits.principal(id(1), ORGANIZATION).unwrap().passes));
+        let refused = limits.principal(id(1), ORGANIZATION).unwrap();
+        assert_eq!((refused.passes, refused.remaining, refused.more_in), (false, 0, Duration::from_secs(30)));
+        assert!(limits.principal(id(2), ORGANIZATION).unwrap().passes, "another token has a limit of its own");
+        tokio::time::advance(refused.more_in).await;
+        let served = limits.principal(id(1), ORGANIZATION).unwrap();
+        assert_eq!((served.passes, served.remaining, served.whole_in), (true, 0, Duration::from_secs(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_share_their_organization_and_a_refused_one_takes_nothing_of_it() {
+        let limits = limits("off", "2/min", "5/min");
+        let passes = |token| limits.principal(id(token), ORGANIZATION).unwrap();
+        // Ten attempts of one token pass twice and take two of five.
+        assert_eq!((0..10).filter(|_| passes(1).passes).count(), 2);
+        let tightest = passes(2);
+        assert_eq!((tightest.policy, tightest.remaining), (Policy::Token, 1));
+        assert_eq!((passes(2).policy, passes(3).policy), (Policy::Token, Policy::Organization));
+        let refused = passes(3);
+        assert_eq!((refused.passes, refused.policy), (false, Policy::Organization));
+        assert!(limits.principal(id(4), OrganizationId(id(101))).unwrap().passes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ipv6_client_is_its_network_and_an_ipv4_client_its_address() {
+        let limits = limits("1/min", "off", "off");
+        let passes = |address: &str| limits.ip(address.parse().unwrap()).unwrap().passes;
+        for (address, expected) in [
+            ("192.0.2.1", true),
+            ("192.0.2.2", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.2", false),
+            ("2001:db8::1", true),
+            ("2001:db8::2", false),
+            ("2001:db8::ffff:ffff:ffff:ffff", false),
+            ("2001:db8:0:1::1", true),
+        ] {
+            assert_eq!(passes(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_off_says_nothing() {
+        let limits = limits("off", "off", "off");
+        assert_eq!(limits.ip(IpAddr::from([127, 0, 0, 1])), None);
+        assert_eq!(limits.principal(id(1), ORGANIZATION), None);
+    }
+}

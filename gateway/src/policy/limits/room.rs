@@ -1,0 +1,223 @@
+//! Room for requests in progress: so many in the process, so many of one organization, and a reserve for who only asks how an
+//! operation is.
+//!
+//! In go requests; out come places, or a refusal at once. Invariant: a place is given back when its request ends, however it
+//! ends, and nobody waits for one: a queue in front of a full gateway only makes everybody late.
+
+use super::{Busy, Lane, Verdict};
+use crate::model::OrganizationId;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Places that look-ups have more than all others: an eighth, and at least so many.
+const RESERVE: usize = 8;
+
+pub struct Room {
+    most: usize,
+    most_of_organization: usize,
+    most_aside: usize,
+    taken: AtomicUsize,
+    aside: AtomicUsize,
+    organizations: Mutex<HashMap<OrganizationId, usize>>,
+}
+
+/// A request's place, which its handler can give up before it waits. Clones are the same place.
+#[derive(Clone)]
+pub struct Place(Arc<Held>);
+
+struct Held {
+    room: Arc<Room>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    standing: Option<Standing>,
+    organization: Option<OrganizationId>,
+    verdict: Option<Verdict>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Standing {
+    Inside,
+    Aside,
+}
+
+impl Room {
+    pub fn new(most: usize, most_of_organization: usize, most_aside: usize) -> Self {
+        Self {
+            most,
+            most_of_organization,
+            most_aside,
+            taken: AtomicUsize::new(0),
+            aside: AtomicUsize::new(0),
+            organizations: Mutex::default(),
+        }
+    }
+
+    pub fn enter(self: &Arc<Self>, lane: Lane) -> Result<Place, Busy> {
+        let most = match lane {
+            Lane::Ordinary | Lane::Upload => self.most,
+            Lane::LookUp => self.most + (self.most / 8).max(RESERVE),
+        };
+        take(&self.taken, most).then_some(()).ok_or(Busy::InFlight)?;
+        let state = State { standing: Some(Standing::Inside), ..State::default() };
+        Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
+    }
+
+    fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, usize>> {
+        self.organizations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave_organization(&self, organization: OrganizationId) {
+        let mut organizations = self.organizations();
+        if let Some(count) = organizations.get_mut(&organization) {
+            *count -= 1;
+            if *count == 0 {
+                organizations.remove(&organization);
+            }
+        }
+    }
+}
+
+fn take(count: &AtomicUsize, most: usize) -> bool {
+    count.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < most).then_some(count + 1)).is_ok()
+}
+
+impl Place {
+    /// Counts the request as one of its organization's. Look-ups aren't: they must go on when all else is stuck.
+    pub fn of(&self, organization: OrganizationId, lane: Lane) -> Result<(), Busy> {
+        if lane == Lane::LookUp {
+            return Ok(());
+        }
+        let room = &self.0.room;
+        let mut organizations = room.organizations();
+        let count = organizations.entry(organization).or_default();
+        if *count >= room.most_of_organization {
+            return Err(Busy::Organization);
+        }
+        *count += 1;
+        drop(organizations);
+        self.state().organization = Some(organization);
+        Ok(())
+    }
+
+    /// Gives the place to others while this request waits or streams. False: too many stand aside already.
+    pub fn step_aside(&self) -> bool {
+        let mut state = self.state();
+        if state.standing != Some(Standing::Inside) {
+            return true;
+        }
+        if !take(&self.0.room.aside, self.0.room.most_aside) {
+            return false;
+        }
+        self.0.room.give_up(&mut state);
+        state.standing = Some(Standing::Aside);
+        true
+    }
+
+    /// The request has ended: clones that live on hold nothing.
+    pub fn leave(&self) {
+        self.0.room.give_up(&mut self.state());
+    }
+
+    /// Remembers what a limit said, for the answer's headers.
+    pub fn note(&self, verdict: Option<Verdict>) {
+        let mut state = self.state();
+        state.verdict = Verdict::tightest(state.verdict, verdict);
+    }
+
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.state().verdict
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Room {
+    fn give_up(&self, state: &mut State) {
+        match state.standing.take() {
+            Some(Standing::Inside) => self.taken.fetch_sub(1, Ordering::AcqRel),
+            Some(Standing::Aside) => self.aside.fetch_sub(1, Ordering::AcqRel),
+            None => 0,
+        };
+        if let Some(organization) = state.organization.take() {
+            self.leave_organization(organization);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.room.give_up(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn room(most: usize, most_of_organization: usize, most_aside: usize) -> Arc<Room> {
+        Arc::new(Room::new(most, most_of_organization, most_aside))
+    }
+
+    const ONE: OrganizationId = OrganizationId(Uuid::from_u128(1));
+    const OTHER: OrganizationId = OrganizationId(Uuid::from_u128(2));
+
+    #[test]
+    fn a_full_room_refuses_and_keeps_a_reserve_for_look_ups() {
+        let room = room(16, 16, 1);
+        let mut places: Vec<Place> = (0..16).map(|_| room.enter(Lane::Ordinary).ok().unwrap()).collect();
+        assert_eq!(room.enter(Lane::Ordinary).err(), Some(Busy::InFlight));
+        let look_ups: Vec<Place> = (0..8).map(|_| room.enter(Lane::LookUp).ok().unwrap()).collect();
+        assert_eq!(room.enter(Lane::LookUp).err(), Some(Busy::InFlight));
+        // Look-ups took from the same room: one that ended makes room for look-ups alone.
+        places.pop();
+        assert_eq!(room.enter(Lane::Ordinary).err(), Some(Busy::InFlight));
+        drop(look_ups);
+        assert!(room.enter(Lane::Ordinary).is_ok());
+    }
+
+    #[test]
+    fn an_organization_has_its_share() {
+        let room = room(16, 2, 1);
+        let enter = |organization| {
+            let place = room.enter(Lane::Ordinary).ok().unwrap();
+            place.of(organization, Lane::Ordinary).map(|()| place)
+        };
+        let (first, _second) = (enter(ONE).ok().unwrap(), enter(ONE).ok().unwrap());
+        assert_eq!(enter(ONE).err(), Some(Busy::Organization));
+        assert!(room.enter(Lane::LookUp).ok().unwrap().of(ONE, Lane::LookUp).is_ok());
+        let other = enter(OTHER).ok().unwrap();
+        first.leave();
+        let third = enter(ONE).ok().unwrap();
+        drop((first, other, third, _second));
+        assert!(room.organizations().is_empty() && room.taken.load(Ordering::Acquire) == 0);
+    }
+
+    #[test]
+    fn who_waits_stands_aside_and_not_too_many_do() {
+        let room = room(1, 1, 1);
+        let waiting = room.enter(Lane::Ordinary).ok().unwrap();
+        waiting.of(ONE, Lane::Ordinary).ok().unwrap();
+        let kept = waiting.clone();
+        assert!(waiting.step_aside() && waiting.step_aside());
+        let next = room.enter(Lane::Ordinary).ok().unwrap();
+        next.of(ONE, Lane::Ordinary).ok().unwrap();
+        assert!(!next.step_aside(), "two stand aside where one may");
+        assert_eq!(room.enter(Lane::Ordinary).err(), Some(Busy::InFlight));
+        waiting.leave();
+        assert!(next.step_aside());
+        drop((waiting, kept, next));
+        assert_eq!((room.taken.load(Ordering::Acquire), room.aside.load(Ordering::Acquire)), (0, 0));
+    }
+}
