@@ -101,7 +101,8 @@ async fn both_ways_see_a_change_at_once() {
 async fn both_ways_are_logged_and_counted() {
     let gateway = fixture().await;
     let count = async || {
-        let text = gateway.admin.get("/metrics").await.is(200).text();
+        let reply = gateway.admin.get("/metrics").await.is(200);
+        let text = String::from_utf8(reply.body.to_vec()).expect("metrics are text");
         let line = text.lines().find(|line| {
             line.starts_with("portico_requests_total{") && line.contains("sites/{site}\"") && line.contains("status=\"200\"")
         });

@@ -4,7 +4,7 @@
 
 use super::{
     keys,
-    rows::{blob, digest, json, slug, time, to_json, uuid},
+    rows::{blob, json, slug, time, to_json, uuid},
     writer::Writer,
 };
 use crate::{
