@@ -76,7 +76,9 @@ async fn an_answer_says_whence_it_came() {
 
 #[tokio::test]
 async fn a_thousand_readers_of_a_cold_key_make_one_call() {
-    let fixture = fixture("", json!({"sites.get": 60})).await;
+    // All of them are in progress at once.
+    let room = "[limits]\nin_flight = 4096\nin_flight_per_organization = 4096\n";
+    let fixture = fixture(room, json!({"sites.get": 60})).await;
     let reads = (0..1000).map(|_| fixture.read(""));
     let replies = futures_util::future::join_all(reads).await;
     let first = replies[0].json();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock,
-    model::{Network, Role, Slug, Timestamp},
+    model::{Network, Role, Slug, Timestamp, form},
     policy::{Issued, TokenWish},
     store::TokenRecord,
 };
@@ -34,15 +34,19 @@ const MAX_OVERLAP: u32 = 7 * 24 * 60 * 60;
 #[serde(deny_unknown_fields)]
 pub struct CreateBody {
     /// What it is for: 1 to 100 characters.
+    #[schemars(with = "form::Name")]
     name: String,
     /// At most your own, which it is when this is left out.
     role: Option<Role>,
     /// `read`, `write` (everything), or `<group>:read`, `<group>:write`, where a group is the beginning of an operationId: `sites`,
     /// `backups`, …. To write includes to read. Your own scopes, when this is left out.
+    #[schemars(extend("minItems" = 1, "maxItems" = 100))]
     scopes: Option<Vec<String>>,
     /// Ids of the connections that it is for; all that are yours, when this is left out.
+    #[schemars(with = "Option<Vec<form::SlugText>>", extend("minItems" = 1, "maxItems" = 100))]
     connections: Option<Vec<String>>,
     /// Addresses and networks (`203.0.113.0/24`) that it may be used from; everywhere, when this is left out.
+    #[schemars(extend("minItems" = 1, "maxItems" = 100))]
     allowed_ips: Option<Vec<String>>,
     /// Never, when this is left out.
     expires_at: Option<Timestamp>,
@@ -54,12 +58,14 @@ pub struct CreateBody {
 pub struct RotateBody {
     /// For so long the value before stays good too: at most a week (604800). 0 when it is left out: it ends at once.
     #[serde(default)]
+    #[schemars(extend("maximum" = MAX_OVERLAP))]
     overlap_seconds: u32,
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
