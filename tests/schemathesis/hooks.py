@@ -35,8 +35,8 @@ FIELDS = [re.compile(pattern) for pattern in (
     r"^search_replace$",
     # Made of the name when it isn't given; a name may have no letter that an id can have.
     r"^id$",
-    # A table of the groups of endpoints decides, a parser of networks, and the clock.
-    r"^(scopes|allowed_ips)\b|^expires_at$",
+    # A table of the groups of endpoints decides, a parser of networks, what connections there are, and the clock.
+    r"^(scopes|allowed_ips|connections)\b|^expires_at$",
     # Must be named when several connections have bills.
     r"^connection$",
 )]
