@@ -4,6 +4,7 @@
 //! above it know HTTP statuses; handlers decide nothing that a room to the right could decide.
 
 mod answer;
+pub mod auth;
 mod backups;
 mod billing;
 mod blobs;
@@ -17,6 +18,7 @@ mod environments;
 pub mod events;
 mod extract;
 mod labels;
+mod members;
 mod mutation;
 mod names;
 mod operations;
@@ -37,7 +39,7 @@ use crate::{
     events::Events,
     model::{Answer, Query},
     operations::Operations,
-    policy::Principal,
+    policy::{Accounts, Principal},
     seal::Sealer,
 };
 use axum::{
@@ -75,6 +77,7 @@ pub struct Api {
     dispatch: Arc<Dispatch>,
     operations: Arc<Operations>,
     events: Arc<Events>,
+    accounts: Arc<Accounts>,
     sealer: Arc<Sealer>,
     walks: Walks,
     uploads: Uploads,
@@ -86,10 +89,12 @@ impl Api {
         dispatch: Arc<Dispatch>,
         operations: Arc<Operations>,
         events: Arc<Events>,
+        accounts: Arc<Accounts>,
         sealer: Arc<Sealer>,
         config: ApiConfig,
     ) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), uploads: Uploads::default(), dispatch, operations, events, sealer, config })
+        let (walks, uploads) = (Walks::new(&config), Uploads::default());
+        Arc::new(Self { dispatch, operations, events, accounts, sealer, walks, uploads, config })
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -129,16 +134,24 @@ impl Api {
     }
 }
 
-/// Every endpoint, under `/api/v1`.
+/// Every endpoint that needs a principal, under `/api/v1`.
 pub fn router(api: Arc<Api>) -> Router {
-    let endpoints = routes::endpoints().into_iter();
-    let all = endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler));
-    Router::new().nest("/api/v1", all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
+    Router::new()
+        .nest("/api/v1", routed(false))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(api)
 }
 
-/// What needs no token: the API's own documentation.
-pub fn open_router() -> Router {
-    docs::router().method_not_allowed_fallback(no_such_method)
+/// What is open to everybody: the API's own documentation, and the ways to log in.
+pub fn open_router(api: Arc<Api>) -> Router {
+    let endpoints = Router::new().nest("/api/v1", routed(true)).with_state(api);
+    docs::router().merge(endpoints).method_not_allowed_fallback(no_such_method)
+}
+
+fn routed(open: bool) -> Router<Arc<Api>> {
+    let endpoints = routes::endpoints().into_iter().filter(|endpoint| endpoint.open == open);
+    endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler))
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

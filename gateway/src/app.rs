@@ -20,7 +20,7 @@ use crate::{
     layers,
     metrics::Metrics,
     operations::Operations,
-    policy::Authenticator,
+    policy::{Accounts, Authenticator},
     seal::Sealer,
     server::{self, Listener},
     store::{SqliteStore, Store},
@@ -87,7 +87,9 @@ impl App {
     pub async fn run(self) -> anyhow::Result<()> {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
-        let authenticator = Arc::new(Authenticator::new(self.store.clone()));
+        let authenticator = Arc::new(Authenticator::new(self.store.clone()).with_sessions(self.config.sessions.clone()));
+        let accounts = accounts(&self.config, self.store.clone(), &authenticator, &self.metrics);
+        tokio::spawn(Arc::clone(&accounts).upkeep(self.shutdown.child_token()));
         let events = Events::start(
             self.store.clone(),
             api::events::write,
@@ -104,7 +106,7 @@ impl App {
             self.shutdown.child_token(),
         )
         .await?;
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, self.config.api.clone());
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, accounts, self.sealer, self.config.api.clone());
         let stack = layers::stack(api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
@@ -129,6 +131,13 @@ impl App {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Who registers doesn't get the name of an organization that the operator granted something to.
+fn accounts(config: &Config, store: Arc<dyn Store>, authenticator: &Arc<Authenticator>, metrics: &Metrics) -> Arc<Accounts> {
+    let reserved = config.grants.iter().map(|grant| grant.organization.clone()).collect();
+    let sections = (&config.sessions, &config.passwords, &config.registration);
+    Accounts::new(store, Arc::clone(authenticator), sections, reserved, metrics)
 }
 
 /// Egress, host and providers over a data folder.

@@ -12,6 +12,7 @@ use crate::{
     egress::{EgressConfig, Grant},
     events::EventsConfig,
     host::Limits,
+    policy::{PasswordsConfig, RegistrationConfig, SessionsConfig},
     server::ServerConfig,
 };
 use anyhow::Context as _;
@@ -37,6 +38,9 @@ pub struct Config {
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
+    pub registration: RegistrationConfig,
+    pub sessions: SessionsConfig,
+    pub passwords: PasswordsConfig,
     pub providers: Providers,
     /// Limits on components.
     pub host: Limits,
@@ -84,6 +88,9 @@ impl Default for Config {
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
+            registration: RegistrationConfig::default(),
+            sessions: SessionsConfig::default(),
+            passwords: PasswordsConfig::default(),
             providers: Providers::default(),
             host: Limits::default(),
             egress: EgressConfig::default(),

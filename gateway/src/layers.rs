@@ -1,6 +1,7 @@
 //! The stack above the API, outermost first.
 //!
-//! Invariant: nothing under `authenticate` is reached without a principal, and beside it there is only the documentation. There are no rate limits yet.
+//! Invariant: nothing under `authenticate` is reached without a principal, and beside it there are only the documentation and the
+//! ways to log in. There are no rate limits yet.
 
 mod authenticate;
 mod observe;
@@ -17,9 +18,10 @@ use tower::ServiceBuilder;
 
 /// The whole service of the public listener.
 pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Metrics>) -> Router {
-    // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
-    let closed = api::router(api).layer(from_fn_with_state(authenticator, authenticate::authenticate));
-    api::open_router().merge(closed).layer(
+    // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation and the ways to
+    // log in are for everybody.
+    let closed = api::router(Arc::clone(&api)).layer(from_fn_with_state(authenticator, authenticate::authenticate));
+    api::open_router(api).merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(Arc::new(observe::Observer::new(Arc::clone(metrics))), observe::observe))

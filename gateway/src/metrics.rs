@@ -49,6 +49,8 @@ pub struct Metrics {
     pub snapshots: IntCounterVec,
     /// Streams of events that are open.
     pub event_watchers: IntGauge,
+    /// outcome (`succeeded`, `refused`, `throttled`, `overloaded`, `failed`)
+    pub logins: IntCounterVec,
     pub log_lines_dropped: IntCounter,
 }
 
@@ -96,6 +98,7 @@ impl Metrics {
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,
             event_watchers: gauge("event_watchers", "Open streams of events")?,
+            logins: counter("logins_total", "Logins with a password", &["outcome"])?,
             log_lines_dropped,
             registry,
         })

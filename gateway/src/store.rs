@@ -10,6 +10,7 @@ mod operation;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
+mod user;
 
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
 pub use label::{LabelEnd, LabelRecord};
@@ -18,6 +19,9 @@ pub use operation::{
     PendingUpdate,
 };
 pub use sqlite::SqliteStore;
+pub use user::{
+    InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, SessionRecord, UserRecord, UserStore,
+};
 
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
@@ -70,7 +74,7 @@ pub struct SealedSecret {
 
 /// Errors are `Kind::Gateway` unless a method says otherwise.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: UserStore {
     async fn organization_insert(&self, organization: &Organization) -> Result<(), Error>;
     async fn organization_by_slug(&self, slug: &Slug) -> Result<Option<Organization>, Error>;
     async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error>;

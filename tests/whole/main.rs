@@ -15,6 +15,7 @@ mod events;
 mod guide;
 mod hostile;
 mod hosts;
+mod identity;
 mod labels;
 mod paging;
 mod prometheus;

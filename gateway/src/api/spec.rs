@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub query: Option<Shape>,
     pub body: Option<Body>,
     pub answer: Answer,
+    /// It needs no principal.
+    pub open: bool,
 }
 
 pub enum Body {
@@ -192,11 +194,15 @@ impl Unanswered {
 
     fn answers(self, answer: Answer) -> Endpoint {
         let Self { method, path, name, summary, details, handler, query, body } = self;
-        Endpoint { method, path, name, summary, details, handler, query, body, answer }
+        Endpoint { method, path, name, summary, details, handler, query, body, answer, open: false }
     }
 }
 
 impl Endpoint {
+    pub fn open(self) -> Self {
+        Self { open: true, ..self }
+    }
+
     /// `sites`, the group in the document.
     pub fn group(&self) -> &'static str {
         self.name.split('.').next().unwrap_or(self.name)

@@ -4,12 +4,14 @@ use super::{Common, log, runtime};
 use crate::{
     app::{App, demo},
     config::{Config, Log, LogFormat},
+    policy::{Mode, RegistrationConfig},
 };
 
 pub fn run(common: &Common) -> anyhow::Result<()> {
     let defaults = Config {
         log: Log { format: LogFormat::Text, level: "info,access=warn".to_owned() },
         grants: demo::grants(),
+        registration: RegistrationConfig { mode: Mode::Open },
         ..Config::default()
     };
     let config = common.load(&defaults)?;
@@ -30,6 +32,8 @@ fn greet(app: &App, token: &str, token_file: &std::path::Path) {
     println!(
         r#"
 Portico is listening on http://{api} (try it: http://{api}/docs, metrics: http://{admin}/metrics). Ctrl-C stops it.
+
+People log in, too: POST /auth/register makes an account, with an organization of its own.
 
   export PORTICO=http://{api}/api/v1
   export TOKEN={token}          # also in {file}

@@ -31,7 +31,7 @@ pub fn create(common: &Common, organization: &str, name: &str, days: Option<u32>
     })
 }
 
-async fn find_or_make(store: &dyn Store, slug: Slug) -> anyhow::Result<Organization> {
+pub async fn find_or_make(store: &dyn Store, slug: Slug) -> anyhow::Result<Organization> {
     if let Some(found) = store.organization_by_slug(&slug).await? {
         return Ok(found);
     }

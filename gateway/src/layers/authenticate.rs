@@ -1,17 +1,19 @@
 //! Nothing passes without a principal.
 //!
-//! Invariant: exactly one credential is taken; two are refused, since proxies and we could choose differently.
+//! Invariant: exactly one credential in a header is taken; two are refused, since proxies and we could choose differently. A
+//! header wins over a session's cookie, which browsers send by themselves; what comes with the cookie alone and changes something
+//! must come from our own pages.
 
 use crate::{
-    api::problem::Problem,
-    policy::{Authenticator, Refusal},
+    api::{auth, problem::Problem},
+    policy::{Authenticator, Provenance, Refusal, Secure, SessionCookie, is_safe, provenance},
 };
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use std::sync::Arc;
 
 pub async fn authenticate(
@@ -19,10 +21,27 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let credential = credential(request.headers())?;
-    let principal = authenticator.authenticate(credential).await.map_err(refuse)?;
+    let principal = match credential(request.headers())? {
+        Some(header) => authenticator.authenticate(Some(header)).await.map_err(refuse)?,
+        None => {
+            let token = session(&request)?;
+            authenticator.authenticate_session(token).await.map_err(refuse)?
+        }
+    };
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
+}
+
+/// The session's secret, of a request that may use it.
+fn session(request: &Request) -> Result<&[u8], Problem> {
+    let secure = request.extensions().get::<Secure>().is_some();
+    let sent = SessionCookie { secure }.sent(request.headers()).map_err(|()| auth::two_sessions())?;
+    let Some(token) = sent else { return Err(auth::unauthenticated()) };
+    let is_own = || provenance(request.headers(), request.uri().authority(), secure) == Provenance::Own;
+    if !is_safe(request.method()) && !is_own() {
+        return Err(auth::cross_origin());
+    }
+    Ok(token)
 }
 
 fn credential(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
@@ -36,10 +55,7 @@ fn credential(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
 
 fn refuse(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Unauthenticated => {
-            let detail = "send a valid token as Authorization: Bearer ptk_…; `portico token create` makes one";
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-        }
+        Refusal::Unauthenticated => auth::unauthenticated(),
         Refusal::Failed(error) => error.into(),
     }
 }

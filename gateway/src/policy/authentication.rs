@@ -1,9 +1,10 @@
-//! Authentication by API token.
+//! Authentication by API token; sessions are [`super::session`]'s.
 //!
 //! In goes the value of a credential header; out comes the principal, or why not. Invariant: tokens are compared by their
 //! SHA-256 (256 random bits need no slow hash, and a hash of the secret tells nothing by timing); the store is asked once a
-//! token and then every few seconds, so a revoked token is refused soon.
+//! credential and then every few seconds, and at once after anything was revoked here.
 
+use super::session::SessionsConfig;
 use crate::{
     clock,
     model::{Error, OrganizationId, Role, Timestamp},
@@ -16,7 +17,10 @@ use ring::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -36,7 +40,7 @@ pub struct Principal {
     pub organization: OrganizationId,
     pub who: Who,
     pub role: Role,
-    credential: Credential,
+    pub(super) credential: Credential,
 }
 
 /// What stands behind a request.
@@ -50,9 +54,9 @@ pub enum Who {
     },
 }
 
-/// The hash of the token that was sent, to ask again whether it holds.
+/// The hash of what was sent, to ask again whether it holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Credential([u8; 32]);
+pub(super) struct Credential(pub(super) [u8; 32]);
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,16 +93,35 @@ struct Known {
     principal: Arc<Principal>,
     looked_up: Instant,
     expires_at: Option<Timestamp>,
+    /// Nothing that was looked up in an earlier epoch is trusted.
+    epoch: u64,
 }
 
 pub struct Authenticator {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) sessions: SessionsConfig,
     memo: RwLock<HashMap<[u8; 32], Known>>,
+    epoch: AtomicU64,
 }
 
 impl Authenticator {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, memo: RwLock::default() }
+        Self { store, sessions: SessionsConfig::default(), memo: RwLock::default(), epoch: AtomicU64::new(0) }
+    }
+
+    #[must_use]
+    pub fn with_sessions(self, sessions: SessionsConfig) -> Self {
+        Self { sessions, ..self }
+    }
+
+    /// Something was revoked: everybody is looked up again. Call it after the commit.
+    pub fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// To be read before a look-up, so that one that was under way while something was revoked isn't trusted either.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// `credential`: the value of `Authorization` (`Bearer` or `ApiKey`) or of `X-API-Key`.
@@ -109,6 +132,9 @@ impl Authenticator {
 
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.
     pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
+        if matches!(principal.who, Who::User { .. }) {
+            return self.session_holds(principal).await;
+        }
         match self.principal(principal.credential.0).await {
             Ok(now) => Ok(*now == *principal),
             Err(Refusal::Unauthenticated) => Ok(false),
@@ -120,21 +146,24 @@ impl Authenticator {
         if let Some(principal) = self.remembered(&hash) {
             return Ok(principal);
         }
+        let epoch = self.epoch();
         let found = self.store.token_by_hash(&hash).await.map_err(Refusal::Failed)?;
         let record = found.filter(|record| record.revoked_at.is_none() && is_current(record.expires_at));
-        record.map(|record| self.remember(hash, &record)).ok_or(Refusal::Unauthenticated)
+        let record = record.ok_or(Refusal::Unauthenticated)?;
+        let (organization, credential) = (record.organization, Credential(hash));
+        let principal = Principal { organization, who: Who::Token(record.id), role: Role::Owner, credential };
+        Ok(self.remember(principal, record.expires_at, epoch))
     }
 
-    fn remembered(&self, hash: &[u8; 32]) -> Option<Arc<Principal>> {
+    pub(super) fn remembered(&self, hash: &[u8; 32]) -> Option<Arc<Principal>> {
         let memo = self.memo.read().unwrap_or_else(PoisonError::into_inner);
-        let known = memo.get(hash)?;
+        let known = memo.get(hash).filter(|known| known.epoch == self.epoch())?;
         (known.looked_up.elapsed() < MEMO && is_current(known.expires_at)).then(|| Arc::clone(&known.principal))
     }
 
-    fn remember(&self, hash: [u8; 32], record: &TokenRecord) -> Arc<Principal> {
-        let (organization, credential) = (record.organization, Credential(hash));
-        let principal = Arc::new(Principal { organization, who: Who::Token(record.id), role: Role::Owner, credential });
-        let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at: record.expires_at };
+    pub(super) fn remember(&self, principal: Principal, expires_at: Option<Timestamp>, epoch: u64) -> Arc<Principal> {
+        let (hash, principal) = (principal.credential.0, Arc::new(principal));
+        let known = Known { principal: Arc::clone(&principal), looked_up: Instant::now(), expires_at, epoch };
         let mut memo = self.memo.write().unwrap_or_else(PoisonError::into_inner);
         if memo.len() >= MEMO_SIZE {
             memo.clear();
@@ -160,7 +189,7 @@ fn token_of(credential: &[u8]) -> Option<&[u8]> {
     (token.len() == TOKEN_LENGTH && token.starts_with(b"ptk_")).then_some(token)
 }
 
-fn hash(token: &[u8]) -> [u8; 32] {
+pub(super) fn hash(token: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
     out

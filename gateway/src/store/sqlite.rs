@@ -6,12 +6,15 @@
 
 mod connections;
 mod events;
+mod identity;
 mod labels;
 mod operations;
 mod rows;
 mod runner;
+mod sessions;
 #[cfg(test)]
 mod tests;
+mod users;
 mod writer;
 
 use super::{
@@ -41,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("migrations/1_initial.sql")),
     (2, "events", include_str!("migrations/2_events.sql")),
     (3, "labels", include_str!("migrations/3_labels.sql")),
+    (5, "users", include_str!("migrations/5_users.sql")),
 ];
 /// Reading connections; each has a thread.
 const READERS: u32 = 4;
@@ -123,7 +127,7 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), E
     let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
     });
-    let known = MIGRATIONS.len();
+    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
     let outcome = Migrator::with_migrations(migrations.collect()).run(connection).await;
     outcome.map_err(|error| {
         let path = path.display();

@@ -4,6 +4,7 @@
 
 mod events;
 mod labels;
+mod users;
 
 use super::*;
 use crate::model::{Action, Kind, OperationStatus, Target};
@@ -19,6 +20,7 @@ pub async fn check(store: &dyn Store) {
     cancel(store).await;
     labels::check(store).await;
     events::check(store).await;
+    users::check(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {

@@ -5,18 +5,14 @@
 /// Of one host: its endpoint, our operation's id (or words, where it is none), the test.
 pub type Row = (&'static str, &'static str, &'static str);
 
-/// What stands for a host's own login.
-const CREDENTIALS: &str = "the connection's secrets: Portico logs in";
-const OURS: &str = "an account with Portico itself, not with a host: make a token with `portico token create`";
-
 pub const HOSTS: [(&str, &[Row]); 5] =
     [("SiteICO", SITEICO), ("WisPanel", WISPANEL), ("WP Engine", WPENGINE), ("SitePod", SITEPOD), ("Kinsta", KINSTA)];
 
 const SITEICO: &[Row] = &[
-    ("POST /api/auth/login", CREDENTIALS, "spine::a_guest_never_sees_the_secret_that_the_host_adds"),
-    ("POST /api/auth/logout", CREDENTIALS, "spine::a_guest_never_sees_the_secret_that_the_host_adds"),
-    ("POST /api/auth/register", OURS, "spine::only_a_token_opens_the_door"),
-    ("POST /api/auth/refresh", CREDENTIALS, "spine::a_guest_never_sees_the_secret_that_the_host_adds"),
+    ("POST /api/auth/login", "auth.login", "identity::from_the_registration_to_the_logout"),
+    ("POST /api/auth/logout", "auth.logout", "identity::from_the_registration_to_the_logout"),
+    ("POST /api/auth/register", "auth.register", "identity::from_the_registration_to_the_logout"),
+    ("POST /api/auth/refresh", "auth.refresh", "identity::from_the_registration_to_the_logout"),
     ("GET /api/sites", "sites.list", "spine::the_readme_walk_from_create_to_delete"),
     ("POST /api/sites", "sites.create", "spine::the_readme_walk_from_create_to_delete"),
     ("GET /api/sites/:id", "sites.get", "spine::the_readme_walk_from_create_to_delete"),
@@ -115,9 +111,9 @@ const WPENGINE: &[Row] = &[
 ];
 
 const SITEPOD: &[Row] = &[
-    ("POST /auth/login", CREDENTIALS, "spine::a_guest_never_sees_the_secret_that_the_host_adds"),
-    ("GET /auth/info", "connections.test", "hosts::a_connection_is_tested_and_forgotten"),
-    ("DELETE /account", "connections.delete", "hosts::a_connection_is_tested_and_forgotten"),
+    ("POST /auth/login", "auth.login", "identity::from_the_registration_to_the_logout"),
+    ("GET /auth/info", "auth.me", "identity::from_the_registration_to_the_logout"),
+    ("DELETE /account", "account.delete", "identity::accounts_end_and_passwords_change"),
     ("POST /plan", "deployments.plan", "deployments::planned_committed_and_released"),
     ("POST /upload/{plan_id}/{hash}", "deployments.upload", "transfers::what_is_sent_arrives"),
     ("POST /commit", "deployments.commit", "deployments::planned_committed_and_released"),

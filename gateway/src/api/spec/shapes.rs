@@ -44,6 +44,8 @@ fn path_words(name: &str) -> (&'static str, &'static str) {
         "theme" => ("The theme's id", "twentytwentyfive"),
         "connection" => ("The connection's id", "sandbox"),
         "provider" => ("The provider's name", "sandbox"),
+        "member" => ("The member's id", "019a9c1e-5f6b-7c8d-9e0f-1a2b3c4d5e6f"),
+        "invitation" => ("The invitation's id", "019a9c1e-5f6b-7c8d-9e0f-1a2b3c4d5e6f"),
         "operation" => ("The operation's id", "op_019a9c1e5f6b7c8d9e0f1a2b3c4d5e6f"),
         _ => ("", ""),
     }
@@ -54,6 +56,7 @@ pub fn path_parameter(name: &str) -> Value {
     let mut schema = json!({ "type": "string", "minLength": 1 });
     match name {
         "operation" => schema["pattern"] = json!("^op_[0-9a-f]{32}$"),
+        "member" | "invitation" => schema["pattern"] = json!("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
         "hash" => schema["pattern"] = json!("^[0-9a-f]{64}$"),
         "site" => schema["pattern"] = json!("^[a-z0-9][a-z0-9-]*~([A-Za-z0-9._-]|=[0-9A-F]{2})+$"),
         "connection" | "provider" => schema["pattern"] = json!("^[a-z0-9][a-z0-9-]*$"),

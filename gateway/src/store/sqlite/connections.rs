@@ -10,10 +10,10 @@ use crate::{
     model::{ConnectionId, Error, Kind, OrganizationId, Slug},
     store::{ConnectionRecord, Organization, TokenRecord},
 };
-use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 /// Turns a broken UNIQUE into `taken`.
-fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
+pub fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
     match &error {
         sqlx::Error::Database(database) if database.is_unique_violation() => Error::new(Kind::Conflict, taken),
         _ => error.into(),
@@ -21,13 +21,17 @@ fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
 }
 
 pub async fn insert_organization(writer: &Writer, organization: Organization) -> Result<(), Error> {
+    writer.write(move |c| Box::pin(insert_organization_in(c, organization))).await
+}
+
+pub async fn insert_organization_in(c: &mut SqliteConnection, organization: Organization) -> Result<(), Error> {
     let insert = sqlx::query("INSERT INTO organizations (id, slug, name, created_at) VALUES (?, ?, ?, ?)")
         .bind(blob(organization.id.0))
         .bind(organization.slug.as_str().to_owned())
         .bind(organization.name)
         .bind(organization.created_at.as_millis());
     let taken = "an organization of this name exists";
-    writer.write(move |c| Box::pin(async move { insert.execute(c).await.map(drop).map_err(|e| unless_taken(e, taken)) })).await
+    insert.execute(c).await.map(drop).map_err(|error| unless_taken(error, taken).with_field("organization"))
 }
 
 fn read_organization(row: &SqliteRow) -> Result<Organization, Error> {

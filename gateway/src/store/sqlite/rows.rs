@@ -3,7 +3,7 @@
 //! In go columns, out come model values. Invariant: whatever can't be read is an error that names the column, never a default.
 
 use crate::model::{
-    Action, ConnectionId, Error, Operation, OperationId, OperationStatus, OrganizationId, Slug, Target, Timestamp,
+    Action, ConnectionId, Error, Operation, OperationId, OperationStatus, OrganizationId, Role, Slug, Target, Timestamp,
 };
 use crate::store::OperationRecord;
 use serde::{Serialize, de::DeserializeOwned};
@@ -79,6 +79,10 @@ pub fn operation_id(row: &SqliteRow) -> Result<OperationId, Error> {
 fn word<T: Copy>(row: &SqliteRow, column: &str, all: &[T], name: fn(T) -> &'static str) -> Result<T, Error> {
     let text: String = row.try_get(column)?;
     all.iter().copied().find(|&value| name(value) == text).ok_or_else(|| unreadable(column, text))
+}
+
+pub fn role(row: &SqliteRow, column: &str) -> Result<Role, Error> {
+    word(row, column, &Role::ALL, Role::as_str)
 }
 
 pub fn status(row: &SqliteRow) -> Result<OperationStatus, Error> {
