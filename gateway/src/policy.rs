@@ -20,4 +20,4 @@ pub use client_address::{ClientAddress, Secure};
 pub use email::Email;
 pub use origin::{Provenance, is_safe, provenance};
 pub use password::{Passwords, PasswordsConfig, generate as generate_password};
-pub use session::{SessionCookie, SessionsConfig, session_hash};
+pub use session::{SessionCookie, SessionsConfig, SeveralSessions, session_hash};

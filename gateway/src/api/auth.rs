@@ -15,7 +15,7 @@ use crate::{
     model::{Role, Slug, Timestamp},
     policy::{
         Acceptance, AccountError, ClientAddress, Email, Entered, Identity, Login, Profile, Provenance, Registration, Secure,
-        SessionCookie, provenance, session_hash,
+        SessionCookie, SeveralSessions, provenance, session_hash,
     },
     store::Organization,
 };
@@ -70,7 +70,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Stranger {
         if provenance == Provenance::Other {
             return Err(cross_origin());
         }
-        let sent = visit.cookie.sent(&parts.headers).map_err(|()| two_sessions())?;
+        let sent = visit.cookie.sent(&parts.headers).map_err(|SeveralSessions| two_sessions())?;
         let earlier = sent.map(|sent| Zeroizing::new(sent.to_vec()));
         Ok(Self { visit, earlier, own: provenance == Provenance::Own })
     }

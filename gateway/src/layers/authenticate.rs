@@ -6,7 +6,7 @@
 
 use crate::{
     api::{auth, problem::Problem},
-    policy::{Authenticator, Provenance, Refusal, Secure, SessionCookie, is_safe, provenance},
+    policy::{Authenticator, Provenance, Refusal, Secure, SessionCookie, SeveralSessions, is_safe, provenance},
 };
 use axum::{
     extract::{Request, State},
@@ -35,7 +35,7 @@ pub async fn authenticate(
 /// The session's secret, of a request that may use it.
 fn session(request: &Request) -> Result<&[u8], Problem> {
     let secure = request.extensions().get::<Secure>().is_some();
-    let sent = SessionCookie { secure }.sent(request.headers()).map_err(|()| auth::two_sessions())?;
+    let sent = SessionCookie { secure }.sent(request.headers()).map_err(|SeveralSessions| auth::two_sessions())?;
     let Some(token) = sent else { return Err(auth::unauthenticated()) };
     let is_own = || provenance(request.headers(), request.uri().authority(), secure) == Provenance::Own;
     if !is_safe(request.method()) && !is_own() {

@@ -60,6 +60,10 @@ impl SessionsConfig {
     }
 }
 
+/// Cookies of the session's name came more than once: another site of the same domain may have set one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeveralSessions;
+
 /// The cookie that carries a session, over TLS or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionCookie {
@@ -71,8 +75,8 @@ impl SessionCookie {
         if self.secure { HOST } else { PLAIN }
     }
 
-    /// The one that was sent. `Err`: there are several, and another site of the same domain may have set one of them.
-    pub fn sent(self, headers: &HeaderMap) -> Result<Option<&[u8]>, ()> {
+    /// The one that was sent.
+    pub fn sent(self, headers: &HeaderMap) -> Result<Option<&[u8]>, SeveralSessions> {
         let fields = headers.get_all(header::COOKIE).into_iter().flat_map(|field| field.as_bytes().split(|&byte| byte == b';'));
         let pairs = fields.filter_map(|pair| {
             let pair = pair.trim_ascii();
@@ -81,7 +85,7 @@ impl SessionCookie {
         });
         let mut values = pairs;
         let first = values.next();
-        if values.next().is_some() { Err(()) } else { Ok(first) }
+        if values.next().is_some() { Err(SeveralSessions) } else { Ok(first) }
     }
 
     /// The value of `Set-Cookie` that gives the session to the browser.
@@ -178,7 +182,7 @@ mod tests {
     #[test]
     fn finds_its_own_cookie_among_others() {
         let (plain, secure) = (SessionCookie { secure: false }, SessionCookie { secure: true });
-        let check = |cookies: &[&'static str], cookie: SessionCookie, expected: Result<Option<&str>, ()>| {
+        let check = |cookies: &[&'static str], cookie: SessionCookie, expected: Result<Option<&str>, SeveralSessions>| {
             let headers = cookies.iter().map(|&value| (header::COOKIE, HeaderValue::from_static(value)));
             let headers = HeaderMap::from_iter(headers);
             assert_eq!(cookie.sent(&headers), expected.map(|value| value.map(str::as_bytes)), "{cookies:?}");
@@ -191,8 +195,8 @@ mod tests {
         check(&["x=1; portico_session=a=b ; y"], plain, Ok(Some("a=b")));
         check(&["x=1", "portico_session="], plain, Ok(Some("")));
         check(&["Portico_Session=a; portico_session2=b; xportico_session=c"], plain, Ok(None));
-        check(&["portico_session=a; portico_session=b"], plain, Err(()));
-        check(&["portico_session=a", "portico_session=b"], plain, Err(()));
+        check(&["portico_session=a; portico_session=b"], plain, Err(SeveralSessions));
+        check(&["portico_session=a", "portico_session=b"], plain, Err(SeveralSessions));
     }
 
     #[test]
