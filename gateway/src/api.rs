@@ -4,6 +4,7 @@
 //! above it know HTTP statuses; handlers decide nothing that a room to the right could decide.
 
 mod answer;
+pub mod audit;
 mod backups;
 mod billing;
 mod blobs;
@@ -19,6 +20,7 @@ mod extract;
 mod labels;
 mod mutation;
 mod names;
+mod once;
 mod operations;
 mod plans;
 pub mod problem;
@@ -35,14 +37,17 @@ mod wordpress;
 use crate::{
     dispatch::{Connection, Dispatch, Freshness},
     events::Events,
+    metrics::Metrics,
     model::{Answer, Query},
     operations::Operations,
     policy::Principal,
     seal::Sealer,
+    store::Store,
 };
 use axum::{
     Extension, Router,
     extract::{FromRequestParts, State},
+    middleware::from_fn_with_state,
     response::Response,
 };
 use blobs::Uploads;
@@ -76,6 +81,8 @@ pub struct Api {
     operations: Arc<Operations>,
     events: Arc<Events>,
     sealer: Arc<Sealer>,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
     walks: Walks,
     uploads: Uploads,
     config: ApiConfig,
@@ -87,9 +94,11 @@ impl Api {
         operations: Arc<Operations>,
         events: Arc<Events>,
         sealer: Arc<Sealer>,
+        (store, metrics): (Arc<dyn Store>, Arc<Metrics>),
         config: ApiConfig,
     ) -> Arc<Self> {
-        Arc::new(Self { walks: Walks::new(&config), uploads: Uploads::default(), dispatch, operations, events, sealer, config })
+        let (walks, uploads) = (Walks::new(&config), Uploads::default());
+        Arc::new(Self { walks, uploads, dispatch, operations, events, sealer, store, metrics, config })
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -132,7 +141,14 @@ impl Api {
 /// Every endpoint, under `/api/v1`.
 pub fn router(api: Arc<Api>) -> Router {
     let endpoints = routes::endpoints().into_iter();
-    let all = endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler));
+    let all = endpoints.fold(Router::new(), |router, endpoint| {
+        // The innermost: whoever isn't let in uses up no key.
+        let handler = match endpoint.keeps_answers() {
+            true => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(&api), once::keyed)),
+            false => endpoint.handler,
+        };
+        router.route(endpoint.path, handler)
+    });
     Router::new().nest("/api/v1", all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
 }
 
@@ -149,6 +165,10 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{} doesn't take {method}; the Allow header names what it takes", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
+
+/// Request extension: what the request is called in answers and logs.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub Arc<str>);
 
 /// Response extension: the provider that an answer came from, for metrics.
 #[derive(Clone)]

@@ -7,8 +7,9 @@ mod builtin;
 mod data;
 pub mod demo;
 mod load;
+mod upkeep;
 
-pub use data::open_store;
+pub use data::{open_store, verify_audit};
 
 use crate::{
     api::{self, Api},
@@ -104,7 +105,10 @@ impl App {
             self.shutdown.child_token(),
         )
         .await?;
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, self.config.api.clone());
+        let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, self.sealer, kept, self.config.api.clone());
+        let (store, audit) = (self.store.clone(), self.config.audit.clone());
+        tokio::spawn(upkeep::prune_audit(store, audit, self.shutdown.child_token()));
         let stack = layers::stack(api, authenticator, &self.metrics);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();

@@ -2,6 +2,7 @@
 //!
 //! Invariant: commands are thin: they read configuration, call a room, and print; every failure says what to do next.
 
+mod audit;
 mod check;
 mod dev;
 mod log;
@@ -45,6 +46,9 @@ enum Command {
     /// Make API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Check the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at and build provider components
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -90,6 +94,25 @@ enum TokenCommand {
 }
 
 #[derive(Subcommand)]
+enum AuditCommand {
+    /// Find rows of the audit log that were altered, put in, moved or taken out; name the first one
+    ///
+    /// Each row carries a hash over the row before and itself, under a key that is derived from the master key; a head record under
+    /// the same key says which row is the last. So whoever can write the database but hasn't the key is found out, also when the
+    /// newest rows are cut off. What can't be found without a note from outside is a whole older database in the place of this one:
+    /// note the line that a check prints somewhere else, and give it to the next one.
+    ///
+    /// Changes nothing; works beside a running gateway. The exit code is 0 when the log is whole.
+    Verify {
+        #[command(flatten)]
+        common: Common,
+        /// A row and its hash as an earlier check printed them: it must still be there as it was
+        #[arg(long, value_name = "ROW:HASH")]
+        noted: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
 enum ProviderCommand {
     /// Tell what a component imports and exports, whether this gateway loads it, and what it says of itself
     Inspect {
@@ -123,6 +146,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Token(TokenCommand::Create { common, organization, name, days }) => {
             token::create(&common, &organization, &name, days)
         }
+        Command::Audit(AuditCommand::Verify { common, noted }) => audit::verify(&common, noted.as_deref()),
         Command::Provider(ProviderCommand::Inspect { file }) => provider::inspect(&file),
         Command::Provider(ProviderCommand::Build { folder, out }) => provider::build(&folder, out.as_deref()),
         Command::Compile => Ok(crate::host::compile_child()?),

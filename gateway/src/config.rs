@@ -13,6 +13,7 @@ use crate::{
     events::EventsConfig,
     host::Limits,
     server::ServerConfig,
+    store::AuditConfig,
 };
 use anyhow::Context as _;
 use figment::{
@@ -37,6 +38,7 @@ pub struct Config {
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
+    pub audit: AuditConfig,
     pub providers: Providers,
     /// Limits on components.
     pub host: Limits,
@@ -84,6 +86,7 @@ impl Default for Config {
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
+            audit: AuditConfig::default(),
             providers: Providers::default(),
             host: Limits::default(),
             egress: EgressConfig::default(),

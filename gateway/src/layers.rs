@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing under `authenticate` is reached without a principal, and beside it there is only the documentation. There are no rate limits yet.
 
+mod audit;
 mod authenticate;
 mod observe;
 mod problem;
@@ -18,7 +19,10 @@ use tower::ServiceBuilder;
 /// The whole service of the public listener.
 pub fn stack(api: Arc<Api>, authenticator: Arc<Authenticator>, metrics: &Arc<Metrics>) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
-    let closed = api::router(api).layer(from_fn_with_state(authenticator, authenticate::authenticate));
+    let closed = api::router(Arc::clone(&api))
+        // Under authentication, since it tells who it was; above all that refuses, since it tells that, too.
+        .layer(from_fn_with_state(api, audit::record))
+        .layer(from_fn_with_state(authenticator, authenticate::authenticate));
     api::open_router().merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.

@@ -45,6 +45,10 @@ pub struct Metrics {
     pub operations: IntGaugeVec,
     /// action, status
     pub operations_finished: IntCounterVec,
+    /// outcome (`new`, `replayed`, `refused`): keys of changes that make no operation
+    pub keyed_requests: IntCounterVec,
+    /// Rows of the audit log that could not be written.
+    pub audit_failures: IntCounter,
     /// result (`hit`, `miss`, `stale`)
     pub snapshots: IntCounterVec,
     /// Streams of events that are open.
@@ -77,6 +81,8 @@ impl Metrics {
         };
         let log_lines_dropped = IntCounter::new("log_lines_dropped_total", "Log lines dropped because the writer was behind")?;
         registry.register(Box::new(log_lines_dropped.clone()))?;
+        let audit_failures = IntCounter::new("audit_failures_total", "Rows of the audit log that could not be written")?;
+        registry.register(Box::new(audit_failures.clone()))?;
         Ok(Self {
             requests: counter("requests_total", "HTTP requests", &["route", "method", "status", "provider"])?,
             request_seconds: histogram("request_seconds", "Time to answer HTTP requests", &["route", "provider"], LATENCY)?,
@@ -94,6 +100,8 @@ impl Metrics {
             transfer_bytes: counter("transfer_bytes_total", "Bulk bytes to and from upstreams", &["provider", "direction"])?,
             operations: gauges("operations", "Operations that are not finished", &["status"])?,
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,
+            keyed_requests: counter("keyed_requests_total", "Idempotency keys of changes without an operation", &["outcome"])?,
+            audit_failures,
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,
             event_watchers: gauge("event_watchers", "Open streams of events")?,
             log_lines_dropped,

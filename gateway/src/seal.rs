@@ -43,7 +43,39 @@ pub struct Sealer {
     keys: [LessSafeKey; 3],
     /// Integrity of compiled components on disk: they aren't secret, but whoever could change one would run code in here.
     artifact: hmac::Key,
+    /// Integrity of the audit log.
+    chain: hmac::Key,
     random: SystemRandom,
+}
+
+/// The key of the audit log's chain.
+#[derive(Clone)]
+pub struct ChainKey(hmac::Key);
+
+impl ChainKey {
+    /// The tag over all parts, each with its length, so that no byte can move from one to the next.
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
+
+    /// Takes the same time for every wrong tag.
+    pub fn verifies(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.tag(parts).as_slice().ct_eq(tag).into()
+    }
+}
+
+impl fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChainKey(…)")
+    }
 }
 
 impl fmt::Debug for Sealer {
@@ -62,7 +94,12 @@ impl Sealer {
         };
         let keys = [key(Purpose::Secret)?, key(Purpose::Operation)?, key(Purpose::Cursor)?];
         let artifact = pseudo_random.expand(&[b"portico artifact"], hmac::HMAC_SHA256).map_err(|_| crypto("derive a key"))?;
-        Ok(Self { keys, artifact: artifact.into(), random: SystemRandom::new() })
+        let chain = pseudo_random.expand(&[b"portico audit"], hmac::HMAC_SHA256).map_err(|_| crypto("derive a key"))?;
+        Ok(Self { keys, artifact: artifact.into(), chain: chain.into(), random: SystemRandom::new() })
+    }
+
+    pub fn chain_key(&self) -> ChainKey {
+        ChainKey(self.chain.clone())
     }
 
     /// A fresh master key.

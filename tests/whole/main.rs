@@ -3,6 +3,7 @@
 //! Each module is one promise of the project. Invariant: they share nothing but the machine, so they run side by side.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
+mod audit;
 mod bad_input;
 mod billing;
 mod cache;
@@ -15,6 +16,7 @@ mod events;
 mod guide;
 mod hostile;
 mod hosts;
+mod idempotency;
 mod labels;
 mod paging;
 mod prometheus;

@@ -6,7 +6,7 @@ use super::{
     Caller, Shared,
     cursor::Scope,
     extract::{Json, Path, Query},
-    mutation::{NoBody, NoKey},
+    mutation::NoBody,
     names,
     problem::Problem,
     respond::{self, Read},
@@ -16,6 +16,7 @@ use crate::{
     dispatch::{Connection, NewConnection, Patch, SecretChange},
     model::{Features, Slug, Timestamp, TlsTrust},
     policy::Principal,
+    store,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -157,7 +158,6 @@ pub async fn get(
 pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     names::display_name("name", &body.name)?;
@@ -166,6 +166,7 @@ pub async fn create(
         Some(id) => Slug::parse(id).map_err(|error| Problem::invalid("id", error.to_string()))?,
         None => free_slug(&api, &principal, &body.name).await?,
     };
+    store::about(format!("/connections/{slug}"));
     let new = NewConnection {
         slug,
         provider: body.provider,
@@ -187,7 +188,6 @@ pub async fn create(
 pub async fn update(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
@@ -212,7 +212,6 @@ pub async fn update(
 pub async fn delete(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     Query(parameters): Query<DeleteParameters>,
     _: NoBody,
@@ -232,7 +231,6 @@ pub struct TestReport {
 pub async fn test(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {

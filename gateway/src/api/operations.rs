@@ -4,7 +4,7 @@ use super::{
     Caller, Shared, answer,
     cursor::Scope,
     extract::{Path, Query},
-    mutation::{MAX_WAIT, NoBody, NoKey},
+    mutation::{MAX_WAIT, NoBody},
     problem::Problem,
     respond,
     walk::{self, Page},
@@ -78,7 +78,7 @@ pub async fn get(
         None => api.operations.get(principal.organization, &id).await?,
     };
     // HEAD has no body to show them in.
-    let secrets = if method == Method::HEAD { Vec::new() } else { api.secrets(&principal, &operation).await? };
+    let secrets = if method == Method::HEAD { Vec::new() } else { api.secrets(&principal, &operation, None).await? };
     let mut response = no_store(respond::json(StatusCode::OK, respond::to_bytes(&answer::view(&operation, &secrets))?));
     if !operation.status.is_terminal() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -89,7 +89,6 @@ pub async fn get(
 pub async fn cancel(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {

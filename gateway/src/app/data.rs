@@ -6,7 +6,7 @@
 use crate::{
     config::Config,
     seal::{KEY_LENGTH, Sealer},
-    store::SqliteStore,
+    store::{AuditMark, AuditReport, SqliteStore},
 };
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -33,6 +33,7 @@ pub async fn open(config: &Config) -> anyhow::Result<Data> {
     // The store first: its lock keeps a second gateway from making another key at the same time.
     let store = SqliteStore::open(&config.database()).await?;
     let sealer = Sealer::new(&*key(config, fresh)?)?;
+    store.chain_audit(sealer.chain_key()).await?;
     Ok(Data { folder: config.data_dir.clone(), store: Arc::new(store), sealer: Arc::new(sealer) })
 }
 
@@ -73,7 +74,26 @@ pub async fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
             config.data_dir.display()
         );
     }
-    Ok(SqliteStore::open_beside(&config.database()).await?)
+    let sealer = sealer(config)?;
+    let store = SqliteStore::open_beside(&config.database()).await?;
+    store.chain_audit(sealer.chain_key()).await?;
+    Ok(store)
+}
+
+/// Checks the audit log, beside a gateway that may be running.
+pub async fn verify_audit(config: &Config, noted: Option<&AuditMark>) -> anyhow::Result<AuditReport> {
+    if !config.database().exists() {
+        bail!("there is no database in {}: name the gateway's folder with --data-dir", config.data_dir.display());
+    }
+    Ok(SqliteStore::verify_audit(&config.database(), &sealer(config)?.chain_key(), noted).await?)
+}
+
+fn sealer(config: &Config) -> anyhow::Result<Sealer> {
+    let file = config.key_file();
+    if !file.exists() {
+        return Err(missing_key(&file));
+    }
+    Ok(Sealer::new(&*read_key(&file)?)?)
 }
 
 fn folder(path: &Path) -> anyhow::Result<()> {

@@ -7,9 +7,10 @@ use crate::{
     config::Config,
     model::{OrganizationId, Slug},
     policy::mint_token,
-    store::{Organization, Store},
+    store::{self, Cause, Organization, Store},
 };
 use anyhow::Context as _;
+use std::sync::Arc;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -22,7 +23,8 @@ pub fn create(common: &Common, organization: &str, name: &str, days: Option<u32>
         let owner = find_or_make(&store, slug).await?;
         let expires_at = days.map(|days| clock::now().plus_millis(i64::from(days) * DAY_MS));
         let (token, record) = mint_token(owner.id, name, expires_at)?;
-        store.token_insert(&record).await?;
+        let cause = Cause::new(Some(owner.id), "operator", "tokens.create").about(format!("/tokens/{}", record.id));
+        store::caused_by(Arc::new(cause), store.token_insert(&record)).await?;
         store.close().await;
         println!("{}", *token);
         let until = expires_at.map_or_else(|| "it doesn't expire".to_owned(), |at| format!("it expires at {at}"));

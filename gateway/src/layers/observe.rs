@@ -3,7 +3,10 @@
 //! Invariant: labels are route templates, methods, statuses and provider names; a path, an id or a header never becomes one.
 //! The log line holds the path without its query, and no header.
 
-use crate::{api::ServedBy, metrics::Metrics};
+use crate::{
+    api::{RequestId, ServedBy},
+    metrics::Metrics,
+};
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
@@ -16,9 +19,6 @@ use tokio::time::Instant;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids from clients are replaced.
 const MAX_ID: usize = 128;
-
-#[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
 
 pub struct Observer {
     metrics: Arc<Metrics>,

@@ -4,21 +4,28 @@
 //! together ([`writer`]); reads have connections of their own and never wait for writes. Invariant: one process at a time, held
 //! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
 
+mod audit;
 mod connections;
 mod events;
+mod idempotency;
 mod labels;
 mod operations;
 mod rows;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use super::{
-    Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, LabelRecord,
-    ListFilter, NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store, TokenRecord,
+    Acceptance, AuditEntry, AuditFilter, AuditMark, AuditReport, AuditRow, Claim, ConnectionRecord, EventRecord, EventScope,
+    EventSpan, Fence, Finish, HealthEvent, KeyEnd, KeyRef, LabelRecord, ListFilter, NewOperation, OpenCounts, OperationRecord,
+    Organization, Outcome, Reservation, Reserved, Store, TokenRecord,
 };
-use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp};
+use crate::{
+    model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp},
+    seal::ChainKey,
+};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::{
@@ -41,6 +48,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("migrations/1_initial.sql")),
     (2, "events", include_str!("migrations/2_events.sql")),
     (3, "labels", include_str!("migrations/3_labels.sql")),
+    (6, "idempotency", include_str!("migrations/6_idempotency.sql")),
+    (7, "audit", include_str!("migrations/7_audit.sql")),
 ];
 /// Reading connections; each has a thread.
 const READERS: u32 = 4;
@@ -63,6 +72,17 @@ impl SqliteStore {
     /// run operations.
     pub async fn open_beside(path: &Path) -> Result<Self, Error> {
         Self::connect(path, None).await
+    }
+
+    /// From now on rows of the audit log are chained with this key. The chain begins here, unless it began before.
+    pub async fn chain_audit(&self, key: ChainKey) -> Result<(), Error> {
+        self.writer.set_chain(key)?;
+        audit::begin(&self.writer).await
+    }
+
+    /// Checks the audit log of a database, without writing, beside a gateway that may be running.
+    pub async fn verify_audit(path: &Path, key: &ChainKey, noted: Option<&AuditMark>) -> Result<AuditReport, Error> {
+        verify::audit(path, key, noted).await
     }
 
     async fn connect(path: &Path, lock: Option<File>) -> Result<Self, Error> {
@@ -123,7 +143,7 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), E
     let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
     });
-    let known = MIGRATIONS.len();
+    let known = MIGRATIONS.last().map_or(0, |(version, ..)| *version);
     let outcome = Migrator::with_migrations(migrations.collect()).run(connection).await;
     outcome.map_err(|error| {
         let path = path.display();
@@ -250,8 +270,14 @@ impl Store for SqliteStore {
         operations::counts(&self.readers).await
     }
 
-    async fn operation_take_secrets(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Vec<u8>>, Error> {
-        operations::take_secrets(&self.writer, organization, id.clone()).await
+    async fn operation_take_secrets(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+        key: Option<&KeyRef>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        operations::take_secrets(&self.writer, organization, id.clone(), key.cloned(), now).await
     }
 
     async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error> {
@@ -292,7 +318,33 @@ impl Store for SqliteStore {
     }
 
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error> {
-        operations::expire_idempotency(&self.writer, now).await
+        idempotency::expire(&self.writer, now).await
+    }
+
+    async fn idempotency_reserve(&self, reservation: &Reservation) -> Result<Reserved, Error> {
+        idempotency::reserve(&self.writer, reservation.clone()).await
+    }
+
+    async fn idempotency_end(&self, key: &KeyRef, owner: Uuid, end: &KeyEnd) -> Result<(), Error> {
+        idempotency::end(&self.writer, key.clone(), owner, end.clone()).await
+    }
+
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
+        audit::write(&self.writer, entry.clone()).await
+    }
+
+    async fn audit_rows(
+        &self,
+        organization: OrganizationId,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, Error> {
+        audit::list(&self.readers, organization, filter, before, limit).await
+    }
+
+    async fn audit_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
+        audit::prune(&self.writer, before, batch).await
     }
 
     fn events_written(&self) -> watch::Receiver<i64> {

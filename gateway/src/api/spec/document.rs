@@ -165,8 +165,9 @@ fn parameters(endpoint: &Endpoint, generators: &mut Generators) -> Value {
     Value::Array(parameters)
 }
 
-const fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
+fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
     match endpoint.answer {
+        _ if endpoint.keeps_answers() => &["IdempotencyKey"],
         Answer::Operation(_) | Answer::OperationOrKept(_) => &["Prefer", "IdempotencyKey"],
         Answer::Resource(_) | Answer::List(..) => &["IfNoneMatch", "CacheControl"],
         Answer::Events => &["LastEventId"],

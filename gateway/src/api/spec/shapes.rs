@@ -75,7 +75,7 @@ pub fn header_parameters() -> Value {
         ),
         "IdempotencyKey": header(
             "Idempotency-Key",
-            "The same key with the same request gives the same operation, for 24 hours",
+            "The same key with the same request gives the same operation, or the same answer, for 24 hours",
             json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }),
         ),
         "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string" })),
