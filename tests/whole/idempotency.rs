@@ -92,7 +92,9 @@ async fn what_was_refused_leaves_the_key_free() {
     let gateway = Gateway::start().await;
     let api = &gateway.api;
     keyed(api, Method::POST, "/connections", "k", &json!({"provider": "sandbox"})).await.problem(422, "invalid_input");
-    keyed(api, Method::POST, "/connections", "k", &json!({"provider": "none", "name": "A"})).await.is(404).json();
+    keyed(api, Method::POST, "/connections", "k", &json!({"provider": "none", "name": "A"}))
+        .await
+        .problem(422, "invalid_input");
     let good = json!({"provider": "sandbox", "name": "A", "id": "a"});
     let made = keyed(api, Method::POST, "/connections", "k", &good).await.is(201);
     same(&made, &keyed(api, Method::POST, "/connections", "k", &good).await);

@@ -72,12 +72,26 @@ pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next
 
 impl Api {
     /// Carries out `work` unless that was done under this key, and gives its answer.
+    ///
+    /// In a task of its own: a client that leaves in the middle must not leave a key without its answer.
     pub(super) async fn once(
         self: &Arc<Self>,
         key: KeyRef,
         fingerprint: [u8; 32],
         work: impl Future<Output = Response> + Send + 'static,
     ) -> Result<Response, Problem> {
+        let api = Arc::clone(self);
+        let task = tokio::spawn(store::inherit(async move {
+            match api.reserve(&key, fingerprint).await? {
+                Some(answer) => Ok(answer),
+                None => Ok(api.carried_out(&key, work).await),
+            }
+        }));
+        task.await.map_err(|error| Problem::from(Error::gateway(format_args!("a keyed request ended early: {error}"))))?
+    }
+
+    /// None: the key is this request's. Otherwise the answer that was given under it.
+    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32]) -> Result<Option<Response>, Problem> {
         let now = clock::now();
         let (owner, expires_at) = (self.operations.process(), now.plus_millis(KEY_LIFETIME_MILLIS));
         let reservation = Reservation { key: key.clone(), fingerprint, owner, now, expires_at, limit: LIMIT };
@@ -85,35 +99,21 @@ impl Api {
             tracing::error!(%error, internal = error.internal, "an idempotency key could not be reserved");
             unavailable("the store can't be written; nothing was changed")
         })?;
-        match reserved {
-            Reserved::New => self.carried_out(key, work).await,
-            Reserved::Answered(sealed) => {
-                self.metrics.keyed_requests.with_label_values(&["replayed"]).inc();
-                self.replay(&key, &sealed)
-            }
-            other => {
-                self.metrics.keyed_requests.with_label_values(&["refused"]).inc();
-                Err(refusal(&other))
-            }
-        }
+        let (outcome, answer) = match reserved {
+            Reserved::New => ("new", Ok(None)),
+            Reserved::Answered(sealed) => ("replayed", self.replay(key, &sealed).map(Some)),
+            other => ("refused", Err(refusal(&other))),
+        };
+        self.metrics.keyed_requests.with_label_values(&[outcome]).inc();
+        answer
     }
 
-    /// In a task of its own: a client that leaves in the middle must not leave a key without its answer.
-    async fn carried_out(
-        self: &Arc<Self>,
-        key: KeyRef,
-        work: impl Future<Output = Response> + Send + 'static,
-    ) -> Result<Response, Problem> {
-        self.metrics.keyed_requests.with_label_values(&["new"]).inc();
-        let api = Arc::clone(self);
-        let task = tokio::spawn(store::inherit(async move {
-            let work = AssertUnwindSafe(store::under_key(key.clone(), work)).catch_unwind();
-            let panicked = |_| Problem::from(Error::gateway("a handler panicked")).into_response();
-            let (end, response) = api.ended(&key, work.await.unwrap_or_else(panicked)).await;
-            api.end(&key, &end).await;
-            response
-        }));
-        task.await.map_err(|error| Error::gateway(format_args!("a keyed request ended early: {error}")).into())
+    async fn carried_out(&self, key: &KeyRef, work: impl Future<Output = Response> + Send) -> Response {
+        let work = AssertUnwindSafe(store::under_key(key.clone(), work)).catch_unwind();
+        let panicked = |_| Problem::from(Error::gateway("a handler panicked")).into_response();
+        let (end, response) = self.ended(key, work.await.unwrap_or_else(panicked)).await;
+        self.end(key, &end).await;
+        response
     }
 
     /// What becomes of the key, and the answer for the client.

@@ -4,7 +4,7 @@
 
 mod audit;
 mod events;
-mod keys;
+mod idempotency;
 mod labels;
 
 use super::*;
@@ -21,7 +21,7 @@ pub async fn check(store: &dyn Store) {
     cancel(store).await;
     labels::check(store).await;
     events::check(store).await;
-    keys::check(store).await;
+    idempotency::check(store).await;
     audit::check(store).await;
 }
 

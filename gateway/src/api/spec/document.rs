@@ -216,6 +216,10 @@ fn given(mut schema: Value) -> Value {
 
 fn answers(endpoint: &Endpoint, generators: &mut Generators) -> Value {
     let mut answers = successes(endpoint, generators);
+    if headers(endpoint).contains(&"IdempotencyKey") {
+        let replayed = json!({ "$ref": "#/components/headers/IdempotencyReplayed" });
+        answers.values_mut().for_each(|answer| answer["headers"]["Idempotency-Replayed"] = replayed.clone());
+    }
     for status in problems::statuses(endpoint) {
         answers.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/Problem{status}") }));
     }

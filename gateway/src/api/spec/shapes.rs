@@ -92,6 +92,7 @@ pub fn response_headers() -> Value {
         "Age": header("Seconds since the host was asked; of several parts, the oldest", json!({ "type": "integer", "minimum": 0 })),
         "CacheStatus": header("Whence the answer came (RFC 9211), absent for what Portico itself keeps", json!({ "type": "string" })),
         "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),
+        "IdempotencyReplayed": header("On an answer under a key that was used before for the same request", json!({ "type": "string", "const": "true" })),
         "RetryAfter": header("Seconds to wait before asking again", json!({ "type": "integer", "minimum": 0 })),
     })
 }
