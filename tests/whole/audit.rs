@@ -151,6 +151,28 @@ async fn whoever_alters_the_database_is_found_beside_the_running_gateway() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_recorded_is_not_done() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    alter(&gateway, "ALTER TABLE audit RENAME TO out_of_reach").await;
+    let body = json!({"id": "a", "provider": "sandbox", "name": "A"});
+    api.post("/connections", &body).await.problem(500, "internal");
+    api.get("/connections/a").await.problem(404, "connection_not_found");
+    let site = api.post("/sites", &json!({"connection": "sandbox", "name": "Shop"})).await;
+    site.problem(500, "internal");
+    assert_eq!(api.get("/operations").await.is(200).json()["data"], json!([]));
+    // What is done elsewhere can't be taken back, and isn't passed over in silence either.
+    let checkout = json!({"connection": "sandbox", "plan": "starter"});
+    api.post("/billing/checkout", &checkout).await.problem(500, "internal");
+    let _line = gateway.logged(&["audit log could not be written", "billing.checkout"]).await;
+    assert!(gateway.metric("portico_audit_failures_total", &[]).await >= 1.0);
+    alter(&gateway, "ALTER TABLE out_of_reach RENAME TO audit").await;
+    let _ = api.post("/connections", &body).await.is(201);
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(whole && said.contains("2 rows, from 1 to 2"), "{said}");
+}
+
+#[tokio::test]
 async fn a_change_and_its_row_survive_a_kill_together() {
     let mut gateway = Gateway::start().await;
     let mut chance = portico_tests::Chance::new();
