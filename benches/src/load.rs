@@ -3,7 +3,7 @@
 //!
 //! In go an address and a rate; out comes one line of `name=value` words: answers and latencies of what was served and of what was
 //! refused. Invariant: a latency begins when the request was due, also where no connection was free then, so that a server that
-//! stalls doesn't look fast.
+//! stalls doesn't look fast. `answered_p99_ms` begins when it was sent: the server's part of it.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -33,6 +33,7 @@ struct Load {
 #[derive(Default)]
 struct Seen {
     served: Vec<Duration>,
+    answered: Vec<Duration>,
     refused: Vec<Duration>,
     without_retry_after: u64,
     other: u64,
@@ -64,6 +65,7 @@ async fn main() -> Result<()> {
     while let Some(seen) = connections.join_next().await {
         let seen = seen??;
         all.served.extend(seen.served);
+        all.answered.extend(seen.answered);
         all.refused.extend(seen.refused);
         all.without_retry_after += seen.without_retry_after;
         all.other += seen.other;
@@ -84,12 +86,19 @@ async fn connection(load: Arc<Load>) -> Result<Seen> {
         if due > load.start + load.length {
             return Ok(seen);
         }
-        tokio::time::sleep_until(due).await;
+        // A timer rounds up to a millisecond, also what is due already.
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+        }
+        let sent = Instant::now();
         stream.write_all(&load.request).await?;
         let answer = read(&mut stream, &mut buffer).await?;
         let latency = due.elapsed();
         match answer.status {
-            200 => seen.served.push(latency),
+            200 => {
+                seen.served.push(latency);
+                seen.answered.push(sent.elapsed());
+            }
             429 | 503 => {
                 seen.refused.push(latency);
                 seen.without_retry_after += u64::from(!answer.retry_after);
@@ -132,9 +141,11 @@ impl Seen {
     fn line(mut self, length: Duration) -> String {
         let each_second = self.served.len() as f64 / length.as_secs_f64();
         let [served_p50, served_p99] = percentiles(&mut self.served);
+        let [_, answered_p99] = percentiles(&mut self.answered);
         let [refused_p50, refused_p99] = percentiles(&mut self.refused);
         format!(
-            "served={} served_per_second={each_second:.0} served_p50_ms={served_p50:.2} served_p99_ms={served_p99:.2} refused={} \
+            "served={} served_per_second={each_second:.0} served_p50_ms={served_p50:.2} served_p99_ms={served_p99:.2} \
+             answered_p99_ms={answered_p99:.2} refused={} \
              refused_p50_ms={refused_p50:.2} refused_p99_ms={refused_p99:.2} without_retry_after={} other={}",
             self.served.len(),
             self.refused.len(),

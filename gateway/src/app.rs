@@ -128,8 +128,7 @@ impl App {
         let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
         let limits = Arc::new(Limits::new(&self.config.limits));
-        let gate = Arc::new(Gate::new(Arc::clone(&limits), Arc::clone(&self.metrics)));
-        tokio::spawn(self.shutdown.child_token().run_until_cancelled_owned(limits.watch()));
+        let gate = Arc::new(Gate::new(limits, Arc::clone(&self.metrics)));
         let shared = (Arc::clone(&authenticator), Arc::clone(&gate), Arc::clone(&observer));
         // What other origins may read depends on each request's own; the stack knows.
         let hot_path = self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared));

@@ -48,7 +48,7 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     let verdict = gate.address(&request, login);
     let entered = match verdict {
         Some(refused) if !refused.passes => Err(gate.limited(&refused)),
-        _ => gate.limits.enter(lane).map_err(|busy| gate.busy(busy)),
+        _ => gate.limits.enter(lane).await.map_err(|busy| gate.busy(busy)),
     };
     let place = match entered {
         Ok(place) => place,

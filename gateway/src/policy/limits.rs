@@ -1,7 +1,8 @@
 //! Limits on requests: rates of each address, token, organization and login; room for requests in progress; load.
 //!
-//! In go addresses, ids and lanes; out come verdicts and places. Invariant: plain functions that never wait and ask nobody, memory
-//! that doesn't grow with the number of callers, and a refused request takes nothing of the limits behind the one that refused it.
+//! In go addresses, ids and lanes; out come verdicts and places. Invariant: functions that ask nobody and wait for nothing but their
+//! turn, memory that doesn't grow with the number of callers, and a refused request takes nothing of the limits behind the one that
+//! refused it.
 //! Rates are this process's own: several gateways each have theirs.
 
 mod meter;
@@ -45,6 +46,8 @@ pub struct LimitsConfig {
     pub in_flight_per_organization: NonZeroUsize,
     /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress.
     pub waiting: NonZeroUsize,
+    /// How long a request should wait for a processor at most: while they wait longer, some are refused. 0 refuses none.
+    pub queue_ms: u64,
     /// From a request's head to its answer's; uploads take as long as they need.
     pub request_seconds: u64,
 }
@@ -65,6 +68,7 @@ impl Default for LimitsConfig {
             in_flight: count(512),
             in_flight_per_organization: count(192),
             waiting: count(4096),
+            queue_ms: 5,
             request_seconds: 120,
         }
     }
@@ -116,9 +120,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The one that refuses, or else leaves the least.
+    /// The one that refuses, or else leaves the least; of equals, the token's, which is the caller's own.
     pub fn tightest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        [one, other].into_iter().flatten().min_by_key(|verdict| (verdict.passes, verdict.remaining))
+        [one, other]
+            .into_iter()
+            .flatten()
+            .min_by_key(|verdict| (verdict.passes, verdict.remaining, verdict.policy != Policy::Token))
     }
 }
 
@@ -156,7 +163,7 @@ impl Busy {
 pub struct Limits {
     meters: [Option<Meter>; Policy::ALL.len()],
     room: Arc<Room>,
-    queue: Arc<Queue>,
+    queue: Queue,
     /// Keyed anew at each start, so that nobody can choose addresses that share a bucket.
     hasher: RandomState,
     epoch: Instant,
@@ -181,7 +188,7 @@ impl Limits {
         Self {
             meters: Policy::ALL.map(meter),
             room: Arc::new(room),
-            queue: Arc::default(),
+            queue: Queue::new(Duration::from_millis(config.queue_ms)),
             hasher: RandomState::new(),
             epoch: Instant::now(),
             request_time: Duration::from_secs(config.request_seconds),
@@ -207,17 +214,14 @@ impl Limits {
         Verdict::tightest(token, self.take(Policy::Organization, &organization.0.as_u128()))
     }
 
-    /// A place among the requests in progress, unless there is none or too many wait for a processor. Before authentication: it
-    /// costs next to nothing.
-    pub fn enter(&self, lane: Lane) -> Result<Place, Busy> {
-        self.admit(lane)?;
+    /// A place among the requests in progress, unless there is none or this one had to wait too long for a processor. Before
+    /// authentication: it costs next to nothing. Waits only where requests queue already. What is answered from memory at once
+    /// needs none: that costs no more than a refusal.
+    pub async fn enter(&self, lane: Lane) -> Result<Place, Busy> {
+        if lane != Lane::LookUp && !self.queue.pass().await {
+            return Err(Busy::Queue);
+        }
         self.room.enter(lane)
-    }
-
-    /// The same for what is answered at once, without waiting for anything: it needs no place.
-    pub fn admit(&self, lane: Lane) -> Result<(), Busy> {
-        let refused = self.queue.refuses() && lane != Lane::LookUp;
-        if refused { Err(Busy::Queue) } else { Ok(()) }
     }
 
     /// From a request's head to its answer's.
@@ -228,11 +232,6 @@ impl Limits {
     /// The quota of a policy that isn't off.
     pub fn quota(&self, policy: Policy) -> Option<Quota> {
         self.meters[policy as usize].as_ref().map(Meter::quota)
-    }
-
-    /// Watches how long requests wait for a processor, for ever.
-    pub fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
-        Arc::clone(&self.queue).watch()
     }
 
     fn take(&self, policy: Policy, caller: &u128) -> Option<Verdict> {

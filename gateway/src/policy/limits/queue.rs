@@ -1,176 +1,159 @@
-//! How long requests wait for a processor, and how many have to be refused so that they don't wait long.
+//! The queue in front of the processors, and who is refused so that it stays short.
 //!
-//! Requests that only compute are never "in progress" for long, however many have come: they queue in front of the runtime's
-//! workers. So a probe goes through that queue every few milliseconds. While it takes too long, a share of new requests is refused,
-//! which grows and shrinks with the delay (the controller of PIE, RFC 8033). Invariant: without many requests nothing is
-//! refused, whatever the delay: a machine that is busy with something else isn't helped by refusing ours.
+//! Requests that only compute are never "in progress" for long, however many have come: they queue for the runtime's workers, where
+//! no count of ours sees them. So while there is a queue, a request goes to its end once before anything is done for it, and knows how
+//! long that took. When it took too long, and nobody got through quickly for a while, the request is refused: what is served was
+//! quick (controlled delay, as in CoDel, RFC 8289). Invariant: without a queue of many requests that stands for long, nothing is
+//! refused: a burst is over before, and a machine that is busy with something else isn't helped by refusing ours.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+    future::poll_fn,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    task::Poll,
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// The delay that is aimed at while too much comes. A single burst is over before it counts.
-const TARGET: Duration = Duration::from_millis(5);
-/// Between two probes while requests come, and while hardly any do.
-const BUSY: Duration = Duration::from_millis(4);
-const IDLE: Duration = Duration::from_millis(50);
-/// The smallest delay of some probes in a row, and over so long, is what stands in the queue all the time.
-const PROBES: u32 = 2;
-const WINDOW: Duration = Duration::from_millis(20);
-/// Of the share, in each window, for a second of delay too much, and for a second of growth: a queue of 25 ms is answered with a
-/// quarter at once, and with a half after some windows more.
-const BY_EXCESS: f64 = 3.0;
-const BY_GROWTH: f64 = 10.0;
-/// No more than this is refused: some must come through to show how long it takes.
-const MOST: f64 = 0.98;
-/// What is left of the share after each window in which nothing waited.
-const DECAY: f64 = 0.8;
+/// Without a queue, one of so many requests looks whether there is one.
+const SAMPLE: u64 = 16;
+/// How long all of them look after one had to wait.
+const ALERT: Duration = Duration::from_millis(100);
+/// How long, and by how many requests, a wait beyond the target must have been met before one is refused.
+const PATIENCE: Duration = Duration::from_millis(500);
+const MANY: u32 = 100;
 
-#[derive(Default)]
 pub struct Queue {
-    arrived: AtomicU64,
-    /// The share of requests to refuse, of 2^32.
-    share: AtomicU32,
-    controller: Mutex<Controller>,
-}
-
-#[derive(Default)]
-struct Controller {
-    share: f64,
-    last: Duration,
-    smallest: Option<Duration>,
-    probes: u32,
-    length: Duration,
-    arrived: u64,
+    /// How long a request should wait at most; zero: nothing is refused.
+    target: Duration,
+    epoch: Instant,
+    number: AtomicU64,
+    /// Nanoseconds after the epoch, as all times here.
+    alert_until: AtomicU64,
+    /// Since when nobody got through quickly; 0: somebody did, lately.
+    standing_since: AtomicU64,
+    late: AtomicU32,
 }
 
 impl Queue {
-    /// Counts a request; true: refuse it.
-    pub fn refuses(&self) -> bool {
-        let number = self.arrived.fetch_add(1, Ordering::Relaxed);
-        let share = self.share.load(Ordering::Relaxed);
-        share > 0 && scattered(number) < share
-    }
-
-    /// The share of requests that is refused now.
-    pub fn share(&self) -> f64 {
-        f64::from(self.share.load(Ordering::Relaxed)) / f64::from(u32::MAX)
-    }
-
-    /// Probes for ever.
-    pub async fn watch(self: std::sync::Arc<Self>) {
-        loop {
-            let before = self.arrived.load(Ordering::Relaxed);
-            let delay = delay().await;
-            self.learn(delay);
-            let quiet = self.arrived.load(Ordering::Relaxed) == before && self.share() == 0.0;
-            tokio::time::sleep(if quiet { IDLE } else { BUSY }).await;
+    pub fn new(target: Duration) -> Self {
+        Self {
+            target,
+            epoch: Instant::now(),
+            number: AtomicU64::new(0),
+            alert_until: AtomicU64::new(0),
+            standing_since: AtomicU64::new(0),
+            late: AtomicU32::new(0),
         }
     }
 
-    fn learn(&self, delay: Duration) {
-        let mut controller = self.controller.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = controller.learn(delay, self.arrived.load(Ordering::Relaxed)) {
-            self.share.store((share * f64::from(u32::MAX)) as u32, Ordering::Relaxed);
+    /// True: the request's turn came in time, or being late is no reason yet. Waits for its turn where there is a queue.
+    pub async fn pass(&self) -> bool {
+        if self.target.is_zero() {
+            return true;
         }
+        let came = self.epoch.elapsed();
+        let sample = self.number.fetch_add(1, Relaxed).is_multiple_of(SAMPLE);
+        if !sample && nanos(came) >= self.alert_until.load(Relaxed) {
+            return true;
+        }
+        to_the_end().await;
+        let now = self.epoch.elapsed();
+        self.judge(now.saturating_sub(came), now)
     }
-}
 
-impl Controller {
-    /// A new share at the end of a window.
-    fn learn(&mut self, delay: Duration, arrived: u64) -> Option<f64> {
-        self.smallest = Some(self.smallest.map_or(delay, |smallest| smallest.min(delay)));
-        (self.probes, self.length) = (self.probes + 1, self.length + delay + BUSY);
-        if self.probes < PROBES || self.length < WINDOW {
-            return None;
+    /// Of a request that waited so long. A quarter of the target is a queue worth looking at, and less is the end of one.
+    fn judge(&self, waited: Duration, now: Duration) -> bool {
+        if waited <= self.target / 4 {
+            self.standing_since.store(0, Relaxed);
+            self.late.store(0, Relaxed);
+            return true;
         }
-        let standing = self.smallest.take().unwrap_or_default();
-        // Below one in a millisecond, the delay isn't theirs.
-        let few = u128::from(arrived - self.arrived) < self.length.as_millis();
-        (self.probes, self.length, self.arrived) = (0, Duration::ZERO, arrived);
-        self.share = if few || standing <= TARGET / 2 {
-            if self.share < 0.01 { 0.0 } else { self.share * DECAY }
-        } else {
-            let excess = standing.as_secs_f64() - TARGET.as_secs_f64();
-            let growth = standing.as_secs_f64() - self.last.as_secs_f64();
-            (self.share + BY_EXCESS * excess + BY_GROWTH * growth).clamp(0.0, MOST)
+        self.alert_until.store(nanos(now + ALERT), Relaxed);
+        if waited <= self.target {
+            return true;
+        }
+        let late = self.late.fetch_add(1, Relaxed);
+        let since = match self.standing_since.compare_exchange(0, nanos(now), Relaxed, Relaxed) {
+            Ok(_) => nanos(now),
+            Err(since) => since,
         };
-        self.last = standing;
-        Some(self.share)
+        late < MANY || nanos(now).saturating_sub(since) < nanos(PATIENCE)
     }
 }
 
-/// How long a task waits at the end of the queue of the worker that this runs on.
-async fn delay() -> Duration {
-    let started = Instant::now();
-    let probe = tokio::spawn(async move { started.elapsed() });
-    // The task that was spawned last goes first; this one pushes the probe to the end.
-    drop(tokio::spawn(async {}));
-    probe.await.unwrap_or_default()
+/// Puts the task at the end of its worker's queue. (Tokio's `yield_now` would put it aside until the worker looks for sockets again,
+/// and then wakes those that wait in reverse.)
+async fn to_the_end() {
+    let mut been = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut been, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
-/// Numbers in a row become numbers without an order (the finalizer of SplitMix64), so that no client is refused by its turn.
-const fn scattered(number: u64) -> u32 {
-    let mixed = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (mixed >> 32) as u32
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Windows with this delay and so many requests; the share afterwards.
-    fn windows(controller: &mut Controller, windows: usize, delay_ms: u64, requests: u64) -> f64 {
-        for _ in 0..windows {
-            let arrived = controller.arrived + requests;
-            while controller.learn(Duration::from_millis(delay_ms), arrived).is_none() {}
-        }
-        controller.share
+    const TARGET: Duration = Duration::from_millis(5);
+
+    /// How many of the requests that come one each millisecond pass, when the wait is `waited_ms(number)`.
+    fn passed(queue: &Queue, from_ms: u64, count: u64, waited_ms: impl Fn(u64) -> u64) -> usize {
+        let judge =
+            |number: &u64| queue.judge(Duration::from_millis(waited_ms(*number)), Duration::from_millis(from_ms + number));
+        (0..count).filter(judge).count()
     }
 
-    #[test]
-    fn a_standing_queue_is_answered_with_refusals_and_its_end_with_none() {
-        let mut controller = Controller::default();
-        assert_eq!(windows(&mut controller, 50, 1, 1000), 0.0);
-        let soon = windows(&mut controller, 5, 25, 1000);
-        assert!((0.3..0.8).contains(&soon), "{soon}");
-        // It stays where the delay is what is aimed at.
-        let held = windows(&mut controller, 100, 5, 1000);
-        assert!((0.1..0.8).contains(&held), "{soon} {held}");
-        assert_eq!(windows(&mut controller, 50, 0, 1000), 0.0);
+    #[tokio::test]
+    async fn a_standing_queue_refuses_who_is_late_until_it_is_gone() {
+        let queue = Queue::new(TARGET);
+        assert_eq!(passed(&queue, 1000, 2000, |_| 4), 2000);
+        // Half a second of patience, then nobody who is late passes, and everybody who isn't.
+        assert_eq!(passed(&queue, 3000, 500, |_| 20), 500);
+        assert_eq!(passed(&queue, 3500, 1000, |number| if number % 2 == 0 { 6 } else { 4 }), 500);
+        // Somebody comes through quickly, and there is patience again.
+        assert_eq!(passed(&queue, 4500, 1, |_| 1), 1);
+        assert_eq!(passed(&queue, 4501, 500, |_| 20), 500);
     }
 
-    #[test]
-    fn a_burst_or_a_busy_machine_is_no_reason() {
-        let mut controller = Controller::default();
-        // Delays of others: hardly any request came.
-        assert_eq!(windows(&mut controller, 50, 200, 400), 0.0);
-        // One probe of a window found an empty queue.
-        for probe in 0..100_u64 {
-            controller.learn(Duration::from_millis(if probe % 2 == 0 { 0 } else { 80 }), 1_000_000 + probe * 1000);
-        }
-        assert_eq!(controller.share, 0.0);
-    }
-
-    #[test]
-    fn refuses_its_share_whoever_comes_by_turns() {
-        let queue = Queue::default();
-        queue.share.store(u32::MAX / 2, Ordering::Relaxed);
-        let refused: Vec<bool> = (0..10_000).map(|_| queue.refuses()).collect();
-        for turn in 0..2 {
-            let count = refused.iter().skip(turn).step_by(2).filter(|refused| **refused).count();
-            assert!((2300..2700).contains(&count), "{count} of 5000");
+    #[tokio::test]
+    async fn a_burst_or_a_busy_machine_is_no_reason() {
+        let queue = Queue::new(TARGET);
+        assert_eq!(passed(&queue, 1000, 450, |number| number), 450);
+        assert_eq!(passed(&queue, 1450, 1, |_| 0), 1);
+        // Few requests, late ones as a machine makes them that has something else to do.
+        for second in 0..MANY {
+            let now = Duration::from_secs(10 + u64::from(second));
+            assert!(queue.judge(Duration::from_millis(300), now), "{second}");
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_runtime_has_no_delay() {
-        assert_eq!(delay().await, Duration::ZERO);
+    #[tokio::test]
+    async fn all_look_while_there_is_a_queue_and_few_while_there_is_none() {
+        let queue = Queue::new(TARGET);
+        for _ in 0..100 {
+            assert!(queue.pass().await);
+        }
+        assert_eq!(queue.late.load(Relaxed), 0);
+        // The worker's time goes to somebody else meanwhile, so everybody who looks is late.
+        queue.judge(Duration::from_millis(2), queue.epoch.elapsed());
+        let (looked, waited) = tokio::join!(queue.pass(), async {
+            let start = Instant::now();
+            while start.elapsed() < TARGET * 2 {
+                std::hint::spin_loop();
+            }
+            start.elapsed()
+        });
+        assert!(looked && waited >= TARGET * 2);
+        assert_eq!(queue.late.load(Relaxed), 1);
+        assert!(Queue::new(Duration::ZERO).pass().await);
     }
 }
