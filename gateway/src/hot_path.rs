@@ -2,7 +2,8 @@
 //!
 //! In goes a request as hyper read it; out comes its answer, or nothing, and then the stack answers. Invariant: it decides nothing by
 //! itself. Who may ask, how often, and what is answered, the same functions say that the stack calls; where any of them has to wait, to
-//! refuse, or to ask somebody, the stack does it. Nothing is counted before it is certain that the answer comes from here.
+//! refuse, or to ask somebody, the stack does it. Limits are asked last, so that what goes on to the stack was counted by none, but for
+//! the address of a caller whose other limits are used up.
 
 use crate::{
     api::Api,

@@ -20,6 +20,8 @@ pub struct Metrics {
     /// route, provider
     pub request_seconds: HistogramVec,
     pub requests_in_flight: IntGauge,
+    /// Of all requests, those that were answered before the stack.
+    pub hot_path_answers: IntCounter,
     /// policy (`ip`, `token`, `organization`, `login`, `in_flight`, `in_flight_per_organization`, `queue`)
     pub requests_refused: IntCounterVec,
     pub connections_open: IntGauge,
@@ -97,7 +99,10 @@ impl Metrics {
         };
         let log_lines_dropped = IntCounter::new("log_lines_dropped_total", "Log lines dropped because the writer was behind")?;
         registry.register(Box::new(log_lines_dropped.clone()))?;
+        let hot_path_answers = IntCounter::new("hot_path_answers_total", "HTTP requests that were answered before the stack")?;
+        registry.register(Box::new(hot_path_answers.clone()))?;
         Ok(Self {
+            hot_path_answers,
             requests: counter("requests_total", "HTTP requests", &["route", "method", "status", "provider"])?,
             request_seconds: histogram("request_seconds", "Time to answer HTTP requests", &["route", "provider"], LATENCY)?,
             requests_in_flight: gauge("requests_in_flight", "HTTP requests being answered")?,

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use portico_tests::{Api, Gateway, Reply};
+use portico_tests::{Api, Gateway, Reply, Setup};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -100,22 +100,68 @@ async fn both_ways_see_a_change_at_once() {
 #[tokio::test]
 async fn both_ways_are_logged_and_counted() {
     let gateway = fixture().await;
-    let count = async || {
-        let reply = gateway.admin.get("/metrics").await.is(200);
-        let text = String::from_utf8(reply.body.to_vec()).expect("metrics are text");
-        let line = text.lines().find(|line| {
-            line.starts_with("portico_requests_total{") && line.contains("sites/{site}\"") && line.contains("status=\"200\"")
-        });
-        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or_default()
-    };
-    let before = count().await;
+    let labels = ["route=\"/api/v1/sites/{site}\"", "status=\"200\""];
+    let (all, hot) = ("portico_requests_total", "portico_hot_path_answers_total");
+    let before = (gateway.metric(all, &labels).await, gateway.metric(hot, &[]).await);
     let api = &gateway.api;
-    let ids = [
-        ("short", short(api, SITE, &[("x-request-id", "req-short")]).await),
-        ("long", long(api, SITE, &[("x-request-id", "req-long")]).await),
-    ];
-    for (name, reply) in ids {
-        assert_eq!(reply.is(200).header("x-request-id"), Some(format!("req-{name}").as_str()));
+    let one = short(api, SITE, &[("x-request-id", "req-short")]).await.is(200);
+    let other = long(api, SITE, &[("x-request-id", "req-long")]).await.is(200);
+    assert_eq!((one.header("x-request-id"), other.header("x-request-id")), (Some("req-short"), Some("req-long")));
+    // Only one of them went the short way, or there is none.
+    let after = (gateway.metric(all, &labels).await, gateway.metric(hot, &[]).await);
+    assert_eq!((after.0 - before.0, after.1 - before.1), (2.0, 1.0));
+}
+
+/// What the short way must not answer, however fresh the answer is that it holds.
+#[tokio::test]
+async fn both_ways_refuse_the_same() {
+    let gateway = fixture().await;
+    let hot = async || gateway.metric("portico_hot_path_answers_total", &[]).await;
+    for (options, status, code) in [
+        (&["--scope", "backups:read"][..], 403, "forbidden"),
+        (&["--connection", "sandbox"], 403, "forbidden"),
+        (&["--allow-ip", "203.0.113.0/24"], 403, "address_not_allowed"),
+    ] {
+        let api = gateway.api.with_token(&gateway.new_token_with("demo", options));
+        // The first one makes the credential known.
+        let _ = long(&api, SITE, &[]).await;
+        let before = hot().await;
+        let (one, other) = (short(&api, SITE, &[]).await, long(&api, SITE, &[]).await);
+        same(&one, &other, &format!("{options:?}"));
+        assert_eq!(one.problem(status, code)["code"], code);
+        assert_eq!(hot().await, before, "{options:?}");
     }
-    assert_eq!(count().await, before + 2);
+    let made = json!({"name": "short-lived"});
+    let token = gateway.api.json(Method::POST, "/tokens", &[], &made).await.is(201).json();
+    let api = gateway.api.with_token(token["token"].as_str().expect("a value"));
+    let _ = long(&api, SITE, &[]).await.is(200);
+    let before = hot().await;
+    let _ = short(&api, SITE, &[]).await.is(200);
+    assert_eq!(hot().await, before + 1.0);
+    let path = format!("/tokens/{}", token["id"].as_str().expect("an id"));
+    let _ = gateway.api.send(Method::DELETE, &path, &[], Bytes::new()).await.is(204);
+    for reply in [short(&api, SITE, &[]).await, long(&api, SITE, &[]).await] {
+        reply.problem(401, "unauthenticated");
+    }
+}
+
+#[tokio::test]
+async fn both_ways_count_for_the_same_limits() {
+    let setup = Setup { config: "[limits]\ntoken = \"4/h\"\n".to_owned(), ..Setup::default() };
+    let gateway = Gateway::start_with(setup).await;
+    let settings = json!({"seed_sites": 3, "cache": {"sites.get": 3600}});
+    gateway.connect("hot", "sandbox", settings).await;
+    let _ = gateway.api.get(SITE).await.is(200);
+    let api = gateway.api.with_token(&gateway.new_token("demo"));
+    let left = |reply: &Reply| reply.header("x-ratelimit-remaining").expect("what is left").to_owned();
+    let _ = long(&api, SITE, &[]).await.is(200);
+    let before = gateway.metric("portico_hot_path_answers_total", &[]).await;
+    for remaining in ["2", "1", "0"] {
+        assert_eq!(left(&short(&api, SITE, &[]).await.is(200)), remaining);
+    }
+    assert_eq!(gateway.metric("portico_hot_path_answers_total", &[]).await, before + 3.0);
+    for reply in [short(&api, SITE, &[]).await, long(&api, SITE, &[]).await] {
+        assert!(reply.header("retry-after").is_some());
+        reply.problem(429, "rate_limited");
+    }
 }

@@ -104,7 +104,7 @@ fn too_late(most: Duration) -> Problem {
 
 impl Gate {
     /// The same limits for a request that is answered at once, without waiting: it takes no place, since it leaves none. None: one of
-    /// them refuses, which took nothing of it; the stack says so.
+    /// them refuses, which took nothing of that one; the stack says so.
     pub fn pass(&self, client: Option<IpAddr>, principal: &Principal) -> Option<Passed> {
         let address = self.limits.ip(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
         if address.is_some_and(|verdict| !verdict.passes) {

@@ -79,6 +79,7 @@ struct Asked<'a> {
 impl Observer {
     /// The same for an answer that didn't come through the stack.
     pub fn observed<B>(&self, request: &http::Request<B>, route: &str, response: Response, started: Instant) -> Response {
+        self.metrics.hot_path_answers.inc();
         let id = request_id(request.headers());
         let (method, path) = (request.method(), request.uri().path());
         let client = request.extensions().get::<ClientAddress>().copied();

@@ -47,11 +47,7 @@ pub fn weigh(answer: &Answer) -> u32 {
             BillingAnswer::Usage(one) => size_of_val(one) + STRINGS + native(&one.native),
         },
     };
-    // One thing alone is kept as it was written, too.
-    let written = if matches!(answer, Answer::Site(_) | Answer::SiteUsage(_) | Answer::Deployment(_) | Answer::Backup(_)) {
-        2
-    } else {
-        1
-    };
-    u32::try_from(bytes * written).unwrap_or(u32::MAX)
+    // What the API writes once is kept as it was written, too.
+    let is_written = matches!(answer, Answer::Site(_) | Answer::SiteUsage(_) | Answer::Billing(BillingAnswer::Subscription(_)));
+    u32::try_from(bytes * if is_written { 2 } else { 1 }).unwrap_or(u32::MAX)
 }
