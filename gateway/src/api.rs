@@ -5,6 +5,7 @@
 
 mod actions;
 mod answer;
+pub mod audit;
 mod backups;
 mod billing;
 mod blobs;
@@ -21,6 +22,7 @@ mod labels;
 pub mod lane;
 mod mutation;
 mod names;
+mod once;
 mod operations;
 mod plans;
 pub mod problem;
@@ -40,14 +42,17 @@ pub use actions::{Actions, Found};
 use crate::{
     dispatch::{Connection, Dispatch, Freshness},
     events::Events,
+    metrics::Metrics,
     model::{Answer, Operation, OperationId, Query, Slug},
     operations::Operations,
     policy::{Denied, Principal, TokenError, Tokens},
     seal::Sealer,
+    store::Store,
 };
 use axum::{
     Extension, Router,
     extract::{FromRequestParts, State},
+    middleware::from_fn_with_state,
     response::Response,
 };
 use blobs::Uploads;
@@ -82,6 +87,8 @@ pub struct Api {
     events: Arc<Events>,
     tokens: Tokens,
     sealer: Arc<Sealer>,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
     walks: Walks,
     uploads: Uploads,
     config: ApiConfig,
@@ -94,10 +101,11 @@ impl Api {
         events: Arc<Events>,
         tokens: Tokens,
         sealer: Arc<Sealer>,
+        (store, metrics): (Arc<dyn Store>, Arc<Metrics>),
         config: ApiConfig,
     ) -> Arc<Self> {
         let (walks, uploads) = (Walks::new(&config), Uploads::default());
-        Arc::new(Self { walks, uploads, dispatch, operations, events, tokens, sealer, config })
+        Arc::new(Self { walks, uploads, dispatch, operations, events, tokens, sealer, store, metrics, config })
     }
 
     /// The organization's connection of that name, unless the credential isn't for it.
@@ -177,7 +185,14 @@ const PREFIX: &str = "/api/v1";
 /// Every endpoint, under `/api/v1`.
 pub fn router(api: Arc<Api>) -> Router {
     let endpoints = routes::endpoints().into_iter();
-    let all = endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, endpoint.handler));
+    let all = endpoints.fold(Router::new(), |router, endpoint| {
+        // The innermost: whoever isn't let in uses up no key.
+        let handler = match endpoint.keeps_answers() {
+            true => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(&api), once::keyed)),
+            false => endpoint.handler,
+        };
+        router.route(endpoint.path, handler)
+    });
     Router::new().nest(PREFIX, all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
 }
 
@@ -194,6 +209,10 @@ async fn no_such_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{} doesn't take {method}; the Allow header names what it takes", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
+
+/// Request extension: what the request is called in answers and logs.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub Arc<str>);
 
 /// Response extension: the provider that an answer came from, for metrics.
 #[derive(Clone)]

@@ -10,9 +10,10 @@ pub mod demo;
 mod keys;
 mod load;
 mod rotate;
+mod upkeep;
 
 pub use backup::{Saved, backup};
-pub use data::open_store;
+pub use data::{open_recording, verify_audit};
 pub use rotate::{Rotated, rotate, status};
 
 use crate::{
@@ -125,7 +126,10 @@ impl App {
         )
         .await?;
         let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, self.config.api.clone());
+        let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, kept, self.config.api.clone());
+        let (store, audit) = (self.store.clone(), self.config.audit.clone());
+        tokio::spawn(upkeep::prune_audit(store, audit, self.shutdown.child_token()));
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
         let limits = Arc::new(Limits::new(&self.config.limits));
         let gate = Arc::new(Gate::new(limits, Arc::clone(&self.metrics)));

@@ -2,6 +2,7 @@
 //!
 //! Invariant: commands are thin: they read configuration, call a room, and print; every failure says what to do next.
 
+mod audit;
 mod backup;
 mod check;
 mod dev;
@@ -47,6 +48,9 @@ enum Command {
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Check the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at and replace the master key
     #[command(subcommand)]
     Secrets(SecretsCommand),
@@ -104,6 +108,25 @@ enum SecretsCommand {
 }
 
 #[derive(Subcommand)]
+enum AuditCommand {
+    /// Find rows of the audit log that were altered, put in, moved or taken out; name the first one
+    ///
+    /// Each row carries a hash over the row before and itself, under a key that is derived from the master key; a head record under
+    /// the same key says which row is the last. So whoever can write the database but hasn't the key is found out, also when the
+    /// newest rows are cut off. What can't be found without a note from outside is a whole older database in the place of this one:
+    /// note the line that a check prints somewhere else, and give it to the next one.
+    ///
+    /// Changes nothing; works beside a running gateway. The exit code is 0 when the log is whole.
+    Verify {
+        #[command(flatten)]
+        common: Common,
+        /// A row and its hash as an earlier check printed them: it must still be there as it was
+        #[arg(long, value_name = "ROW:HASH")]
+        noted: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
 enum ProviderCommand {
     /// Tell what a component imports and exports, whether this gateway loads it, and what it says of itself
     Inspect {
@@ -135,6 +158,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Serve(common) => serve::run(&common),
         Command::Check(common) => check::run(&common),
         Command::Token(command) => token::run(command),
+        Command::Audit(AuditCommand::Verify { common, noted }) => audit::verify(&common, noted.as_deref()),
         Command::Secrets(SecretsCommand::Status(common)) => secrets::status(&common),
         Command::Secrets(SecretsCommand::Rotate { common, keep_old }) => secrets::rotate(&common, keep_old),
         Command::Secrets(SecretsCommand::Generate) => secrets::generate(),

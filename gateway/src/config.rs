@@ -14,6 +14,7 @@ use crate::{
     host::Limits,
     policy::{CorsConfig, LimitsConfig},
     server::{ServerConfig, TlsConfig},
+    store::AuditConfig,
 };
 use anyhow::Context as _;
 use figment::{
@@ -43,6 +44,7 @@ pub struct Config {
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
+    pub audit: AuditConfig,
     pub providers: Providers,
     /// Limits on components.
     pub host: Limits,
@@ -120,6 +122,7 @@ impl Default for Config {
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
+            audit: AuditConfig::default(),
             providers: Providers::default(),
             host: Limits::default(),
             egress: EgressConfig::default(),

@@ -3,6 +3,7 @@
 //! Invariant: nothing under `authenticate` is reached without a principal, nor under `authorize` without the right to it, and beside
 //! them there is only the documentation. Requests beyond a limit are refused before anything that costs.
 
+mod audit;
 mod authenticate;
 mod authorize;
 mod cors;
@@ -31,9 +32,11 @@ pub fn stack(
     observer: Arc<Observer>,
 ) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
-    let closed = api::router(api)
+    let closed = api::router(Arc::clone(&api))
         // Before anything is looked up or remembered for the request; it needs the principal.
         .layer(from_fn_with_state(Arc::<Actions>::default(), authorize::authorize))
+        // Under authentication, since it tells who it was; above all that refuses, since it tells that, too.
+        .layer(from_fn_with_state(api, audit::record))
         // Whose token and organization it is, authentication tells. Before authorization: a refused caller counts, too.
         .layer(from_fn_with_state(Arc::clone(&gate), limits::principal))
         .layer(from_fn_with_state(authenticator, authenticate::authenticate));

@@ -65,6 +65,10 @@ pub struct Metrics {
     pub operations: IntGaugeVec,
     /// action, status
     pub operations_finished: IntCounterVec,
+    /// outcome (`new`, `replayed`, `refused`): keys of changes that make no operation
+    pub keyed_requests: IntCounterVec,
+    /// Rows of the audit log that could not be written.
+    pub audit_failures: IntCounter,
     /// result (`hit`, `miss`, `stale`)
     pub snapshots: IntCounterVec,
     /// Streams of events that are open.
@@ -101,6 +105,8 @@ impl Metrics {
         registry.register(Box::new(log_lines_dropped.clone()))?;
         let hot_path_answers = IntCounter::new("hot_path_answers_total", "HTTP requests that were answered before the stack")?;
         registry.register(Box::new(hot_path_answers.clone()))?;
+        let audit_failures = IntCounter::new("audit_failures_total", "Rows of the audit log that could not be written")?;
+        registry.register(Box::new(audit_failures.clone()))?;
         Ok(Self {
             hot_path_answers,
             requests: counter("requests_total", "HTTP requests", &["route", "method", "status", "provider"])?,
@@ -132,6 +138,8 @@ impl Metrics {
             transfer_bytes: counter("transfer_bytes_total", "Bulk bytes to and from upstreams", &["provider", "direction"])?,
             operations: gauges("operations", "Operations that are not finished", &["status"])?,
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,
+            keyed_requests: counter("keyed_requests_total", "Idempotency keys of changes without an operation", &["outcome"])?,
+            audit_failures,
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,
             event_watchers: gauge("event_watchers", "Open streams of events")?,
             master_keys: gauge("master_keys", "Master keys that open; more than one while a rotation isn't finished")?,

@@ -27,12 +27,13 @@ use crate::{
         Timestamp,
     },
     seal::Sealer,
-    store::{Acceptance, IdempotencyRecord, NewOperation, Store},
+    store::{Acceptance, IdempotencyRecord, KeyRef, NewOperation, Store, inherit},
 };
 use runner::Runner;
 use std::{sync::Arc, time::Duration};
 use tokio::{task::AbortHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A mutation that a client asked for, authorized and checked already.
 #[derive(Clone, Debug)]
@@ -54,6 +55,14 @@ pub struct Idempotency {
     pub scope: String,
     /// Hash of the body.
     pub fingerprint: [u8; 32],
+}
+
+/// What a submission came to.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    pub operation: Operation,
+    /// It was accepted before, under the same key.
+    pub replayed: bool,
 }
 
 /// How patient the runner is. The defaults are for production; tests hurry.
@@ -96,7 +105,7 @@ impl Default for Options {
 }
 
 /// For how long an idempotency key is kept: a day.
-const KEY_LIFETIME_MILLIS: i64 = 24 * 60 * 60 * 1000;
+pub const KEY_LIFETIME_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Seconds until a full queue has likely moved.
 const QUEUE_RETRY_AFTER: u32 = 10;
 
@@ -153,11 +162,16 @@ impl Operations {
     /// Accepts a mutation durably. The same idempotency key with the same fingerprint gives the same operation as it is now.
     ///
     /// `InvalidInput` with code `idempotency_key_reused` for another fingerprint; `Overloaded` when the queue is full.
-    pub async fn submit(&self, submit: Submit) -> Result<Operation, Error> {
+    pub async fn submit(&self, submit: Submit) -> Result<Submitted, Error> {
         let runner = Arc::clone(&self.runner);
         // A task of its own: a client that leaves in the middle must not leave an accepted operation that nobody works on.
-        let accepted = tokio::spawn(async move { accept(&runner, submit).await }).await;
+        let accepted = tokio::spawn(inherit(async move { accept(&runner, submit).await })).await;
         accepted.map_err(|error| Error::gateway(format_args!("accepting an operation ended early: {error}")))?
+    }
+
+    /// This process, as the store knows it by its lease.
+    pub fn process(&self) -> Uuid {
+        self.runner.owner
     }
 
     /// `NotFound` also for another organization's.
@@ -197,9 +211,15 @@ impl Operations {
         self.runner.store.operations_open(connection).await
     }
 
-    /// What the client may see once. The first call returns it and deletes it.
-    pub async fn take_secrets(&self, organization: OrganizationId, id: &OperationId) -> Result<Vec<Secret>, Error> {
-        match self.runner.store.operation_take_secrets(organization, id).await? {
+    /// What the client may see once. The first call returns it and deletes it. What was taken with the key that the operation was
+    /// made under, the same key is given again.
+    pub async fn take_secrets(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+        key: Option<&KeyRef>,
+    ) -> Result<Vec<Secret>, Error> {
+        match self.runner.store.operation_take_secrets(organization, id, key, now()).await? {
             Some(sealed) => sealed::open(&self.runner.sealer, organization, id, &sealed),
             None => Ok(Vec::new()),
         }
@@ -220,7 +240,7 @@ impl Operations {
     }
 }
 
-async fn accept(runner: &Runner, submit: Submit) -> Result<Operation, Error> {
+async fn accept(runner: &Runner, submit: Submit) -> Result<Submitted, Error> {
     let operation = new_operation(&submit);
     let new = NewOperation {
         arguments: sealed::seal(&runner.sealer, submit.organization, &operation.id, &submit.mutation)?,
@@ -234,9 +254,9 @@ async fn accept(runner: &Runner, submit: Submit) -> Result<Operation, Error> {
     match runner.store.operation_accept(&new).await? {
         Acceptance::Accepted => {
             runner.accepted(&new.operation);
-            Ok(new.operation)
+            Ok(Submitted { operation: new.operation, replayed: false })
         }
-        Acceptance::Existing(operation) => Ok(*operation),
+        Acceptance::Existing(operation) => Ok(Submitted { operation: *operation, replayed: true }),
         Acceptance::KeyReused => {
             let text = "this Idempotency-Key was used for another request: choose a new key for a new request";
             Err(Error::new(Kind::InvalidInput, text).with_code("idempotency_key_reused"))

@@ -83,6 +83,36 @@ pub struct Sealer {
     random: SystemRandom,
 }
 
+/// The key of the audit log's chain.
+#[derive(Clone)]
+pub struct ChainKey(hmac::Key);
+
+impl ChainKey {
+    /// The tag over all parts, each with its length, so that no byte can move from one to the next.
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
+
+    /// Takes the same time for every wrong tag.
+    pub fn verifies(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.tag(parts).as_slice().ct_eq(tag).into()
+    }
+}
+
+impl fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChainKey(…)")
+    }
+}
+
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sealer(…)")
@@ -93,6 +123,11 @@ impl Sealer {
     /// Under one key, whose stable hashes change with it: see [`Self::with_stable_key`].
     pub fn new(master: &[u8; KEY_LENGTH]) -> Result<Self, Error> {
         Self::with_ring(&[MasterKey::from_bytes(master)])
+    }
+
+    /// Stays the same when the master key is replaced: the chain goes on.
+    pub fn chain_key(&self) -> Result<ChainKey, Error> {
+        Ok(ChainKey(self.stable_key("audit")?))
     }
 
     /// The first key seals; all of them open.

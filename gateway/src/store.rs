@@ -4,7 +4,10 @@
 //! Invariant: only this room knows SQL, and what a method acknowledged is durable. It decides nothing about operations but
 //! whether a writer still holds the fence, and never sees a plain secret.
 
+mod audit;
+mod cause;
 mod event;
+mod idempotency;
 mod keys;
 mod label;
 mod operation;
@@ -13,7 +16,10 @@ mod sqlite;
 pub(crate) mod suite;
 mod token;
 
+pub use audit::{AuditConfig, AuditEntry, AuditFilter, AuditFinding, AuditMark, AuditReport, AuditRow};
+pub use cause::{Cause, about, caused_by, inherit, under_key};
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
+pub use idempotency::{KeyEnd, KeyLimit, KeyRef, Reservation, Reserved};
 pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
 pub use label::{LabelEnd, LabelRecord};
 pub use operation::{
@@ -110,8 +116,15 @@ pub trait Store: TokenStore {
     /// Operations of a connection that aren't finished.
     async fn operations_open(&self, connection: ConnectionId) -> Result<u64, Error>;
     async fn operation_counts(&self) -> Result<OpenCounts, Error>;
-    /// Returns the sealed secrets of a finished operation, and forgets them in the same transaction.
-    async fn operation_take_secrets(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Vec<u8>>, Error>;
+    /// Returns the sealed secrets of a finished operation, and forgets them in the same transaction. With the key that the
+    /// operation was made under, they stay with the key, and it gets them again until it expires.
+    async fn operation_take_secrets(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+        key: Option<&KeyRef>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, Error>;
 
     /// Enters or renews a runner's lease. A store that only one process can open forgets all other runners, since they are dead.
     async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error>;
@@ -138,6 +151,25 @@ pub trait Store: TokenStore {
     async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error>;
     /// Forgets idempotency keys that are no longer kept.
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error>;
+    /// Reserves a key for a change that makes no operation. [`Reserved::New`] must be ended by [`Store::idempotency_end`]; one whose
+    /// owner has no lease any more is free again if nothing was changed under it.
+    async fn idempotency_reserve(&self, reservation: &Reservation) -> Result<Reserved, Error>;
+    /// Changes nothing when the key isn't reserved by `owner` any more.
+    async fn idempotency_end(&self, key: &KeyRef, owner: Uuid, end: &KeyEnd) -> Result<(), Error>;
+
+    /// Adds a row to the audit log. Changes that a request causes ([`caused_by`]) are recorded by themselves, each with its own
+    /// transaction; this is for what changes nothing here: refusals, failures, log-ins.
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), Error>;
+    /// The newest first, of those with a lower id than `before`.
+    async fn audit_rows(
+        &self,
+        organization: OrganizationId,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, Error>;
+    /// Forgets rows that are older than `before`, oldest first and at most `batch` of them. How many went.
+    async fn audit_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error>;
 
     /// The id of the last event that was committed, as it grows.
     fn events_written(&self) -> watch::Receiver<i64>;

@@ -106,9 +106,6 @@ async fn what_is_no_label_is_refused_and_changes_nothing() {
         let problem = patch(api, &id, body).await.problem(422, "invalid_input");
         assert_eq!(problem["fields"][0]["field"], field, "{problem}");
     }
-    let keyed = [("idempotency-key", "k")];
-    let keyed = api.json(Method::PATCH, &format!("/sites/{id}"), &keyed, &json!({"labels": {"b": "2"}})).await;
-    keyed.problem(503, "idempotency_unavailable");
     patch(api, "quick~none", json!({"labels": {"b": "2"}})).await.problem(404, "not_found");
     patch(api, "none~x", json!({"labels": {"b": "2"}})).await.problem(404, "connection_not_found");
     for query in ["label=Upper", "label=", "label=:x", "label=a%0A", "q=", "q=%00", "kind=castle", "sort=labels"] {

@@ -3,6 +3,7 @@
 //! Each module is one promise of the project. Invariant: they share nothing but the machine, so they run side by side.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
+mod audit;
 mod backup;
 mod bad_input;
 mod billing;
@@ -20,6 +21,7 @@ mod guide;
 mod hostile;
 mod hosts;
 mod hot_path;
+mod idempotency;
 mod labels;
 mod limits;
 mod paging;

@@ -6,7 +6,6 @@
 use super::{
     Api, Caller, Fresh, Shared,
     extract::{Json, Query},
-    mutation::NoKey,
     names,
     problem::Problem,
     respond::{self, Read},
@@ -127,7 +126,6 @@ pub async fn invoices(
 pub async fn checkout(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Json(body): Json<CheckoutBody>,
 ) -> Result<Response, Problem> {
     names::text("plan", Some(&body.plan), 100)?;

@@ -6,7 +6,7 @@ use super::{
     Caller, Shared,
     cursor::Scope,
     extract::{Json, Path, Query, object},
-    mutation::{NoBody, NoKey},
+    mutation::NoBody,
     names,
     problem::Problem,
     respond::{self, Read},
@@ -17,6 +17,7 @@ use crate::{
     egress::LimitsReport,
     model::{Features, Slug, Timestamp, TlsTrust, form},
     policy::{Denied, Principal},
+    store,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -168,7 +169,6 @@ pub async fn get(
 pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     names::display_name("name", &body.name)?;
@@ -180,6 +180,7 @@ pub async fn create(
     if !principal.scopes.covers(slug.as_str()) {
         return Err(Denied::Connection.into());
     }
+    store::about(format!("/connections/{slug}"));
     let new = NewConnection {
         slug,
         provider: body.provider,
@@ -201,7 +202,6 @@ pub async fn create(
 pub async fn update(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
@@ -226,7 +226,6 @@ pub async fn update(
 pub async fn delete(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     Query(parameters): Query<DeleteParameters>,
     _: NoBody,
@@ -246,7 +245,6 @@ pub struct TestReport {
 pub async fn test(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {

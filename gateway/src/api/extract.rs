@@ -50,7 +50,7 @@ fn is_json(content_type: &[u8]) -> bool {
     essence == b"application/json" || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
 }
 
-async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let mut body = request.into_body();
     let limited = Limited::new(&mut body, most);
     let Ok(read) = tokio::time::timeout(MAX_WAIT, limited.collect()).await else {

@@ -7,8 +7,9 @@ use super::{Api, mutation::Manner, names, problem::Problem, respond, served_by};
 use crate::{
     dispatch::{Connection, Freshness},
     model::{Answer, Labels, MAX_LABELS, Query, ResourceId},
+    policy::Principal,
 };
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -100,13 +101,25 @@ pub fn refuse_protected(connection: &Connection, site: &str) -> Result<(), Probl
 impl Api {
     /// Changes labels of a site that is there, and answers with the site.
     pub(super) async fn change_labels(
-        &self,
+        self: &Arc<Self>,
+        principal: &Principal,
         connection: &Arc<Connection>,
         id: ResourceId,
         changes: Changes,
         manner: &Manner,
     ) -> Result<Response, Problem> {
-        manner.refuse_key()?;
+        let Some(key) = manner.key_of(principal) else { return self.labels_changed(connection, id, changes).await };
+        let fingerprint = self.fingerprint(&("labels", connection.record.id, &id.native, &changes))?;
+        let (api, connection) = (Arc::clone(self), Arc::clone(connection));
+        self.once(key, fingerprint, async move { api.labels_changed(&connection, id, changes).await.into_response() }).await
+    }
+
+    async fn labels_changed(
+        &self,
+        connection: &Arc<Connection>,
+        id: ResourceId,
+        changes: Changes,
+    ) -> Result<Response, Problem> {
         if changes.len() > MAX_CHANGES {
             return Err(Problem::invalid("labels", format!("at most {MAX_CHANGES} changes in one request")));
         }

@@ -3,15 +3,17 @@
 //! In go a connection and a mutation; out comes 200 or 201 when the work ended in time, 202 when it goes on, or problem+json
 //! when it failed before the answer. Invariant: nothing is called before the operation is durable.
 
-use super::{Api, answer, extract, problem::Problem};
+use super::{Api, answer, extract, once::REPLAYED, problem::Problem};
 use crate::{
     dispatch::Connection,
     model::{Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
-    operations::{Idempotency, Submit},
+    operations::{Idempotency, Submit, Submitted},
     policy::{Place, Principal},
+    store::KeyRef,
 };
 use axum::{extract::FromRequestParts, response::Response};
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
+use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -40,9 +42,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
 }
 
 impl Manner {
-    /// Where a key isn't honoured: silence would make a retry unsafe.
-    pub fn refuse_key(&self) -> Result<(), Problem> {
-        if self.key.is_none() { Ok(()) } else { Err(no_key()) }
+    /// The key, where it is this principal's.
+    pub fn key_of(&self, principal: &Principal) -> Option<KeyRef> {
+        let scope = format!("{} {}", principal.name(), self.route);
+        self.key.clone().map(|key| KeyRef { organization: principal.organization, scope, key })
     }
 }
 
@@ -69,8 +72,12 @@ fn seconds(text: &str) -> Result<Duration, Problem> {
     seconds.map(Duration::from_secs).ok_or_else(|| Problem::malformed(detail()))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all("idempotency-key").into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::malformed("send one Idempotency-Key"));
+    }
     let key = value.to_str().ok().filter(|key| (1..=MAX_KEY).contains(&key.len()));
     let detail = format!("Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters");
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::malformed(detail))
@@ -86,12 +93,10 @@ impl Api {
         manner: Manner,
     ) -> Result<Response, Problem> {
         self.dispatch.require(connection, &mutation).await?;
-        let idempotency = manner.key.map(|key| {
-            Ok::<_, Problem>(Idempotency {
-                key,
-                scope: format!("{} {}", principal.name(), manner.route),
-                fingerprint: self.fingerprint(connection, &mutation)?,
-            })
+        let key = manner.key_of(principal);
+        let idempotency = key.clone().map(|KeyRef { scope, key, .. }| {
+            let fingerprint = self.fingerprint(&(connection.record.id, &mutation))?;
+            Ok::<_, Problem>(Idempotency { key, scope, fingerprint })
         });
         let submit = Submit {
             organization: principal.organization,
@@ -102,7 +107,7 @@ impl Api {
             mutation,
             idempotency: idempotency.transpose()?,
         };
-        let accepted = self.operations.submit(submit).await?;
+        let Submitted { operation: accepted, replayed } = self.operations.submit(submit).await?;
         let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
         // Where too many wait already, the operation goes on by itself, and the answer says where.
         let may_wait = || manner.place.as_ref().is_none_or(Place::step_aside);
@@ -111,21 +116,30 @@ impl Api {
         } else {
             self.operations.wait(principal.organization, &accepted.id, Instant::now() + wait).await?
         };
-        let secrets = self.secrets(principal, &operation).await?;
-        Ok(super::served_by(connection, answer::mutation(&operation, &secrets, manner.wait)?))
+        let secrets = self.secrets(principal, &operation, key.as_ref()).await?;
+        let mut response = answer::mutation(&operation, &secrets, manner.wait)?;
+        if replayed {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        Ok(super::served_by(connection, response))
     }
 
-    /// What is shown once, with the one answer that tells the end.
-    pub(super) async fn secrets(&self, principal: &Principal, operation: &Operation) -> Result<Vec<Secret>, Problem> {
+    /// What is shown once, with the one answer that tells the end; and again to the key that had it in its answer.
+    pub(super) async fn secrets(
+        &self,
+        principal: &Principal,
+        operation: &Operation,
+        key: Option<&KeyRef>,
+    ) -> Result<Vec<Secret>, Problem> {
         if !operation.status.is_terminal() {
             return Ok(Vec::new());
         }
-        Ok(self.operations.take_secrets(principal.organization, &operation.id).await?)
+        Ok(self.operations.take_secrets(principal.organization, &operation.id, key).await?)
     }
 
     /// A keyed hash of what was asked, after parsing: two bodies that mean the same are the same.
-    fn fingerprint(&self, connection: &Connection, mutation: &Mutation) -> Result<[u8; 32], Problem> {
-        Ok(self.sealer.fingerprint(&super::respond::to_bytes(&(connection.record.id, mutation))?)?)
+    pub(super) fn fingerprint(&self, asked: &impl Serialize) -> Result<[u8; 32], Problem> {
+        Ok(self.sealer.fingerprint(&super::respond::to_bytes(asked)?)?)
     }
 }
 
@@ -163,22 +177,9 @@ fn target(connection: &Connection, mutation: &Mutation) -> Target {
     Target { kind: kind.to_owned(), id, site: mutation.site().map(whole).filter(|_| kind != "site") }
 }
 
-/// Refuses an Idempotency-Key where it isn't honoured: silence would make a retry unsafe.
-pub struct NoKey;
-
-impl<S: Send + Sync> FromRequestParts<S> for NoKey {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        if !parts.headers.contains_key("idempotency-key") {
-            return Ok(Self);
-        }
-        Err(no_key())
-    }
-}
-
-fn no_key() -> Problem {
-    let detail = "Idempotency-Key is honoured for what answers with an operation only; send this one without it";
+/// Where a key is nobody's: silence would make a retry unsafe.
+pub fn no_key() -> Problem {
+    let detail = "an Idempotency-Key belongs to whoever sends it, and here nobody is known yet; send this one without it";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail)
 }
 

@@ -4,7 +4,7 @@ use super::{
     Caller, Shared, answer,
     cursor::Scope,
     extract::{Path, Query},
-    mutation::{MAX_WAIT, NoBody, NoKey},
+    mutation::{MAX_WAIT, NoBody},
     names,
     problem::Problem,
     respond,
@@ -90,7 +90,7 @@ pub async fn get(
     }
     // HEAD has no body to show them in; and who may not do it must not get, or use up, what it made.
     let shown = method != Method::HEAD && policy::authorize(&principal, operation.action.as_str()).is_ok();
-    let secrets = if shown { api.secrets(&principal, &operation).await? } else { Vec::new() };
+    let secrets = if shown { api.secrets(&principal, &operation, None).await? } else { Vec::new() };
     let mut response = no_store(respond::json(StatusCode::OK, respond::to_bytes(&answer::view(&operation, &secrets))?));
     if !operation.status.is_terminal() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -101,7 +101,6 @@ pub async fn get(
 pub async fn cancel(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<Response, Problem> {

@@ -7,7 +7,7 @@ use super::{
     Caller, Shared,
     deployments::MAX_MESSAGE,
     extract::{Json, Path, object},
-    mutation::{Manner, NoKey},
+    mutation::Manner,
     names,
     problem::Problem,
     respond,
@@ -81,7 +81,6 @@ pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
     Path(site): Path<String>,
-    _: NoKey,
     Json(body): Json<CreateBody, MAX_BODY>,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;

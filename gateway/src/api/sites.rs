@@ -216,7 +216,7 @@ pub async fn update(
         if changes || body.status.is_some() {
             return Err(Problem::invalid("labels", "change labels in a request of its own"));
         }
-        return api.change_labels(&connection, id, labels, &manner).await;
+        return api.change_labels(&principal, &connection, id, labels, &manner).await;
     }
     let site = id.native;
     let mutation = match (body.status, changes) {

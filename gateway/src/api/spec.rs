@@ -218,6 +218,13 @@ impl Endpoint {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
 
+    /// Whether it changes something and answers without an operation: its Idempotency-Key keeps the answer. Streamed bodies have no
+    /// key: their hash is known at their end.
+    pub fn keeps_answers(&self) -> bool {
+        let kept = matches!(self.answer, Answer::Kept(..) | Answer::Nothing | Answer::Canceled(_));
+        kept && self.method != Method::GET && !matches!(self.body, Some(Body::Bytes))
+    }
+
     /// Whether a provider may be asked, with all that can go wrong there.
     pub fn asks_provider(&self) -> bool {
         self.path.starts_with("/sites") || self.path.starts_with("/billing")

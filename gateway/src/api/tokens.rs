@@ -7,7 +7,7 @@ use super::{
     Caller, Shared,
     cursor::Scope,
     extract::{Json, Path, Query},
-    mutation::{NoBody, NoKey},
+    mutation::NoBody,
     names,
     problem::Problem,
     respond::{self, Read},
@@ -158,7 +158,6 @@ pub async fn get(
 pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     let issued = api.tokens.create(&principal, body.checked()?).await?;
@@ -171,7 +170,6 @@ pub async fn create(
 pub async fn rotate(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     Json(body): Json<RotateBody>,
 ) -> Result<Response, Problem> {
@@ -186,7 +184,6 @@ pub async fn rotate(
 pub async fn delete(
     State(api): Shared,
     Extension(principal): Caller,
-    _: NoKey,
     Path(id): Path<String>,
     _: NoBody,
 ) -> Result<StatusCode, Problem> {

@@ -6,8 +6,8 @@
 use super::keys;
 use crate::{
     config::Config,
-    seal::{MasterKey, Sealer},
-    store::{KeyStore as _, SqliteStore},
+    seal::{ChainKey, MasterKey, Sealer},
+    store::{AuditMark, AuditReport, KeyStore as _, SqliteStore},
 };
 use anyhow::{Context as _, bail};
 use std::{
@@ -33,6 +33,7 @@ pub async fn open(config: &Config) -> anyhow::Result<Data> {
     let store = SqliteStore::open(&config.database()).await?;
     let sealer = keys::sealer(&keys::load(config, fresh).await?, &store, config).await?;
     store.keys_hold(&sealer.key_ids()).await?;
+    store.chain_audit(sealer.chain_key()?).await?;
     Ok(Data { folder: config.data_dir.clone(), store: Arc::new(store), sealer: Arc::new(sealer) })
 }
 
@@ -61,7 +62,7 @@ impl Data {
     }
 }
 
-/// Opens the database beside a gateway that may be running, for a command.
+/// Opens the database beside a gateway that may be running, for a command that changes nothing that the audit log tells of.
 pub async fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     if !config.database().exists() {
         bail!(
@@ -70,6 +71,26 @@ pub async fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
         );
     }
     Ok(SqliteStore::open_beside(&config.database()).await?)
+}
+
+/// The same for a command whose changes are recorded, which takes the keys.
+pub async fn open_recording(config: &Config) -> anyhow::Result<SqliteStore> {
+    let store = open_store(config).await?;
+    let key = chain_key(config, &store).await?;
+    store.chain_audit(key).await?;
+    Ok(store)
+}
+
+/// Checks the audit log, beside a gateway that may be running.
+pub async fn verify_audit(config: &Config, noted: Option<&AuditMark>) -> anyhow::Result<AuditReport> {
+    let store = open_store(config).await?;
+    let key = chain_key(config, &store).await;
+    store.close().await;
+    Ok(SqliteStore::verify_audit(&config.database(), &key?, noted).await?)
+}
+
+async fn chain_key(config: &Config, store: &SqliteStore) -> anyhow::Result<ChainKey> {
+    Ok(keys::sealer(&keys::read(config).await?, store, config).await?.chain_key()?)
 }
 
 fn folder(path: &Path) -> anyhow::Result<()> {

@@ -9,10 +9,10 @@ use crate::{
     egress::{Grant, Guard},
     model::{OrganizationId, Slug, TlsTrust},
     policy::mint_token,
-    store::{Organization, Store as _, TokenStore as _},
+    store::{self, Cause, Organization, Store as _, TokenStore as _},
 };
 use anyhow::Context as _;
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 const ORGANIZATION: &str = "demo";
 const SANDBOX: &str = "sandbox";
@@ -53,7 +53,8 @@ async fn token(app: &App, organization: OrganizationId) -> anyhow::Result<String
         Ok(token) => Ok(token.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let (token, record) = mint_token(organization, "dev", None)?;
-            app.store.token_insert(&record).await?;
+            let cause = Cause::new(Some(organization), "operator", "tokens.create").about(format!("/tokens/{}", record.id));
+            store::caused_by(Arc::new(cause), app.store.token_insert(&record)).await?;
             super::data::write_private(&file, format!("{}\n", *token).as_bytes())?;
             Ok(token.to_string())
         }

@@ -4,15 +4,16 @@
 
 use super::{Common, runtime};
 use crate::{
-    app::open_store,
+    app::open_recording,
     clock,
     config::Config,
     model::{Network, OrganizationId, Role, Slug, Timestamp},
     policy::{TokenWish, Tokens},
-    store::{Organization, SqliteStore, Store, TokenRecord, TokenStore as _},
+    store::{self, Cause, Organization, SqliteStore, Store, TokenRecord, TokenStore as _},
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
+use std::sync::Arc;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Tokens that are read at once.
@@ -96,7 +97,7 @@ fn create(asked: Create) -> anyhow::Result<()> {
     let config = asked.common.load(&Config::default())?;
     let organization = organization_slug(&asked.organization)?;
     runtime()?.block_on(async {
-        let store = open_store(&config).await?;
+        let store = open_recording(&config).await?;
         let owner = find_or_make(&store, organization).await?;
         let expires_at = asked.days.map(|days| clock::now().plus_millis(i64::from(days) * DAY_MS));
         let some = |list: Vec<_>| (!list.is_empty()).then_some(list);
@@ -108,7 +109,8 @@ fn create(asked: Create) -> anyhow::Result<()> {
             networks: Some(asked.networks),
             expires_at,
         };
-        let made = Tokens::create_as_operator(&store, owner.id, wish).await;
+        let cause = Arc::new(Cause::new(Some(owner.id), "operator", "tokens.create"));
+        let made = store::caused_by(cause, Tokens::create_as_operator(&store, owner.id, wish)).await;
         store.close().await;
         let (token, record) = made.map_err(|error| anyhow::anyhow!("{}", error.message))?;
         println!("{}", *token);
@@ -140,7 +142,9 @@ fn revoke(common: &Common, organization: &str, wanted: &str) -> anyhow::Result<(
             [token] => token,
             _ => bail!("several tokens begin with {wanted}: give the id, which `portico token list` shows"),
         };
-        store.token_delete(token.organization, token.id).await.map_err(|error| anyhow::anyhow!("{}", error.message))?;
+        let cause = Cause::new(Some(token.organization), "operator", "tokens.delete").about(format!("/tokens/{}", token.id));
+        let deleted = store::caused_by(Arc::new(cause), store.token_delete(token.organization, token.id)).await;
+        deleted.map_err(|error| anyhow::anyhow!("{}", error.message))?;
         eprintln!("Token {} ({}) is revoked; a running gateway refuses it within five seconds.", token.prefix, token.name);
         Ok(())
     })
@@ -155,7 +159,7 @@ fn with_tokens(
     let config = common.load(&Config::default())?;
     let slug = organization_slug(organization)?;
     runtime()?.block_on(async {
-        let store = open_store(&config).await?;
+        let store = open_recording(&config).await?;
         let outcome = match all_tokens(&store, &slug).await {
             Ok(tokens) => work(&store, tokens).await,
             Err(error) => Err(error),

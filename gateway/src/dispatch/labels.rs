@@ -7,7 +7,7 @@ use super::{Connection, Dispatch};
 use crate::{
     clock,
     model::{Error, Labels, ResourceId, Slug},
-    store::{LabelRecord, Store},
+    store::{LabelRecord, Store, inherit},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -74,10 +74,10 @@ impl Dispatch {
     ) -> Result<(), Error> {
         let (store, connection, native) = (Arc::clone(&self.store), Arc::clone(connection), native.to_owned());
         // In a task of its own: a client that leaves in the middle must not leave the memory behind the store.
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(inherit(async move {
             store.labels_change(connection.record.id, &native, &changes, clock::now()).await?;
             connection.labels.reload(&*store, &connection, &native).await
-        });
+        }));
         task.await.map_err(|error| Error::gateway(format_args!("a change of labels ended early: {error}")))?
     }
 }

@@ -6,9 +6,9 @@
 
 mod fields;
 
-use super::{observe::RequestId, problem};
+use super::problem;
 use crate::{
-    api::{lane, problem::Problem},
+    api::{RequestId, lane, problem::Problem},
     metrics::Metrics,
     model::Error,
     policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Verdict},

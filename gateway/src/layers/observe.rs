@@ -5,7 +5,7 @@
 
 use crate::{
     access_log::{self, Line},
-    api::ServedBy,
+    api::{RequestId, ServedBy},
     metrics::Metrics,
     policy::{ClientAddress, REQUEST_ID, Trace, Trail},
 };
@@ -20,9 +20,6 @@ use tokio::time::Instant;
 
 /// Longer ids from clients are replaced.
 const MAX_ID: usize = 128;
-
-#[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
 
 pub struct Observer {
     metrics: Arc<Metrics>,

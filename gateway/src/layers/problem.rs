@@ -2,8 +2,10 @@
 //!
 //! Invariant: a client never sees a panic's words.
 
-use super::observe::RequestId;
-use crate::{api::problem::Problem, model::Error};
+use crate::{
+    api::{RequestId, problem::Problem},
+    model::Error,
+};
 use axum::{
     body::Body,
     extract::Request,

@@ -267,7 +267,7 @@ impl Gateway {
     }
 
     async fn submit(&self) -> OperationId {
-        self.operations.submit(self.order()).await.unwrap().id
+        self.operations.submit(self.order()).await.unwrap().operation.id
     }
 
     async fn end_of(&self, id: &OperationId) -> Operation {

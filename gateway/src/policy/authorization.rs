@@ -24,6 +24,7 @@ impl Access {
 
 /// What scopes name: the part of an action's name before its first dot.
 pub const GROUPS: &[&str] = &[
+    "audit",
     "backups",
     "billing",
     "connections",
@@ -80,6 +81,7 @@ macro_rules! table {
 
 // A download is all of a site, its users and their hashed passwords included, so it takes more than to look.
 table! {
+    "audit.list" Admin Read;
     "backups.create" Operator Write;
     "backups.delete" Operator Write;
     "backups.download" Operator Read;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock,
     model::{Error, Kind, Network, OrganizationId, Role, Slug, Timestamp},
-    store::{Store, TokenRecord, TokenRotation},
+    store::{self, Store, TokenRecord, TokenRotation},
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -79,6 +79,7 @@ impl Tokens {
         within(&record, maker, own.as_ref())?;
         self.check_connections(&record).await?;
         let record = TokenRecord { created_by: maker.name(), ..record };
+        store::about(format!("/tokens/{}", record.id));
         self.store.token_insert(&record).await?;
         Ok((value, record))
     }
@@ -87,6 +88,7 @@ impl Tokens {
     pub async fn create_as_operator(store: &dyn Store, of: OrganizationId, wish: TokenWish) -> Result<Issued, Error> {
         let (value, record) = wanted(of, wish, None, Role::Owner)?;
         check_connections(store, &record).await?;
+        store::about(format!("/tokens/{}", record.id));
         store.token_insert(&record).await?;
         Ok((value, record))
     }

@@ -4,9 +4,11 @@
 //! together ([`writer`]); reads have connections of their own and never wait for writes. Invariant: one process at a time, held
 //! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
 
+mod audit;
 mod backup;
 mod connections;
 mod events;
+mod idempotency;
 mod keys;
 mod labels;
 mod operations;
@@ -15,15 +17,20 @@ mod runner;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod verify;
 mod writer;
 
 pub use backup::{Copied, copy_progress};
 
 use super::{
-    Acceptance, Claim, ConnectionRecord, EventRecord, EventScope, EventSpan, Fence, Finish, HealthEvent, LabelRecord,
-    ListFilter, NewOperation, OpenCounts, OperationRecord, Organization, Outcome, Store,
+    Acceptance, AuditEntry, AuditFilter, AuditMark, AuditReport, AuditRow, Claim, ConnectionRecord, EventRecord, EventScope,
+    EventSpan, Fence, Finish, HealthEvent, KeyEnd, KeyRef, LabelRecord, ListFilter, NewOperation, OpenCounts, OperationRecord,
+    Organization, Outcome, Reservation, Reserved, Store,
 };
-use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp};
+use crate::{
+    model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp},
+    seal::ChainKey,
+};
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::{
@@ -47,6 +54,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "events", include_str!("migrations/2_events.sql")),
     (3, "labels", include_str!("migrations/3_labels.sql")),
     (4, "tokens", include_str!("migrations/4_tokens.sql")),
+    (6, "idempotency", include_str!("migrations/6_idempotency.sql")),
+    (7, "audit", include_str!("migrations/7_audit.sql")),
     (8, "keys", include_str!("migrations/8_keys.sql")),
 ];
 /// Reading connections; each has a thread.
@@ -71,6 +80,17 @@ impl SqliteStore {
     /// run operations.
     pub async fn open_beside(path: &Path) -> Result<Self, Error> {
         Self::connect(path, None).await
+    }
+
+    /// From now on rows of the audit log are chained with this key. The chain begins here, unless it began before.
+    pub async fn chain_audit(&self, key: ChainKey) -> Result<(), Error> {
+        self.writer.set_chain(key)?;
+        audit::begin(&self.writer).await
+    }
+
+    /// Checks the audit log of a database, without writing, beside a gateway that may be running.
+    pub async fn verify_audit(path: &Path, key: &ChainKey, noted: Option<&AuditMark>) -> Result<AuditReport, Error> {
+        verify::audit(path, key, noted).await
     }
 
     async fn connect(path: &Path, lock: Option<File>) -> Result<Self, Error> {
@@ -250,8 +270,14 @@ impl Store for SqliteStore {
         operations::counts(&self.readers).await
     }
 
-    async fn operation_take_secrets(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Vec<u8>>, Error> {
-        operations::take_secrets(&self.writer, organization, id.clone()).await
+    async fn operation_take_secrets(
+        &self,
+        organization: OrganizationId,
+        id: &OperationId,
+        key: Option<&KeyRef>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        operations::take_secrets(&self.writer, organization, id.clone(), key.cloned(), now).await
     }
 
     async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error> {
@@ -292,7 +318,33 @@ impl Store for SqliteStore {
     }
 
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error> {
-        operations::expire_idempotency(&self.writer, now).await
+        idempotency::expire(&self.writer, now).await
+    }
+
+    async fn idempotency_reserve(&self, reservation: &Reservation) -> Result<Reserved, Error> {
+        idempotency::reserve(&self.writer, reservation.clone()).await
+    }
+
+    async fn idempotency_end(&self, key: &KeyRef, owner: Uuid, end: &KeyEnd) -> Result<(), Error> {
+        idempotency::end(&self.writer, key.clone(), owner, end.clone()).await
+    }
+
+    async fn audit(&self, entry: &AuditEntry) -> Result<(), Error> {
+        audit::write(&self.writer, entry.clone()).await
+    }
+
+    async fn audit_rows(
+        &self,
+        organization: OrganizationId,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, Error> {
+        audit::list(&self.readers, organization, filter, before, limit).await
+    }
+
+    async fn audit_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
+        audit::prune(&self.writer, before, batch).await
     }
 
     fn events_written(&self) -> watch::Receiver<i64> {

@@ -2,7 +2,9 @@
 //!
 //! In goes an empty store. Invariant: nothing here knows which backend it is, so that a second one is held to the same.
 
+mod audit;
 mod events;
+mod idempotency;
 pub mod keys;
 mod labels;
 mod tokens;
@@ -22,6 +24,8 @@ pub async fn check(store: &dyn Store) {
     tokens::check(store).await;
     labels::check(store).await;
     events::check(store).await;
+    idempotency::check(store).await;
+    audit::check(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {
@@ -284,7 +288,7 @@ async fn outcomes_and_end(store: &dyn Store) {
     let record = store.operation_record(&id).await.unwrap().unwrap();
     assert_eq!((record.sent_at, record.completion), (None, Some(vec![8])));
 
-    assert!(store.operation_take_secrets(organization, &id).await.unwrap().is_none());
+    assert!(store.operation_take_secrets(organization, &id, None, at(1)).await.unwrap().is_none());
     store.operation_finish(&fence, &end(OperationStatus::Succeeded)).await.unwrap();
     assert_eq!(store.operation_counts().await.unwrap(), before);
     let ended = store.operation_record(&id).await.unwrap().unwrap();
@@ -292,9 +296,9 @@ async fn outcomes_and_end(store: &dyn Store) {
     assert_eq!(ended.operation.result.unwrap().get(), "{\"b\":1, \"a\":2}");
     assert_eq!(ended.operation.error, end(OperationStatus::Succeeded).error);
     assert_eq!((ended.operation.finished_at, ended.operation.estimated_completion_at), (Some(at(500)), None));
-    assert_eq!(store.operation_take_secrets(OrganizationId(Uuid::new_v4()), &id).await.unwrap(), None);
-    assert_eq!(store.operation_take_secrets(organization, &id).await.unwrap(), Some(vec![7; 10]));
-    assert_eq!(store.operation_take_secrets(organization, &id).await.unwrap(), None, "shown twice");
+    assert_eq!(store.operation_take_secrets(OrganizationId(Uuid::new_v4()), &id, None, at(1)).await.unwrap(), None);
+    assert_eq!(store.operation_take_secrets(organization, &id, None, at(1)).await.unwrap(), Some(vec![7; 10]));
+    assert_eq!(store.operation_take_secrets(organization, &id, None, at(1)).await.unwrap(), None, "shown twice");
 }
 
 async fn cancel(store: &dyn Store) {

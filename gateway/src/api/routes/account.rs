@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        answer, billing, connections, events, operations, providers,
+        answer, audit, billing, connections, events, operations, providers,
         spec::{
             Cursors::{Keys, None as Whole, Pinned},
             Endpoint, delete, get, patch, post,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub fn endpoints() -> Vec<Endpoint> {
-    [bills(), connections(), tokens(), providers(), operations()].into_iter().flatten().collect()
+    [bills(), connections(), tokens(), providers(), operations(), log()].into_iter().flatten().collect()
 }
 
 fn bills() -> Vec<Endpoint> {
@@ -121,5 +121,17 @@ fn operations() -> Vec<Endpoint> {
             )
             .query::<events::Parameters>()
             .events(),
+    ]
+}
+
+fn log() -> Vec<Endpoint> {
+    vec![
+        get("/audit", "audit.list", audit::list, "Who changed what, the newest first")
+            .details(
+                "Every change, and everything that was refused. Rows are chained by a keyed hash: `portico audit verify` finds one that \
+                 was altered, put in or taken out.",
+            )
+            .query::<audit::ListParameters>()
+            .progress_list::<audit::View<'static>>(),
     ]
 }

@@ -178,8 +178,9 @@ fn parameters(endpoint: &Endpoint, generators: &mut Generators) -> Value {
     Value::Array(parameters)
 }
 
-const fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
+fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
     match endpoint.answer {
+        _ if endpoint.keeps_answers() => &["IdempotencyKey"],
         Answer::Operation(_) | Answer::OperationOrKept(_) => &["Prefer", "IdempotencyKey"],
         Answer::Resource(_) | Answer::List(..) => &["IfNoneMatch", "CacheControl"],
         Answer::Events => &["LastEventId"],
@@ -239,6 +240,10 @@ fn answers(endpoint: &Endpoint, all: &[Endpoint], generators: &mut Generators) -
         if !links.is_empty() {
             answer["links"] = Value::Object(links);
         }
+    }
+    if headers(endpoint).contains(&"IdempotencyKey") {
+        let replayed = json!({ "$ref": "#/components/headers/IdempotencyReplayed" });
+        answers.values_mut().for_each(|answer| answer["headers"]["Idempotency-Replayed"] = replayed.clone());
     }
     for status in problems::statuses(endpoint) {
         answers.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/Problem{status}") }));

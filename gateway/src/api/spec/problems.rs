@@ -42,6 +42,8 @@ problems! {
     409 "operation_not_cancelable": "The operation is at a point where it can't be stopped" => "Wait for its end";
     409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
     409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
+    409 "idempotency_in_progress": "The first request with this Idempotency-Key isn't answered yet" => "Ask again as `Retry-After` says";
+    409 "idempotency_answer_lost": "A change was made under this Idempotency-Key, and its answer was lost when the gateway stopped" => "Look at what is there; it is not done again";
     409 "too_many_tokens": "The organization has as many tokens as it may have" => "Delete those that aren't used any more";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
     411 "length_required": "An upload must announce its length" => "Send `Content-Length`";
@@ -67,7 +69,7 @@ problems! {
     503 "upstream_tls": "The host's TLS certificate isn't trusted" => "Give the connection the right certificate authority or fingerprint";
     503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
     503 "too_many_watchers": "The organization watches as many streams as it may" => "Close some, or try again as `Retry-After` says";
-    503 "idempotency_unavailable": "Idempotency-Key can't be honoured here" => "Send this one without it";
+    503 "idempotency_unavailable": "Idempotency-Key can't be honoured; nothing was changed" => "As `detail` says: try again later, or send it without";
     504 "request_timeout": "The answer took longer than the gateway lets a request take" => "Ask again; a change that was accepted goes on as its operation";
     504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
 }

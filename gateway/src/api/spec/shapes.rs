@@ -70,7 +70,7 @@ pub fn header_parameters() -> Value {
         ),
         "IdempotencyKey": header(
             "Idempotency-Key",
-            "The same key with the same request gives the same operation, for 24 hours",
+            "The same key with the same request gives the same operation, or the same answer, for 24 hours",
             json!({ "type": "string", "pattern": "^[\\t -~]{1,255}$" }),
         ),
         "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string" })),
@@ -87,6 +87,7 @@ pub fn response_headers() -> Value {
         "Age": header("Seconds since the host was asked; of several parts, the oldest", json!({ "type": "integer", "minimum": 0 })),
         "CacheStatus": header("Whence the answer came (RFC 9211), absent for what Portico itself keeps", json!({ "type": "string" })),
         "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),
+        "IdempotencyReplayed": header("On an answer under a key that was used before for the same request", json!({ "type": "string", "const": "true" })),
         "RetryAfter": header("Seconds to wait before asking again", json!({ "type": "integer", "minimum": 0 })),
         "RateLimit": header("`\"token\";r=0;t=1`: the tightest limit, requests left, seconds until there is one more", json!({ "type": "string" })),
         "RateLimitPolicy": header("`\"token\";q=600;w=60`: its requests, and seconds", json!({ "type": "string" })),

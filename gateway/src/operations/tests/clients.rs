@@ -13,15 +13,17 @@ async fn one_key_is_one_operation() {
     let order = |fingerprint| Submit { idempotency: key("k", fingerprint), ..gateway.order() };
     let both = futures_util::future::join(gateway.operations.submit(order(1)), gateway.operations.submit(order(1))).await;
     let (first, second) = (both.0.unwrap(), both.1.unwrap());
+    assert_eq!(u8::from(first.replayed) + u8::from(second.replayed), 1);
+    let (first, second) = (first.operation, second.operation);
     assert_eq!(first.id, second.id);
     gateway.end_of(&first.id).await;
-    let again = gateway.operations.submit(order(1)).await.unwrap();
+    let again = gateway.operations.submit(order(1)).await.unwrap().operation;
     assert_eq!((again.id, again.status), (first.id, OperationStatus::Succeeded), "the same operation, as it is now");
     let refused = gateway.operations.submit(order(2)).await.unwrap_err();
     assert_eq!((refused.kind, refused.code()), (Kind::InvalidInput, "idempotency_key_reused"));
     assert_eq!(fake.count("sent"), 1);
     let gateway = gateway.crash().await;
-    let after = gateway.operations.submit(Submit { idempotency: key("k", 1), ..gateway.order() }).await.unwrap();
+    let after = gateway.operations.submit(Submit { idempotency: key("k", 1), ..gateway.order() }).await.unwrap().operation;
     assert_eq!((after.status, fake.count("sent")), (OperationStatus::Succeeded, 1));
 }
 
@@ -83,10 +85,31 @@ async fn secrets_are_shown_once_and_sealed_until_then() {
         }
     }
     let stranger = OrganizationId(uuid::Uuid::new_v4());
-    assert!(gateway.operations.take_secrets(stranger, &id).await.unwrap().is_empty());
-    let secrets = gateway.operations.take_secrets(gateway.organization, &id).await.unwrap();
+    assert!(gateway.operations.take_secrets(stranger, &id, None).await.unwrap().is_empty());
+    let secrets = gateway.operations.take_secrets(gateway.organization, &id, None).await.unwrap();
     assert_eq!((secrets.len(), &*secrets[0].name, &*secrets[0].value), (1, "password", "correct horse"));
-    assert!(gateway.operations.take_secrets(gateway.organization, &id).await.unwrap().is_empty());
+    assert!(gateway.operations.take_secrets(gateway.organization, &id, None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_key_that_took_secrets_gets_them_again_and_nobody_else_does() {
+    let fake = Fake::new(Recovery::Neither);
+    fake.script(Call::Mutate, &[Act::Send, Act::Secret]);
+    let gateway = Gateway::start(&fake).await;
+    let order = Submit { idempotency: key("k", 1), ..gateway.order() };
+    let id = gateway.operations.submit(order).await.unwrap().operation.id;
+    gateway.end_of(&id).await;
+    let named = |key: &str| KeyRef { organization: gateway.organization, scope: "POST /sites".to_owned(), key: key.to_owned() };
+    let take = async |key: Option<KeyRef>| {
+        gateway.operations.take_secrets(gateway.organization, &id, key.as_ref()).await.unwrap().len()
+    };
+    for (key, shown) in
+        [(Some(named("k")), 1), (Some(named("k")), 1), (None, 0), (Some(named("other")), 0), (Some(named("k")), 1)]
+    {
+        assert_eq!(take(key.clone()).await, shown, "{key:?}");
+    }
+    gateway.store.idempotency_expire(now().plus_millis(KEY_LIFETIME_MILLIS)).await.unwrap();
+    assert_eq!(take(Some(named("k"))).await, 0, "kept longer than its key");
 }
 
 #[tokio::test]
@@ -118,9 +141,9 @@ async fn a_failure_that_may_pass_frees_its_key_if_nothing_was_sent() {
         fake.script(Call::Mutate, script);
         let gateway = Gateway::start(&fake).await;
         let order = || Submit { idempotency: key("k", 1), ..gateway.order() };
-        let first = gateway.operations.submit(order()).await.unwrap();
+        let first = gateway.operations.submit(order()).await.unwrap().operation;
         assert!(gateway.end_of(&first.id).await.error.is_some());
-        let again = gateway.operations.submit(order()).await.unwrap();
+        let again = gateway.operations.submit(order()).await.unwrap().operation;
         assert_eq!(first.id != again.id, freed, "{script:?}");
     }
 }

@@ -96,7 +96,7 @@ async fn done_but_not_finished_is_finished_with_its_secrets() {
     let ended = gateway.end_of(&id).await;
     assert_eq!((ended.status, ended.result.unwrap().get()), (OperationStatus::Succeeded, "\"new site\""));
     assert_eq!((fake.count("Mutate"), fake.count("Poll"), fake.count("Result")), (1, 0, 2));
-    assert_eq!(gateway.operations.take_secrets(gateway.organization, &id).await.unwrap().len(), 1);
+    assert_eq!(gateway.operations.take_secrets(gateway.organization, &id, None).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -35,6 +35,13 @@ const COLUMNS: &[Column] = &[
     operation("arguments", "arguments of operations"),
     operation("completion", "completions of operations"),
     operation("secrets", "secrets in results of operations"),
+    Column {
+        table: "idempotency",
+        key: &["organization", "scope", "key"],
+        value: "answer",
+        purpose: Purpose::Operation,
+        what: "answers kept for keys",
+    },
 ];
 const SECRETS: &str = "secrets of connections";
 

@@ -6,20 +6,26 @@
 use super::{
     events, keys,
     rows::{blob, digest, operation, operation_columns, record, to_json},
-    runner,
+    runner::{self, Teller},
     writer::Writer,
 };
 use crate::{
     model::{ConnectionId, Error, Operation, OperationId, OperationStatus, OrganizationId, Timestamp},
-    store::{Acceptance, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord},
+    store::{Acceptance, IdempotencyRecord, KeyRef, ListFilter, NewOperation, OpenCounts, OperationRecord, cause},
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 pub async fn accept(writer: &Writer, new: NewOperation) -> Result<Acceptance, Error> {
-    writer.write(move |c| Box::pin(accept_in(c, new))).await
+    let cause = cause::cause();
+    let teller = Teller { chain: writer.chain(), cause: cause.clone() };
+    let acceptance = writer.write_aside(move |c| Box::pin(accept_in(c, new, teller))).await?;
+    if let (Acceptance::Accepted, Some(cause)) = (&acceptance, cause) {
+        cause.was_recorded();
+    }
+    Ok(acceptance)
 }
 
-async fn accept_in(c: &mut SqliteConnection, new: NewOperation) -> Result<Acceptance, Error> {
+async fn accept_in(c: &mut SqliteConnection, new: NewOperation, teller: Teller) -> Result<Acceptance, Error> {
     if let Some(key) = &new.idempotency
         && let Some(earlier) = used_before(c, &new, key).await?
     {
@@ -33,7 +39,7 @@ async fn accept_in(c: &mut SqliteConnection, new: NewOperation) -> Result<Accept
     if let Some(key) = &new.idempotency {
         remember(c, &new, key).await?;
     }
-    runner::audit(c, &new.operation.id, "accepted", new.operation.created_at).await?;
+    runner::audit(c, &teller, &new.operation.id, "accepted", new.operation.created_at).await?;
     events::of_operation(c, &new.operation.id, new.operation.created_at).await?;
     Ok(Acceptance::Accepted)
 }
@@ -44,7 +50,7 @@ async fn used_before(
     key: &IdempotencyRecord,
 ) -> Result<Option<Acceptance>, Error> {
     let query = sqlx::query(concat!(
-        "SELECT fingerprint, o.* FROM idempotency i JOIN (SELECT ",
+        "SELECT fingerprint, i.operation, o.* FROM idempotency i LEFT JOIN (SELECT ",
         operation_columns!(),
         " FROM operations) o ON o.id = i.operation WHERE i.organization = ? AND i.scope = ? AND i.key = ? AND i.expires_at > ?"
     ))
@@ -53,7 +59,8 @@ async fn used_before(
     .bind(&key.key)
     .bind(new.operation.created_at.as_millis());
     let Some(row) = query.fetch_optional(c).await? else { return Ok(None) };
-    if digest(&row, "fingerprint")? != key.fingerprint {
+    let names_an_operation = row.try_get::<Option<String>, _>("operation")?.is_some();
+    if digest(&row, "fingerprint")? != key.fingerprint || !names_an_operation {
         return Ok(Some(Acceptance::KeyReused));
     }
     Ok(Some(Acceptance::Existing(Box::new(operation(&row)?))))
@@ -106,11 +113,6 @@ async fn remember(c: &mut SqliteConnection, new: &NewOperation, key: &Idempotenc
     .execute(c)
     .await?;
     Ok(())
-}
-
-pub async fn expire_idempotency(writer: &Writer, now: Timestamp) -> Result<(), Error> {
-    let delete = sqlx::query("DELETE FROM idempotency WHERE expires_at <= ?").bind(now.as_millis());
-    writer.write(move |c| Box::pin(async move { Ok(delete.execute(c).await.map(drop)?) })).await
 }
 
 pub async fn get(readers: &SqlitePool, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error> {
@@ -168,21 +170,40 @@ pub async fn counts(readers: &SqlitePool) -> Result<OpenCounts, Error> {
     Ok(OpenCounts { queued: row.try_get("queued")?, running: row.try_get("running")? })
 }
 
-pub async fn take_secrets(writer: &Writer, organization: OrganizationId, id: OperationId) -> Result<Option<Vec<u8>>, Error> {
+/// `key`: the request that asks used it, so what it takes is kept with the key, and given to it again.
+pub async fn take_secrets(
+    writer: &Writer,
+    organization: OrganizationId,
+    id: OperationId,
+    key: Option<KeyRef>,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, Error> {
+    writer.write_aside(move |c| Box::pin(take_in(c, organization, id, key, now))).await
+}
+
+async fn take_in(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    id: OperationId,
+    key: Option<KeyRef>,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, Error> {
     // RETURNING tells the values after the update, so the secrets are read first.
-    let select = sqlx::query_scalar("SELECT secrets FROM operations WHERE id = ? AND organization = ?")
-        .bind(id.as_str().to_owned())
-        .bind(blob(organization.0));
-    let forget = sqlx::query("UPDATE operations SET secrets = NULL WHERE id = ?").bind(id.as_str().to_owned());
-    writer
-        .write(move |c| {
-            Box::pin(async move {
-                let secrets: Option<Vec<u8>> = select.fetch_optional(&mut *c).await?.flatten();
-                if secrets.is_some() {
-                    forget.execute(c).await?;
-                }
-                Ok(secrets)
-            })
-        })
-        .await
+    let select = sqlx::query_scalar("SELECT secrets FROM operations WHERE id = ? AND organization = ?");
+    let secrets: Option<Vec<u8>> = select.bind(id.as_str()).bind(blob(organization.0)).fetch_optional(&mut *c).await?.flatten();
+    if let Some(secrets) = &secrets {
+        sqlx::query("UPDATE operations SET secrets = NULL WHERE id = ?").bind(id.as_str()).execute(&mut *c).await?;
+        if let Some(key) = &key {
+            let keep = "UPDATE idempotency SET answer = ? WHERE organization = ? AND scope = ? AND key = ? AND operation = ?";
+            let keep = sqlx::query(keep).bind(secrets).bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key);
+            keep.bind(id.as_str()).execute(c).await?;
+        }
+        return Ok(Some(secrets.clone()));
+    }
+    let Some(key) = key.filter(|key| key.organization == organization) else { return Ok(None) };
+    let kept = sqlx::query_scalar(
+        "SELECT answer FROM idempotency WHERE organization = ? AND scope = ? AND key = ? AND operation = ? AND expires_at > ?",
+    );
+    let kept = kept.bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key).bind(id.as_str()).bind(now.as_millis());
+    Ok(kept.fetch_optional(c).await?.flatten())
 }

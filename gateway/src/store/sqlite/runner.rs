@@ -4,16 +4,18 @@
 //! what clients see change is in the transaction that changes it. It doesn't judge what a state means.
 
 use super::{
-    events, keys, labels,
+    audit, events, keys, labels,
     operations::record_of,
     rows::{blob, operation_id, to_json},
     writer::Writer,
 };
 use crate::{
-    model::{Error, OperationId, OperationStatus, Timestamp},
-    store::{Claim, Fence, Finish, Outcome, PendingUpdate},
+    model::{Error, OperationId, OperationStatus, Target, Timestamp},
+    seal::ChainKey,
+    store::{AuditEntry, Cause, Claim, Fence, Finish, Outcome, PendingUpdate},
 };
 use sqlx::{SqliteConnection, SqlitePool, sqlite::SqliteQueryResult};
+use std::sync::Arc;
 use uuid::Uuid;
 
 pub async fn lease(writer: &Writer, runner: Uuid, until: Timestamp) -> Result<(), Error> {
@@ -174,10 +176,11 @@ async fn pending(c: &mut SqliteConnection, fence: &Fence, update: PendingUpdate,
 }
 
 pub async fn finish(writer: &Writer, fence: Fence, finish: Finish) -> Result<(), Error> {
-    writer.write(move |c| Box::pin(finish_in(c, fence, finish))).await
+    let teller = Teller { chain: writer.chain(), cause: None };
+    writer.write(move |c| Box::pin(finish_in(c, fence, finish, teller))).await
 }
 
-async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish) -> Result<(), Error> {
+async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish, teller: Teller) -> Result<(), Error> {
     keys::refuse_retired(&mut *c, finish.secrets.as_deref()).await?;
     let error = finish.error.as_ref().map(to_json).transpose()?;
     let query = sqlx::query(fenced!(
@@ -204,15 +207,16 @@ async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish) -> Re
     if let Some(end) = finish.labels {
         labels::at_end(c, &fence.id, end, finish.at).await?;
     }
-    audit(c, &fence.id, finish.status.as_str(), finish.at).await?;
+    audit(c, &teller, &fence.id, finish.status.as_str(), finish.at).await?;
     events::of_operation(c, &fence.id, finish.at).await
 }
 
 pub async fn cancel_queued(writer: &Writer, id: OperationId, now: Timestamp) -> Result<bool, Error> {
-    writer.write(move |c| Box::pin(cancel_in(c, id, now))).await
+    let teller = Teller { chain: writer.chain(), cause: None };
+    writer.write(move |c| Box::pin(cancel_in(c, id, now, teller))).await
 }
 
-async fn cancel_in(c: &mut SqliteConnection, id: OperationId, now: Timestamp) -> Result<bool, Error> {
+async fn cancel_in(c: &mut SqliteConnection, id: OperationId, now: Timestamp, teller: Teller) -> Result<bool, Error> {
     let canceled = sqlx::query(
         "UPDATE operations SET status = 'canceled', finished_at = ?1, updated_at = ?1, arguments = NULL \
          WHERE id = ?2 AND status = 'queued' AND sent_at IS NULL AND handle IS NULL",
@@ -224,21 +228,49 @@ async fn cancel_in(c: &mut SqliteConnection, id: OperationId, now: Timestamp) ->
     if canceled.rows_affected() == 0 {
         return Ok(false);
     }
-    audit(c, &id, OperationStatus::Canceled.as_str(), now).await?;
+    audit(c, &teller, &id, OperationStatus::Canceled.as_str(), now).await?;
     events::of_operation(c, &id, now).await?;
     Ok(true)
 }
 
-/// Who did what, and what came of it.
-pub async fn audit(c: &mut SqliteConnection, id: &OperationId, outcome: &str, at: Timestamp) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO audit (organization, at, principal, action, connection_slug, operation, outcome) \
-         SELECT organization, ?, principal, action, connection_slug, id, ? FROM operations WHERE id = ?",
-    )
-    .bind(at.as_millis())
-    .bind(outcome)
-    .bind(id.as_str())
-    .execute(c)
-    .await?;
-    Ok(())
+/// What a row of the audit log needs beside the operation.
+pub struct Teller {
+    pub chain: Option<ChainKey>,
+    /// The request that is the cause, where one is.
+    pub cause: Option<Arc<Cause>>,
+}
+
+/// Who asked for the operation, and what came of it.
+pub async fn audit(
+    c: &mut SqliteConnection,
+    teller: &Teller,
+    id: &OperationId,
+    outcome: &str,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let Some(record) = record_of(&mut *c, id).await? else { return Ok(()) };
+    let cause = teller.cause.as_ref();
+    let entry = AuditEntry {
+        at,
+        organization: Some(record.organization),
+        principal: record.principal,
+        client: cause.and_then(|cause| cause.client),
+        action: record.operation.action.as_str().to_owned(),
+        target: Some(path_of(&record.operation.target, &record.operation.connection)),
+        outcome: outcome.to_owned(),
+        status: None,
+        request_id: cause.and_then(|cause| cause.request_id.clone()),
+        operation: Some(id.as_str().to_owned()),
+    };
+    audit::append(c, teller.chain.as_ref(), &entry).await
+}
+
+/// As far as it is known what it is about.
+fn path_of(target: &Target, connection: &str) -> String {
+    match (&target.site, &target.id) {
+        (Some(site), Some(id)) => format!("/sites/{site}/{}s/{id}", target.kind),
+        (Some(site), None) => format!("/sites/{site}"),
+        (None, Some(id)) => format!("/sites/{id}"),
+        (None, None) => format!("/connections/{connection}"),
+    }
 }

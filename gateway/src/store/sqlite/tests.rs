@@ -1,5 +1,7 @@
 //! The shared suite over SQLite, and what only SQLite promises: the lock, the modes, the schema, and commits in groups.
 
+mod audit;
+
 use super::*;
 use crate::{
     model::Kind,

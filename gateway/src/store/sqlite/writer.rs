@@ -4,12 +4,15 @@
 //! to disk share the next one, so that throughput doesn't end at one sync each. Invariant: a job is answered with success only
 //! when the transaction that holds it is durable, and a job that fails takes nothing of its batch with it.
 
-use super::events;
-use crate::model::Error;
+use super::{audit, events, idempotency};
+use crate::{model::Error, seal::ChainKey, store::cause};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
-use std::fs::File;
+use std::{
+    fs::File,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +65,7 @@ pub struct Writer {
     closing: CancellationToken,
     /// The last event that was committed.
     events: watch::Receiver<i64>,
+    chain: Arc<OnceLock<ChainKey>>,
 }
 
 impl Writer {
@@ -70,7 +74,16 @@ impl Writer {
         let closing = CancellationToken::new();
         let (told, events) = watch::channel(events::last(&mut connection).await?);
         tokio::spawn(serve(connection, waiting, (lock, told), closing.clone()));
-        Ok(Self { jobs, closing, events })
+        Ok(Self { jobs, closing, events, chain: Arc::default() })
+    }
+
+    /// The key of the audit log; without one, rows are written that no check accepts.
+    pub fn chain(&self) -> Option<ChainKey> {
+        self.chain.get().cloned()
+    }
+
+    pub fn set_chain(&self, key: ChainKey) -> Result<(), Error> {
+        self.chain.set(key).map_err(|_| Error::gateway("the audit log has a key already"))
     }
 
     /// The id of the last event that was committed; it is told before the jobs of its transaction are answered.
@@ -84,8 +97,39 @@ impl Writer {
         self.jobs.closed().await;
     }
 
-    /// Runs `work` in a transaction; the answer comes after the commit.
+    /// Runs `work` in a transaction; the answer comes after the commit. What the running request changes is recorded with it, and
+    /// marks the request's idempotency key.
     pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
+    {
+        let (cause, key, chain) = (cause::cause().filter(|cause| !cause.is_recorded()), cause::key(), self.chain());
+        if cause.is_none() && key.is_none() {
+            return self.write_aside(work).await;
+        }
+        let entry = cause.as_ref().map(|cause| cause.entry("done", None));
+        let done = self.write_aside(move |c| {
+            Box::pin(async move {
+                let done = work(&mut *c).await?;
+                if let Some(key) = &key {
+                    idempotency::mark(&mut *c, key).await?;
+                }
+                if let Some(entry) = &entry {
+                    audit::append(c, chain.as_ref(), entry).await?;
+                }
+                Ok(done)
+            })
+        });
+        let done = done.await?;
+        if let Some(cause) = cause {
+            cause.was_recorded();
+        }
+        Ok(done)
+    }
+
+    /// The same, for what is written beside the change that a request asked for.
+    pub async fn write_aside<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,

@@ -1,0 +1,171 @@
+//! The audit log: who did what, from where, with which result.
+//!
+//! In go requests that change something and what came of them; out come rows, the newest first. Invariant: a change is recorded in
+//! its own transaction, and an answer leaves only after its row is durable; no secret is in a row: paths and ids only.
+
+use super::{
+    Api, Caller, RequestId, Shared,
+    cursor::Scope,
+    extract::Query,
+    once::REPLAYED,
+    problem::Problem,
+    respond, routes,
+    walk::{self, Page},
+};
+use crate::{
+    model::{Error, Timestamp},
+    policy::{ClientAddress, Principal},
+    store::{AuditFilter, AuditRow, Cause},
+};
+use axum::{
+    Extension,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParameters {
+    /// RFC 3339: not before this moment.
+    since: Option<Timestamp>,
+    /// RFC 3339: before this moment.
+    until: Option<Timestamp>,
+    /// `token:…`, `user:…` or `operator`.
+    actor: Option<String>,
+    /// `connections.create`, …
+    action: Option<String>,
+    /// 1 to 100; 10 when it is left out.
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// A row of the audit log.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(rename = "AuditRow")]
+pub struct View<'a> {
+    /// Grows by one with every row of the gateway.
+    id: i64,
+    at: Timestamp,
+    /// `token:…`, `user:…`, or `operator` for a command on the machine itself.
+    actor: &'a str,
+    /// The client's address, where it is known.
+    #[schemars(with = "Option<String>")]
+    client: Option<IpAddr>,
+    /// The endpoint's name in the API's document.
+    action: &'a str,
+    /// What it was about: a path below `/api/v1`.
+    target: Option<&'a str>,
+    /// `done`, `replayed`, `refused` or `failed`; of operations `accepted`, and how they ended.
+    outcome: &'a str,
+    /// The answer's, where it was known.
+    status: Option<u16>,
+    request_id: Option<&'a str>,
+    operation: Option<&'a str>,
+}
+
+fn view(row: &AuditRow) -> View<'_> {
+    let entry = &row.entry;
+    View {
+        id: row.id,
+        at: entry.at,
+        actor: &entry.principal,
+        client: entry.client,
+        action: &entry.action,
+        target: entry.target.as_deref(),
+        outcome: &entry.outcome,
+        status: entry.status,
+        request_id: entry.request_id.as_deref(),
+        operation: entry.operation.as_deref(),
+    }
+}
+
+/// Newest first.
+pub async fn list(
+    State(api): Shared,
+    Extension(principal): Caller,
+    Query(parameters): Query<ListParameters>,
+) -> Result<Response, Problem> {
+    let limit = walk::limit(parameters.limit)?;
+    let ListParameters { since, until, actor, action, .. } = parameters;
+    let question = format!("audit {since:?} {until:?} {actor:?} {action:?}");
+    let scope = Scope { sealer: &api.sealer, principal: &principal, question };
+    let before: Option<i64> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
+    let filter = AuditFilter { since, until, principal: actor, action };
+    // One more than asked tells whether there is more.
+    let fetch = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    let mut rows = api.store.audit_rows(principal.organization, &filter, before, fetch).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_cursor = rows.last().filter(|_| more).map(|last| scope.seal(&last.id)).transpose()?;
+    let data = rows.iter().map(view).collect();
+    let page = Page { data, next_cursor, total: None, as_of: Some(crate::clock::now()), errors: Vec::new() };
+    let mut response = respond::json(StatusCode::OK, respond::to_bytes(&page)?);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// The name of the endpoint that changes something at this method and route.
+fn action(method: &Method, route: &str) -> Option<&'static str> {
+    static ACTIONS: LazyLock<HashMap<(Method, &'static str), &'static str>> = LazyLock::new(|| {
+        let changing = routes::endpoints().into_iter().filter(|endpoint| endpoint.method != Method::GET);
+        changing.map(|endpoint| ((endpoint.method, endpoint.path), endpoint.name)).collect()
+    });
+    ACTIONS.get(&(method.clone(), route.strip_prefix("/api/v1")?)).copied()
+}
+
+/// What the log will tell of this request. None: it changes nothing, or nobody is known to ask.
+pub fn cause(request: &Request, route: &str) -> Option<Cause> {
+    let action = action(request.method(), route)?;
+    let principal = request.extensions().get::<Arc<Principal>>()?;
+    let path = request.uri().path();
+    let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.to_string());
+    let client = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
+    let cause = Cause::new(Some(principal.organization), principal.name(), action);
+    Some(cause.from(client, request_id).about(path.strip_prefix("/api/v1").unwrap_or(path)))
+}
+
+impl Api {
+    /// Writes how a request went, unless that was written with what it changed. Before the answer leaves: one whose row can't be
+    /// written becomes a failure.
+    pub async fn record(&self, cause: &Cause, response: Response) -> Response {
+        let Some(outcome) = outcome(cause, &response) else { return response };
+        let entry = cause.entry(outcome, Some(response.status().as_u16()));
+        match self.store.audit(&entry).await {
+            Ok(()) => response,
+            Err(error) => {
+                self.metrics.audit_failures.inc();
+                tracing::error!(
+                    %error, internal = error.internal, action = entry.action, actor = entry.principal, outcome,
+                    status = entry.status, request_id = entry.request_id, "the audit log could not be written"
+                );
+                let error = Error { message: "the audit log could not be written".to_owned(), ..Error::gateway("audit") };
+                axum::response::IntoResponse::into_response(Problem::from(error))
+            }
+        }
+    }
+}
+
+/// None: there is nothing to tell, or it was told with the change.
+fn outcome(cause: &Cause, response: &Response) -> Option<&'static str> {
+    let status = response.status();
+    if response.headers().contains_key(REPLAYED) {
+        return Some("replayed");
+    }
+    if status.is_success() {
+        return (!cause.is_recorded()).then_some("done");
+    }
+    if status == StatusCode::FORBIDDEN {
+        return Some("refused");
+    }
+    // An operation's failure is told by its own row.
+    let is_operation = response.extensions().get::<Arc<Problem>>().is_some_and(|problem| problem.operation.is_some());
+    let failed = status == StatusCode::INTERNAL_SERVER_ERROR || cause.is_recorded();
+    (failed && !is_operation).then_some("failed")
+}

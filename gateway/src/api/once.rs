@@ -1,0 +1,244 @@
+//! Idempotency-Key of changes that Portico makes itself: a key is one change, and one answer.
+//!
+//! In go a request with a key and the work that it asks for; out comes the work's answer, or the one that it gave before. Changes
+//! that a provider carries out have their key in their operation. Invariant: nothing is done before the key is reserved
+//! durably, and nothing that was changed under a key is changed again; answers are kept sealed.
+
+use super::{
+    Api, extract,
+    mutation::{idempotency_key, no_key},
+    plans,
+    problem::Problem,
+};
+use crate::{
+    clock,
+    model::Error,
+    operations::KEY_LIFETIME_MILLIS,
+    policy::Principal,
+    seal::Purpose,
+    store::{self, KeyEnd, KeyLimit, KeyRef, Reservation, Reserved},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt as _, Limited};
+use serde::{Deserialize, Serialize};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use zeroize::Zeroizing;
+
+/// On an answer that was given before.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The largest answer of a change: a plan of ten thousand files, none of which the host has.
+const MAX_ANSWER: usize = 2 << 20;
+/// Of one organization, for a day: 7 changes a minute, or a hundred large plans.
+const LIMIT: KeyLimit = KeyLimit { keys: 10_000, bytes: 64 << 20 };
+/// What a repetition needs of an answer's head.
+const HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, header::ETAG, header::CACHE_CONTROL];
+/// Tries to keep an answer, through short troubles of the store.
+const TRIES: u32 = 5;
+
+/// An answer as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    status: u16,
+    headers: Vec<(String, String)>,
+    /// In base64: bytes in JSON would take four times as many.
+    body: String,
+    /// A problem is written anew, since it names the request: its code, detail and fields.
+    problem: Option<(String, String, Vec<(String, String)>)>,
+}
+
+/// Around every endpoint that changes something here and answers without an operation.
+pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    let Some(key) = idempotency_key(request.headers())? else { return Ok(next.run(request).await) };
+    // Without a principal there is nobody whose key it could be.
+    let principal = request.extensions().get::<Arc<Principal>>().cloned().ok_or_else(no_key)?;
+    request.headers_mut().remove("idempotency-key");
+    let scope = format!("{} {} {}", principal.name(), request.method(), request.uri().path());
+    let key = KeyRef { organization: principal.organization, scope, key };
+    let (parts, body) = request.into_parts();
+    let body = extract::read(Request::new(body), plans::MAX_BODY).await?;
+    let asked = [parts.uri.query().unwrap_or_default().as_bytes(), b"\0", &body].concat();
+    let fingerprint = api.sealer.fingerprint(&Zeroizing::new(asked))?;
+    let request = Request::from_parts(parts, Body::from(body));
+    api.once(key, fingerprint, next.run(request)).await
+}
+
+impl Api {
+    /// Carries out `work` unless that was done under this key, and gives its answer.
+    ///
+    /// In a task of its own: a client that leaves in the middle must not leave a key without its answer.
+    pub(super) async fn once(
+        self: &Arc<Self>,
+        key: KeyRef,
+        fingerprint: [u8; 32],
+        work: impl Future<Output = Response> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let api = Arc::clone(self);
+        let task = tokio::spawn(store::inherit(async move {
+            match api.reserve(&key, fingerprint).await? {
+                Some(answer) => Ok(answer),
+                None => Ok(api.carried_out(&key, work).await),
+            }
+        }));
+        task.await.map_err(|error| Problem::from(Error::gateway(format_args!("a keyed request ended early: {error}"))))?
+    }
+
+    /// None: the key is this request's. Otherwise the answer that was given under it.
+    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32]) -> Result<Option<Response>, Problem> {
+        let now = clock::now();
+        let (owner, expires_at) = (self.operations.process(), now.plus_millis(KEY_LIFETIME_MILLIS));
+        let reservation = Reservation { key: key.clone(), fingerprint, owner, now, expires_at, limit: LIMIT };
+        let reserved = self.store.idempotency_reserve(&reservation).await.map_err(|error| {
+            tracing::error!(%error, internal = error.internal, "an idempotency key could not be reserved");
+            unavailable("the store can't be written; nothing was changed")
+        })?;
+        let (outcome, answer) = match reserved {
+            Reserved::New => ("new", Ok(None)),
+            Reserved::Answered(sealed) => ("replayed", self.replay(key, &sealed).map(Some)),
+            other => ("refused", Err(refusal(&other))),
+        };
+        self.metrics.keyed_requests.with_label_values(&[outcome]).inc();
+        answer
+    }
+
+    async fn carried_out(&self, key: &KeyRef, work: impl Future<Output = Response> + Send) -> Response {
+        let work = AssertUnwindSafe(store::under_key(key.clone(), work)).catch_unwind();
+        let panicked = |_| Problem::from(Error::gateway("a handler panicked")).into_response();
+        let (end, response) = self.ended(key, work.await.unwrap_or_else(panicked)).await;
+        self.end(key, &end).await;
+        response
+    }
+
+    /// What becomes of the key, and the answer for the client.
+    async fn ended(&self, key: &KeyRef, response: Response) -> (KeyEnd, Response) {
+        let status = response.status();
+        let (parts, body) = response.into_parts();
+        let body = match Limited::new(body, MAX_ANSWER).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) => {
+                let problem = Problem::from(Error::gateway(format_args!("an answer could not be kept for its key: {error}")));
+                return (KeyEnd::AnswerLost, problem.into_response());
+            }
+        };
+        let response = Response::from_parts(parts, Body::from(body.clone()));
+        // It may pass, and nothing came of it: the same key may try again.
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            return (KeyEnd::Free, response);
+        }
+        let sealed = match self.sealed(key, &response, &body) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                tracing::error!(%error, internal = error.internal, "an answer could not be sealed for its key");
+                return (KeyEnd::AnswerLost, response);
+            }
+        };
+        // What was refused has changed nothing, and may be corrected. After a failure of ours nobody knows.
+        let settled = status.is_success() || status == StatusCode::INTERNAL_SERVER_ERROR;
+        let end = if settled { KeyEnd::Answered(sealed) } else { KeyEnd::AnsweredIfChanged(sealed) };
+        (end, response)
+    }
+
+    fn sealed(&self, key: &KeyRef, response: &Response, body: &[u8]) -> Result<Vec<u8>, Error> {
+        let header = |name: &HeaderName| {
+            let value = response.headers().get(name)?.to_str().ok()?;
+            Some((name.as_str().to_owned(), value.to_owned()))
+        };
+        let problem = response.extensions().get::<Arc<Problem>>().map(|problem| {
+            let fields = problem.fields.iter().map(|field| (field.field.clone(), field.message.clone()));
+            (problem.code.clone(), problem.detail.clone(), fields.collect())
+        });
+        let headers = HEADERS.iter().filter_map(header).collect();
+        let kept = Kept { status: response.status().as_u16(), headers, body: BASE64_STANDARD.encode(body), problem };
+        let plain = serde_json::to_vec(&kept).map(Zeroizing::new).map_err(Error::gateway)?;
+        self.sealer.seal(Purpose::Operation, &facts(key), &plain)
+    }
+
+    /// Until it is written, the key is in progress; so it is tried for a while, and then until the next start.
+    async fn end(&self, key: &KeyRef, end: &KeyEnd) {
+        for attempt in 1..=TRIES {
+            match self.store.idempotency_end(key, self.operations.process(), end).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(%error, internal = error.internal, attempt, "an answer could not be kept for its key")
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+        }
+    }
+
+    fn replay(&self, key: &KeyRef, sealed: &[u8]) -> Result<Response, Problem> {
+        let plain = self.sealer.open(Purpose::Operation, &facts(key), sealed);
+        let kept = plain.and_then(|plain| serde_json::from_slice::<Kept>(&plain).ok());
+        let replayed = kept.and_then(Kept::response);
+        let mut response = replayed.ok_or_else(|| {
+            unavailable("it was used before, and the answer can't be opened any more: was the key of the data folder replaced?")
+        })?;
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+}
+
+impl Kept {
+    fn response(self) -> Option<Response> {
+        let status = StatusCode::from_u16(self.status).ok()?;
+        let mut response = match self.problem {
+            Some((code, detail, fields)) => {
+                let mut problem = Problem::new(status, code, detail);
+                problem.fields = fields.into_iter().map(|(field, message)| super::problem::Field { field, message }).collect();
+                problem.into_response()
+            }
+            None => {
+                let mut response = Response::new(Body::from(BASE64_STANDARD.decode(self.body).ok()?));
+                *response.status_mut() = status;
+                response
+            }
+        };
+        for (name, value) in self.headers {
+            response.headers_mut().insert(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(&value).ok()?);
+        }
+        Some(response)
+    }
+}
+
+fn facts(key: &KeyRef) -> Vec<u8> {
+    [b"answer\0", key.organization.0.as_bytes().as_slice(), key.scope.as_bytes(), b"\0", key.key.as_bytes()].concat()
+}
+
+fn refusal(reserved: &Reserved) -> Problem {
+    match reserved {
+        Reserved::InProgress => {
+            let detail = "the first request with this Idempotency-Key is still being carried out: ask again in a moment";
+            let problem = Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", detail);
+            Problem { retry_after: Some(1), ..problem }
+        }
+        Reserved::AnswerLost => {
+            let detail = "the first request with this Idempotency-Key changed something, but its answer was lost when the gateway \
+                          stopped; it is not done again. Look at what is there, and choose a new key for a new request";
+            Problem::new(StatusCode::CONFLICT, "idempotency_answer_lost", detail)
+        }
+        Reserved::Full => {
+            let detail = format!(
+                "this organization has {} keys, or {} MiB of answers, in 24 hours; nothing was changed",
+                LIMIT.keys,
+                LIMIT.bytes >> 20
+            );
+            Problem { retry_after: Some(60), ..unavailable(&detail) }
+        }
+        Reserved::New | Reserved::Answered(_) | Reserved::Reused => {
+            let detail = "this Idempotency-Key was used for another request: choose a new key for a new request";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+        }
+    }
+}
+
+fn unavailable(why: &str) -> Problem {
+    let detail = format!("the Idempotency-Key can't be honoured: {why}");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail)
+}

@@ -1,0 +1,217 @@
+//! The audit log: every change is in it, and nobody alters it unseen.
+//!
+//! Invariant: rows are read through the API, the log is checked by `portico audit verify` beside the running gateway, and its
+//! attacker has the database's file and nothing else.
+
+use http::Method;
+use portico_tests::{Api, Gateway, gateway::binary};
+use serde_json::{Value, json};
+use std::process::{Command, Output};
+
+async fn rows(api: &Api) -> Vec<Value> {
+    let pages = api.walk("/audit?limit=100").await;
+    pages.into_iter().flat_map(|page| page["data"].as_array().cloned().expect("rows")).collect()
+}
+
+/// actor, action, target, outcome, status
+fn told(row: &Value) -> (String, String, String, String, Value) {
+    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    (text("actor"), text("action"), text("target"), text("outcome"), row["status"].clone())
+}
+
+fn verify(gateway: &Gateway, more: &[&str]) -> (bool, String) {
+    let mut command = Command::new(binary());
+    command.args(["audit", "verify", "--data-dir"]).arg(gateway.data()).args(more);
+    let Output { status, stdout, stderr } = command.output().expect("portico audit verify runs");
+    (status.success(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+}
+
+/// What somebody can do who may write the database's file.
+async fn alter(gateway: &Gateway, statements: &str) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db"));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let all = format!("DROP TRIGGER IF EXISTS audit_stays_as_it_is; DROP TRIGGER IF EXISTS audit_goes_by_age; {statements}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(all)).execute(&mut connection).await.expect("it is altered");
+    sqlx::Connection::close(connection).await.expect("it is closed");
+}
+
+#[tokio::test]
+async fn every_change_tells_who_did_what_with_which_result() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    let before = rows(api).await;
+    assert_eq!(before.len(), 1, "the token of the start: {before:?}");
+    assert_eq!((&before[0]["actor"], &before[0]["action"]), (&json!("operator"), &json!("tokens.create")));
+
+    let secret = json!({"id": "a", "provider": "sandbox", "name": "A", "settings": {"work_seconds": 0}});
+    let headers = [("x-request-id", "told-1")];
+    let _ = api.json(Method::POST, "/connections", &headers, &secret).await.is(201);
+    let _ = api.json(Method::PATCH, "/connections/a", &[], &json!({"name": "B"})).await.is(200);
+    let site = api.post("/sites", &json!({"connection": "a", "name": "Shop"})).await.is(201).json();
+    let id = site["result"]["id"].as_str().expect("an id").to_owned();
+    let _ = api.json(Method::PATCH, &format!("/sites/{id}"), &[], &json!({"labels": {"team": "web"}})).await.is(200);
+    let plan = json!({"files": [{"path": "/a", "size": 1, "blake3": "a".repeat(64), "sha256": "a".repeat(64)}]});
+    let _ = api.post(&format!("/sites/{id}/deployments/plans"), &plan).await.is(201);
+    let _ = api.post("/connections/a/test", &json!({})).await.is(200);
+    // What is refused for its form has changed nothing, and reads are no changes.
+    let _ = api.post("/connections", &json!({"id": "b"})).await.is(422);
+    let _ = api.get("/sites").await.is(200);
+    let _ = api.delete("/connections/a").await.is(204);
+
+    let all = rows(api).await;
+    let actor = all[0]["actor"].as_str().expect("an actor").to_owned();
+    assert!(actor.starts_with("token:"), "{actor}");
+    let found: Vec<_> = all.iter().rev().skip(1).map(told).collect();
+    let row = |action: &str, target: &str, outcome: &str, status: Value| {
+        (actor.clone(), action.to_owned(), target.to_owned(), outcome.to_owned(), status)
+    };
+    let expected = [
+        row("connections.create", "/connections/a", "done", Value::Null),
+        row("connections.update", "/connections/a", "done", Value::Null),
+        row("sites.create", "/connections/a", "accepted", Value::Null),
+        row("sites.create", &format!("/sites/{id}"), "succeeded", Value::Null),
+        row("sites.update", &format!("/sites/{id}"), "done", Value::Null),
+        row("deployments.plan", &format!("/sites/{id}/deployments/plans"), "done", json!(201)),
+        row("connections.test", "/connections/a/test", "done", json!(200)),
+        row("connections.delete", "/connections/a", "done", Value::Null),
+    ];
+    assert_eq!(found, expected);
+    let made = &all[all.len() - 2];
+    assert_eq!(made["request_id"], "told-1", "{made}");
+    let accepted = &all[all.len() - 4];
+    assert_eq!((&accepted["operation"], accepted["request_id"].is_string()), (&site["id"], true), "{accepted}");
+
+    // Filters and pages.
+    let page = api.get("/audit?action=connections.create&limit=1").await.is(200).json();
+    assert_eq!((page["data"].as_array().map(Vec::len), &page["next_cursor"]), (Some(1), &Value::Null), "{page}");
+    let none = api.get("/audit?actor=user:nobody").await.is(200).json();
+    assert_eq!(none["data"], json!([]));
+    let at = made["at"].as_str().expect("a time");
+    let until = api.get(&format!("/audit?until={at}&limit=100")).await.is(200).json();
+    assert_eq!(until["data"].as_array().map(Vec::len), Some(1), "{until}");
+    let paged: usize = api.walk("/audit?limit=2").await.iter().filter_map(|page| page["data"].as_array()).map(Vec::len).sum();
+    assert_eq!(paged, all.len());
+    api.get("/audit?since=yesterday").await.problem(422, "invalid_input");
+    api.get("/audit?cursor=x").await.problem(400, "cursor_invalid");
+    // Another organization has a log of its own.
+    let other = api.with_token(&gateway.new_token("other"));
+    let theirs = rows(&other).await;
+    assert_eq!(theirs.iter().map(|row| row["action"].as_str().unwrap_or_default()).collect::<Vec<_>>(), ["tokens.create"]);
+    assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
+}
+
+#[tokio::test]
+async fn no_secret_is_in_the_log() {
+    const SECRET: &str = "correct-horse-battery-staple";
+    let gateway = Gateway::start_with(portico_tests::Setup { guests: vec!["keyed"], ..Default::default() }).await;
+    let body = json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "secrets": {"api_key": SECRET}});
+    let _ = gateway.api.json(Method::POST, "/connections", &[("idempotency-key", "k")], &body).await.is(201);
+    let _ = gateway.api.json(Method::PATCH, "/connections/keyed", &[], &json!({"secrets": {"api_key": SECRET}})).await.is(200);
+    let all = rows(&gateway.api).await;
+    assert!(all.len() >= 3 && !json!(all).to_string().contains(SECRET), "{all:?}");
+    for file in ["portico.db", "portico.db-wal"] {
+        let bytes = std::fs::read(gateway.data().join(file)).unwrap_or_default();
+        assert!(!bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "it is in {file}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_alters_the_database_is_found_beside_the_running_gateway() {
+    let mut gateway = Gateway::start().await;
+    for n in 0..5 {
+        gateway.connect(&format!("c{n}"), "sandbox", json!({})).await;
+    }
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(whole && said.contains("6 rows, from 1 to 6"), "{said}");
+    let noted = said.split_whitespace().last().expect("the row to note").to_owned();
+    alter(&gateway, "UPDATE audit SET principal = 'token:nobody' WHERE id = 3").await;
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(!whole && said.contains("row 3: ") && said.contains("the first bad row is 3"), "{said}");
+    // Neither the next row nor the next start makes it good.
+    gateway.connect("next", "sandbox", json!({})).await;
+    gateway.kill9();
+    gateway.restart().await;
+    assert!(verify(&gateway, &[]).1.contains("the first bad row is 3"));
+    alter(&gateway, "UPDATE audit SET principal = 'operator' WHERE id = 3").await;
+    assert!(!verify(&gateway, &[]).0, "it was another before");
+    // The newest rows cut off; then the head record, too.
+    alter(&gateway, "DELETE FROM audit WHERE id > 2").await;
+    let (whole, said) = verify(&gateway, &["--noted", &noted]);
+    assert!(!whole && said.contains("the first bad row is 3") && said.contains("row 6: it was noted"), "{said}");
+    alter(&gateway, "UPDATE audit_head SET last_id = 2, last_mac = (SELECT mac FROM audit WHERE id = 2)").await;
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(!whole && said.contains("head record was altered"), "{said}");
+    // The gateway goes on, and says in the log that it found this.
+    gateway.connect("after", "sandbox", json!({})).await;
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(!whole && said.contains("found the head record altered"), "{said}");
+    let _line = gateway.logged(&["audit log was altered"]).await;
+    let (whole, said) = verify(&gateway, &["--noted", "nonsense"]);
+    assert!(!whole && said.contains("--noted"), "{said}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_done() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    alter(&gateway, "ALTER TABLE audit RENAME TO out_of_reach").await;
+    let body = json!({"id": "a", "provider": "sandbox", "name": "A"});
+    api.post("/connections", &body).await.problem(500, "internal");
+    api.get("/connections/a").await.problem(404, "connection_not_found");
+    let site = api.post("/sites", &json!({"connection": "sandbox", "name": "Shop"})).await;
+    site.problem(500, "internal");
+    assert_eq!(api.get("/operations").await.is(200).json()["data"], json!([]));
+    // What is done elsewhere can't be taken back, and isn't passed over in silence either.
+    let checkout = json!({"connection": "sandbox", "plan": "starter"});
+    api.post("/billing/checkout", &checkout).await.problem(500, "internal");
+    let _line = gateway.logged(&["audit log could not be written", "billing.checkout"]).await;
+    assert!(gateway.metric("portico_audit_failures_total", &[]).await >= 1.0);
+    alter(&gateway, "ALTER TABLE out_of_reach RENAME TO audit").await;
+    let _ = api.post("/connections", &body).await.is(201);
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(whole && said.contains("2 rows, from 1 to 2"), "{said}");
+}
+
+#[tokio::test]
+async fn a_change_and_its_row_survive_a_kill_together() {
+    let mut gateway = Gateway::start().await;
+    let mut chance = portico_tests::Chance::new();
+    let mut sent = 0;
+    for round in 0..8 {
+        let api = gateway.fresh_api();
+        let making = tokio::spawn(async move {
+            for n in 0.. {
+                let body = json!({"id": format!("r{round}-{n}"), "provider": "sandbox", "name": "R"});
+                let headers = [("content-type", "application/json")];
+                if api.try_send(Method::POST, "/connections", &headers, body.to_string().into()).await.is_err() {
+                    return n;
+                }
+            }
+            0
+        });
+        tokio::time::sleep(chance.instant(std::time::Duration::from_millis(400))).await;
+        gateway.kill9();
+        sent += making.await.expect("the client goes on");
+        gateway.restart().await;
+    }
+    let pages = gateway.api.walk("/connections?limit=100").await;
+    let made: std::collections::BTreeSet<String> = pages
+        .iter()
+        .flat_map(|page| page["data"].as_array().cloned().unwrap_or_default())
+        .filter_map(|one| one["id"].as_str().map(|id| format!("/connections/{id}")))
+        .filter(|path| path.starts_with("/connections/r"))
+        .collect();
+    let told: Vec<String> = rows(&gateway.api)
+        .await
+        .iter()
+        .filter(|row| row["action"] == "connections.create" && row["outcome"] == "done")
+        .filter_map(|row| row["target"].as_str().map(str::to_owned))
+        .collect();
+    assert!(made.len() >= sent && sent > 0, "{} of {sent} are left", made.len());
+    assert_eq!(told.iter().cloned().collect::<std::collections::BTreeSet<_>>(), made);
+    assert_eq!(told.len(), made.len(), "told twice");
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(whole, "{said}");
+    assert!(gateway.sigterm().await.success());
+    assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
+}
