@@ -96,12 +96,13 @@ impl Engine {
     async fn script(&self, step: &str) -> Result<String> {
         let output = Command::new(script())
             .args([step.as_ref(), self.folder.as_os_str()])
-            .stderr(std::process::Stdio::inherit())
             .output()
             .await
             .context("can't run engine.sh")?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        eprint!("{told}");
         if !output.status.success() {
-            bail!("engine.sh {step} failed: see its messages above, and {}", self.folder.join("dockerd.log").display());
+            bail!("engine.sh {step} failed (see {} as well):\n{told}", self.folder.join("dockerd.log").display());
         }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }

@@ -42,8 +42,16 @@ bootstrap() {
   [ ! -s "$tar" ] || return 0
   say "building the $name image from Debian $SUITE packages"
   rm -f "$CACHE/$name"-*.tar
-  mmdebstrap --mode=root --variant=minbase "${SLIM[@]}" --include="$packages" "$@" "$SUITE" "$tar.part.tar" >"$CACHE/$name.log" 2>&1 ||
-    { tail -n 20 "$CACHE/$name.log" >&2; return 1; }
+  # Thrice: packages come over a network.
+  local attempt
+  for attempt in 1 2 3; do
+    mmdebstrap --mode=root --variant=minbase --aptopt='Acquire::Retries "3"' "${SLIM[@]}" --include="$packages" "$@" "$SUITE" \
+      "$tar.part.tar" >"$CACHE/$name.log" 2>&1 && break
+    say "building the $name image failed ($attempt of 3); the end of its log, and the room on the disk:"
+    { tail -n 20 "$CACHE/$name.log"; df -h "$CACHE" "${TMPDIR:-/tmp}"; } >&2
+    [ "$attempt" -lt 3 ] || return 1
+    sleep $((attempt * 5))
+  done
   mv "$tar.part.tar" "$tar"
   say "built the $name image in $((SECONDS - started)) s"
 }
@@ -90,10 +98,16 @@ fetch_core() {
   local core=$1
   [ ! -d "$core" ] || return 0
   say "fetching WordPress core and wp-cli ($STUDIO)"
-  rm -rf "$core" "$core.part" && mkdir -p "$core.part" || return 1
-  (cd "$core.part" && npm pack --silent --loglevel=error "$STUDIO" >/dev/null &&
-    tar -xzf wp-studio-*.tgz --strip-components=4 package/dist/cli/wp-files/latest/wordpress package/dist/cli/wp-files/wp-cli/wp-cli.phar) ||
-    { say "fetching $STUDIO failed"; return 1; }
+  local attempt
+  for attempt in 1 2 3; do
+    rm -rf "$core" "$core.part" && mkdir -p "$core.part" || return 1
+    (cd "$core.part" && npm pack --loglevel=error "$STUDIO" >/dev/null &&
+      tar -xzf wp-studio-*.tgz --strip-components=4 package/dist/cli/wp-files/latest/wordpress package/dist/cli/wp-files/wp-cli/wp-cli.phar) &&
+      break
+    say "fetching $STUDIO failed ($attempt of 3)"
+    [ "$attempt" -lt 3 ] || return 1
+    sleep $((attempt * 5))
+  done
   rm -f "$core.part"/wp-studio-*.tgz
   mv "$core.part" "$core"
 }

@@ -114,7 +114,8 @@ const WORDPRESS: [(&str, &str, Option<&str>); 28] = [
     ("POST", "/sites/{site}/wordpress/password-reset", Some(r#"{"user": "admin", "password": "correct horse"}"#)),
     ("POST", "/sites/{site}/wordpress/login-link", Some(r#"{"user": "admin"}"#)),
 ];
-const TOKENS: [(&str, &str, Option<&str>); 5] = [
+const TOKENS: [(&str, &str, Option<&str>); 6] = [
+    ("GET", "/audit", None),
     ("GET", "/tokens", None),
     (
         "POST",

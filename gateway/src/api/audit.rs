@@ -13,7 +13,7 @@ use super::{
     walk::{self, Page},
 };
 use crate::{
-    model::{Error, Timestamp},
+    model::{Error, Timestamp, form},
     policy::{ClientAddress, Principal},
     store::{AuditFilter, AuditRow, Cause},
 };
@@ -42,6 +42,7 @@ pub struct ListParameters {
     /// `connections.create`, …
     action: Option<String>,
     /// 1 to 100; 10 when it is left out.
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }
