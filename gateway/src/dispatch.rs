@@ -6,6 +6,7 @@
 
 mod billing;
 mod carrier;
+mod checkup;
 mod connection;
 mod fanout;
 mod feature;
@@ -23,11 +24,12 @@ mod wordpress;
 mod work;
 
 pub use carrier::Carrier;
+pub use checkup::Check;
 pub use connection::Connection;
 pub use fanout::{Failure, Gathered};
 pub use health::{Health, HealthStatus, Report as HealthReport};
 pub use labels::{Look, Shelf};
-pub use manage::{Check, NewConnection, Patch, SecretChange};
+pub use manage::{NewConnection, Patch, SecretChange};
 pub use providers::Providers;
 pub use snapshot::{Came, Found, Freshness, Snapshot, Written};
 pub use transfer::BlobUpload;

@@ -28,6 +28,7 @@ mod retry;
 mod retry_after;
 mod said;
 mod send;
+mod session;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -222,7 +223,7 @@ impl Upstreams {
         self.upstreams.iter().map(|upstream| upstream.limits.report()).collect()
     }
 
-    /// What works and what fails on the way to an upstream, without sending it a request.
+    /// What works and what fails on the way to an upstream, without sending it a request but a session's login.
     pub async fn probe(&self, name: &str) -> Result<Vec<Check>, Error> {
         Ok(probe::probe(self.find(name)?).await)
     }

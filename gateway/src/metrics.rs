@@ -51,6 +51,8 @@ pub struct Metrics {
     pub upstream_seconds: HistogramVec,
     /// provider
     pub upstream_retries: IntCounterVec,
+    /// provider, outcome (`ok`, `refused`, `failed`)
+    pub upstream_logins: IntCounterVec,
     /// provider
     pub upstream_queued: IntGaugeVec,
     /// provider
@@ -131,6 +133,7 @@ impl Metrics {
             upstream_calls: counter("upstream_calls_total", "Requests to upstreams", &["provider", "outcome"])?,
             upstream_seconds: histogram("upstream_seconds", "Time of requests to upstreams", &["provider"], LATENCY)?,
             upstream_retries: counter("upstream_retries_total", "Requests to upstreams that were sent again", &["provider"])?,
+            upstream_logins: counter("upstream_logins_total", "Sessions asked of upstreams", &["provider", "outcome"])?,
             upstream_queued: gauges("upstream_queued", "Calls that wait for an upstream's limits", &["provider"])?,
             upstream_wait_seconds: histogram("upstream_wait_seconds", "Time of such waits", &["provider"], LATENCY)?,
             upstream_refused: counter("upstream_refused_total", "Calls not sent, by reason", &["provider", "reason"])?,

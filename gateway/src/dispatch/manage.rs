@@ -1,16 +1,15 @@
-//! Making, changing, testing and deleting connections.
+//! Making, changing and deleting connections.
 //!
 //! Invariant: a connection is stored only after its settings fit the provider's schema, the provider configured it, and egress
 //! granted its upstreams; secrets are sealed before they are stored. Deleting one never touches its upstream.
 
-use super::{Connection, Dispatch, Freshness, secrets};
+use super::{Connection, Dispatch, secrets};
 use crate::{
     clock, egress,
     host::Provider,
-    model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Query, Slug, TlsTrust},
+    model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Slug, TlsTrust},
     store::{self, ConnectionRecord},
 };
-use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{collections::BTreeMap, sync::Arc};
 use zeroize::Zeroizing;
@@ -36,16 +35,6 @@ pub struct Patch {
 pub enum SecretChange {
     Set(Zeroizing<String>),
     Remove,
-}
-
-/// One line of a connection's test.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "ConnectionCheck")]
-pub struct Check {
-    /// `configuration`, `upstream.api.dns`, …, `read`
-    pub check: String,
-    pub ok: bool,
-    pub detail: String,
 }
 
 impl Dispatch {
@@ -182,33 +171,6 @@ impl Dispatch {
         let provider = self.providers.get(&connection.record.provider)?;
         let value: serde_json::Value = serde_json::from_str(options.get()).map_err(Error::gateway)?;
         provider.check_site_options(&value)
-    }
-
-    /// What works and what doesn't, check by check; it stops at the first that makes the next meaningless.
-    pub async fn test_connection(self: &Arc<Self>, connection: &Arc<Connection>) -> Vec<Check> {
-        let check = |name: &str, outcome: Result<String, Error>| match outcome {
-            Ok(detail) => Check { check: name.to_owned(), ok: true, detail },
-            Err(error) => Check { check: name.to_owned(), ok: false, detail: error.message },
-        };
-        let configured = match connection.configured(&self.providers).await {
-            Ok(configured) => configured,
-            Err(error) => return vec![check("configuration", Err(error))],
-        };
-        let mut checks = vec![check("configuration", Ok("settings, secrets and grants are in order".to_owned()))];
-        let upstreams = configured.upstreams();
-        for name in upstreams.names() {
-            let steps = upstreams.probe(name).await.unwrap_or_default().into_iter();
-            checks.extend(steps.map(|step| Check {
-                check: format!("upstream.{name}.{}", step.name),
-                ok: step.ok,
-                detail: step.detail,
-            }));
-        }
-        if configured.configuration().features.has("sites.list") {
-            let read = self.query(connection, Query::SitesList, Freshness::Live).await;
-            checks.push(check("read", read.map(|_| "the sites could be listed".to_owned())));
-        }
-        checks
     }
 }
 

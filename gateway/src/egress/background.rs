@@ -83,7 +83,9 @@ impl Registry {
         };
         let deadline = upstream.deadline(request, context);
         // It is one of many, and may go on for an hour: it waits its time, and keeps no place.
-        drop(upstream.limits.turn(context.lane, deadline).await?);
+        let mut turn = upstream.limits.turn(context.lane, deadline).await?;
+        upstream.sign_in(context.lane, deadline, &mut turn).await?;
+        drop(turn);
         timeout_at(deadline, send::commit(intent, &prepared))
             .await
             .unwrap_or_else(|_| Err(fault::too_late("the gateway's store")))?;

@@ -15,6 +15,7 @@ use super::{
     limits::Limits,
     meters::Meters,
     redact::Redactor,
+    session::{Door, Session, Way},
     tls,
 };
 use crate::{
@@ -56,6 +57,8 @@ pub(super) struct Upstream {
     /// Never reuses a connection: for the one retry.
     pub fresh: HttpClient,
     pub credential: Option<(HeaderName, HeaderValue)>,
+    /// Instead of a credential that never changes.
+    pub session: Option<Session>,
     pub request_headers: Vec<HeaderName>,
     pub limits: Arc<Limits>,
     pub guard: Option<Guard>,
@@ -125,6 +128,7 @@ impl Binder<'_> {
             fresh: client(&target, self.config, 0),
             target,
             credential: None,
+            session: None,
             request_headers: headers::declared(&declaration.request_headers, None)?,
             limits: Limits::new(origin, None, self.config.concurrency, self.config, gauges),
             guard: None,
@@ -172,15 +176,25 @@ impl Binder<'_> {
         }
         let request_headers = headers::declared(&declaration.request_headers, credential.as_ref().map(|(name, _)| name))?;
         let target = Arc::new(target);
+        let limits = self.budgets.of(self.connection, declaration, self.config, self.metrics);
+        let (client, fresh) = (client(&target, self.config, MAX_IDLE), client(&target, self.config, 0));
+        let way = || Way {
+            client: client.clone(),
+            fresh: fresh.clone(),
+            target: Arc::clone(&target),
+            limits: Arc::clone(&limits),
+            shared: Arc::clone(shared),
+        };
         Ok(Upstream {
             name: declaration.name.clone(),
+            session: self.session(&declaration.auth, &url, way)?,
             url,
-            client: client(&target, self.config, MAX_IDLE),
-            fresh: client(&target, self.config, 0),
+            client,
+            fresh,
             target,
             credential,
             request_headers,
-            limits: self.budgets.of(self.connection, declaration, self.config, self.metrics),
+            limits,
             guard,
             shared: Arc::clone(shared),
         })
@@ -220,7 +234,8 @@ impl Binder<'_> {
         derived: &mut Vec<String>,
     ) -> Result<Option<(HeaderName, HeaderValue)>, Error> {
         let (name, value, secret) = match &declaration.auth {
-            Auth::None => return Ok(None),
+            // A session's proof comes and goes.
+            Auth::None | Auth::Session(_) => return Ok(None),
             Auth::Bearer(secret) => (header::AUTHORIZATION, Zeroizing::new(format!("Bearer {}", self.secret(secret)?)), secret),
             Auth::ApiKey(secret) => (header::AUTHORIZATION, Zeroizing::new(format!("ApiKey {}", self.secret(secret)?)), secret),
             Auth::Header { name, secret } => {
@@ -235,16 +250,18 @@ impl Binder<'_> {
                 derived.push(pair.clone());
                 (header::AUTHORIZATION, Zeroizing::new(format!("Basic {pair}")), password)
             }
-            Auth::Session(_) => {
-                let message = format!("the upstream {:?} needs a session login, which isn't supported yet", declaration.name);
-                return Err(Error::new(Kind::Unsupported, message));
-            }
         };
         let mut value = HeaderValue::from_str(&value).map_err(|_| {
             Error::new(Kind::InvalidInput, format!("the secret {secret} has characters that can't stand in a header"))
         })?;
         value.set_sensitive(true);
         Ok(Some((name, value)))
+    }
+
+    fn session(&self, auth: &Auth, url: &Base, way: impl FnOnce() -> Way) -> Result<Option<Session>, Error> {
+        let Auth::Session(auth) = auth else { return Ok(None) };
+        let secret = |name: &str| self.secret(name).map(|secret| Zeroizing::new(secret.to_owned()));
+        Ok(Some(Session::new(Door::new(auth, url, way(), secret)?)))
     }
 
     fn secret(&self, name: &str) -> Result<&str, Error> {

@@ -131,14 +131,14 @@ impl Limits {
         }
         // A probe goes by a ticket too: it is rare.
         let normal = need == Need::Time || state.breaker.circuit() == Circuit::Closed;
-        if normal && state.queue.is_empty() && state.ready(need, now).is_ok() {
+        if normal && state.queue.ahead(need, lane) == 0 && state.ready(need, now).is_ok() {
             state.go(need, now);
             return Ok(None);
         }
         if state.queue.len() >= queue::MOST {
             return Err(self.refused(&state, Why::Queue, Duration::from_secs(1)));
         }
-        let (at, why) = state.estimate(state.queue.ahead(lane), now);
+        let (at, why) = state.estimate(state.queue.ahead(need, lane), now);
         if at > deadline {
             return Err(self.refused(&state, why, at - now));
         }

@@ -1,10 +1,11 @@
 //! Probing: what works and what fails on the way to an upstream, step by step.
 //!
 //! In goes a bound upstream; out come checks in the order in which a request would meet them, ending at the first failure.
-//! Invariant: it goes the same way as a request (same resolution, same grants, same trust), and sends no request: a probe
-//! changes nothing at the upstream and shows no address of an internal name.
+//! Invariant: it goes the same way as a request (same resolution, same grants, same trust), and sends no request but a session's
+//! login: a probe changes nothing at the upstream and shows no address of an internal name.
 
 use super::{
+    Lane,
     bind::Upstream,
     connector::{Place, Target},
     tls,
@@ -13,11 +14,12 @@ use crate::model::Error;
 use rustls::ClientConfig;
 use serde::Serialize;
 use std::{net::SocketAddr, sync::Arc};
+use tokio::time::Instant;
 
 /// One step of the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// `grant`, `dns`, `connect` or `tls`.
+    /// `grant`, `dns`, `connect`, `tls` or `login`.
     pub name: &'static str,
     pub ok: bool,
     /// What was found, or what to do.
@@ -37,10 +39,25 @@ impl Check {
 pub(super) async fn probe(upstream: &Upstream) -> Vec<Check> {
     let mut checks = Vec::with_capacity(4);
     // The checks before the failed one stay; the failed one ends the list.
-    if let Err(failed) = walk(&upstream.target, &mut checks).await {
-        checks.push(failed);
+    match walk(&upstream.target, &mut checks).await {
+        Ok(()) => checks.extend(login(upstream).await),
+        Err(failed) => checks.push(failed),
     }
     checks
+}
+
+/// Whoever asks may have mended what a login was refused for, so it is tried.
+async fn login(upstream: &Upstream) -> Option<Check> {
+    upstream.session.as_ref()?.forgive();
+    let deadline = Instant::now() + upstream.shared.config.total_timeout();
+    let outcome = async {
+        let mut turn = upstream.limits.turn(Lane::Reads, deadline).await?;
+        upstream.sign_in(Lane::Reads, deadline, &mut turn).await
+    };
+    Some(match outcome.await {
+        Ok(_) => Check::good("login", format!("{} accepts the login", upstream.target.label)),
+        Err(error) => Check::bad("login", error),
+    })
 }
 
 async fn walk(target: &Target, checks: &mut Vec<Check>) -> Result<(), Check> {

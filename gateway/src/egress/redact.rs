@@ -3,6 +3,7 @@
 //! In go bytes and text from an upstream; out come the same, of the same length, with each secret overwritten.
 //! Invariant: a guest never sees a secret of 8 bytes or more, nor its usual encodings, however an upstream echoes it; an
 //! upstream that transforms a secret otherwise can't be caught. Shorter ones aren't searched for: they would match by chance.
+//! Tokens and cookies of sessions are learned as they come; the newest ones are searched for.
 
 use super::request::ESCAPED;
 use crate::model::Secrets;
@@ -10,13 +11,25 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use percent_encoding::utf8_percent_encode;
+use std::{
+    collections::VecDeque,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 
 const MIN_LENGTH: usize = 8;
+/// Learned secrets that are searched for: an upstream may set a new cookie with every answer.
+const MOST_LEARNED: usize = 32;
 const MARK: &[u8] = b"[redacted]";
 
 /// What to look for, longest first.
 #[derive(Default)]
 pub(super) struct Redactor {
+    needles: Vec<Needle>,
+    learned: RwLock<VecDeque<Learned>>,
+}
+
+struct Learned {
+    secret: Vec<u8>,
     needles: Vec<Needle>,
 }
 
@@ -29,27 +42,31 @@ impl Redactor {
     /// `derived`: credentials made from secrets, such as the base64 of a user and a password.
     pub(super) fn new(secrets: &Secrets, derived: Vec<String>) -> Self {
         let mut needles: Vec<Vec<u8>> = derived.into_iter().map(String::into_bytes).collect();
-        for secret in secrets.values() {
-            let escaped = serde_json::to_string(secret.as_str()).unwrap_or_default();
-            let inner = escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default();
-            needles.push(inner.as_bytes().to_vec());
-            needles.push(inner.replace('/', "\\/").into_bytes());
-            needles.push(utf8_percent_encode(secret, ESCAPED).to_string().into_bytes());
-            needles.push(STANDARD.encode(secret.as_bytes()).into_bytes());
-            needles.push(secret.as_bytes().to_vec());
+        secrets.values().for_each(|secret| spellings(secret, &mut needles));
+        Self { needles: searched(needles), learned: RwLock::default() }
+    }
+
+    /// A secret that came after binding.
+    pub(super) fn learn(&self, secret: &str) {
+        let is_known = |learned: &VecDeque<Learned>| learned.iter().any(|one| one.secret == secret.as_bytes());
+        let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        if secret.len() < MIN_LENGTH || is_known(&learned) {
+            return;
         }
-        needles.retain(|needle| needle.len() >= MIN_LENGTH);
-        needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        needles.dedup();
-        Self { needles: needles.iter().map(|needle| Needle::new(needle)).collect() }
+        let mut needles = Vec::new();
+        spellings(secret, &mut needles);
+        learned.push_back(Learned { secret: secret.as_bytes().to_vec(), needles: searched(needles) });
+        if learned.len() > MOST_LEARNED {
+            learned.pop_front();
+        }
     }
 
     pub(super) fn longest(&self) -> usize {
-        self.needles.first().map_or(0, |needle| needle.finder.needle().len())
+        self.all(&self.learned()).map(|needle| needle.finder.needle().len()).max().unwrap_or(0)
     }
 
     pub(super) fn bytes(&self, bytes: Bytes) -> Bytes {
-        if !self.needles.iter().any(|needle| needle.finder.find(&bytes).is_some()) {
+        if !self.all(&self.learned()).any(|needle| needle.finder.find(&bytes).is_some()) {
             return bytes;
         }
         let mut owned = Vec::from(bytes);
@@ -69,11 +86,11 @@ impl Redactor {
             let needle = needle.finder.needle();
             (1..needle.len()).rev().find(|length| bytes.ends_with(&needle[..*length])).unwrap_or(0)
         };
-        self.needles.iter().map(longest).max().unwrap_or(0)
+        self.all(&self.learned()).map(longest).max().unwrap_or(0)
     }
 
     fn overwrite(&self, bytes: &mut [u8]) {
-        for needle in &self.needles {
+        for needle in self.all(&self.learned()) {
             let mut from = 0;
             while let Some(found) = bytes.get(from..).and_then(|rest| needle.finder.find(rest)) {
                 let start = from + found;
@@ -82,6 +99,33 @@ impl Redactor {
             }
         }
     }
+
+    fn learned(&self) -> RwLockReadGuard<'_, VecDeque<Learned>> {
+        self.learned.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all<'a>(&'a self, learned: &'a VecDeque<Learned>) -> impl Iterator<Item = &'a Needle> {
+        self.needles.iter().chain(learned.iter().flat_map(|one| &one.needles))
+    }
+}
+
+/// As an upstream may write it.
+fn spellings(secret: &str, out: &mut Vec<Vec<u8>>) {
+    let escaped = serde_json::to_string(secret).unwrap_or_default();
+    let inner = escaped.get(1..escaped.len().saturating_sub(1)).unwrap_or_default();
+    out.push(inner.as_bytes().to_vec());
+    out.push(inner.replace('/', "\\/").into_bytes());
+    out.push(utf8_percent_encode(secret, ESCAPED).to_string().into_bytes());
+    out.push(STANDARD.encode(secret.as_bytes()).into_bytes());
+    out.push(secret.as_bytes().to_vec());
+}
+
+/// Longest first.
+fn searched(mut needles: Vec<Vec<u8>>) -> Vec<Needle> {
+    needles.retain(|needle| needle.len() >= MIN_LENGTH);
+    needles.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    needles.dedup();
+    needles.iter().map(|needle| Needle::new(needle)).collect()
 }
 
 impl Needle {
@@ -121,6 +165,19 @@ mod tests {
             assert_eq!(redactor.bytes(Bytes::from(input.to_owned())), expected.as_bytes(), "{input}");
             assert_eq!(redactor.text(input.as_bytes()), expected);
         }
+    }
+
+    #[test]
+    fn what_is_learned_is_overwritten_and_the_oldest_forgotten() {
+        let redactor = redactor(&["abcdefgh"]);
+        redactor.learn("cookie-12345");
+        redactor.learn("cookie-12345");
+        redactor.learn("short");
+        assert_eq!(redactor.text(b"abcdefgh cookie-12345 short"), "******** [redacted]** short");
+        assert_eq!(redactor.longest(), STANDARD.encode("cookie-12345").len());
+        (0..MOST_LEARNED).for_each(|number| redactor.learn(&format!("another-{number}")));
+        assert_eq!(redactor.text(b"cookie-12345"), "cookie-12345");
+        assert_eq!(redactor.text(b"another-0"), "*********");
     }
 
     proptest::proptest! {

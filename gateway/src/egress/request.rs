@@ -4,7 +4,7 @@
 //! error that says which rule it broke. Invariant: the path stays below the upstream's base path, whatever bytes a guest
 //! puts into a segment. Nothing is sent here.
 
-use super::{Request, bind::Upstream, config::EgressConfig, guard, headers};
+use super::{Request, bind::Upstream, config::EgressConfig, fault, guard, headers, session::Pass};
 use crate::{
     model::{Error, Kind},
     policy,
@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Path and query together; most servers refuse more.
 const MAX_TARGET: usize = 8 << 10;
-const USER_AGENT: &str = concat!("portico/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("portico/", env!("CARGO_PKG_VERSION"));
 
 /// A request that passed every rule.
 pub(super) struct Prepared {
@@ -39,6 +39,9 @@ impl Prepared {
             return Err(Error::new(Kind::InvalidInput, message));
         }
         let target = target(upstream.base(), &request.path, &request.query)?;
+        if upstream.session.as_ref().is_some_and(|session| session.is_door(&target)) {
+            return Err(fault::refused("only the gateway asks for the upstream's login and refresh"));
+        }
         let mut headers = headers::from_guest(&request.headers, &upstream.request_headers)?;
         if let Some(rules) = upstream.guard {
             guard::check(rules, request, headers.get(header::CONTENT_TYPE))?;
@@ -67,12 +70,13 @@ impl Prepared {
     }
 
     /// The head of a request over a connection of its own; `size` bytes follow it.
-    pub(super) fn http1(&self, upstream: &Upstream, size: u64) -> Result<http::Request<()>, Error> {
+    pub(super) fn http1(&self, upstream: &Upstream, pass: Option<&Pass>, size: u64) -> Result<http::Request<()>, Error> {
         let host = HeaderValue::from_str(upstream.url.authority()).map_err(Error::gateway)?;
         let mut request = http::Request::new(());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = Uri::try_from(self.target.as_str()).map_err(unencodable)?;
         *request.headers_mut() = self.headers.clone();
+        show(pass, &self.target, request.headers_mut());
         request.headers_mut().insert(header::HOST, host);
         request.headers_mut().insert(header::CONTENT_LENGTH, size.into());
         Ok(request)
@@ -101,7 +105,12 @@ impl Prepared {
     }
 
     /// The request to `target`, which is the own one or that of a redirect.
-    pub(super) fn to_http(&self, upstream: &Upstream, target: &str) -> Result<http::Request<Full<Bytes>>, Error> {
+    pub(super) fn to_http(
+        &self,
+        upstream: &Upstream,
+        target: &str,
+        pass: Option<&Pass>,
+    ) -> Result<http::Request<Full<Bytes>>, Error> {
         let uri = Uri::builder()
             .scheme(upstream.url.scheme())
             .authority(upstream.url.authority())
@@ -112,7 +121,14 @@ impl Prepared {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers.clone();
+        show(pass, target, request.headers_mut());
         Ok(request)
+    }
+}
+
+fn show(pass: Option<&Pass>, target: &str, headers: &mut HeaderMap) {
+    if let Some((name, value)) = pass.and_then(|pass| pass.header(target)) {
+        headers.insert(name, value);
     }
 }
 
@@ -135,7 +151,7 @@ fn check_method(method: &Method, body: &Bytes) -> Result<(), Error> {
 }
 
 /// `base` starts with a slash.
-fn target(base: &str, path: &[String], query: &[(String, String)]) -> Result<String, Error> {
+pub(super) fn target(base: &str, path: &[String], query: &[(String, String)]) -> Result<String, Error> {
     let mut out = String::with_capacity(base.len() + 64);
     out.push_str(if path.is_empty() { base } else { base.trim_end_matches('/') });
     for (index, segment) in path.iter().enumerate() {

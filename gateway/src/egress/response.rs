@@ -56,7 +56,7 @@ fn headers(map: &HeaderMap, shared: &Shared) -> Vec<(String, String)> {
     kept.map(|(name, value)| (name.as_str().to_owned(), shared.redactor.text(value.as_bytes()))).collect()
 }
 
-async fn read(mut body: Incoming, label: &str, most: usize) -> Result<Bytes, Error> {
+pub(super) async fn read(mut body: Incoming, label: &str, most: usize) -> Result<Bytes, Error> {
     let too_large = || invalid(label, format_args!("more than {most} bytes"));
     if body.size_hint().lower() > most as u64 {
         return Err(too_large());

@@ -2,18 +2,23 @@
 //!
 //! In goes a prepared request; out comes hyper's response, after redirects and retries.
 //! Invariant: no byte of a changing request leaves before its intent is committed, and it is sent again only if repeating is
-//! harmless (`retry` says when). A preparing call's POST alone has no intent: nothing depends on its fate.
+//! harmless (`retry` says when), or if a session had ended: 401 says that it wasn't carried out, and once more is all there is.
+//! A preparing call's POST alone has no intent: nothing depends on its fate.
 
 use super::{
     Intent, Lane, Request, Response, SendContext, Writes,
     bind::Upstream,
-    fault, redirect,
+    fault,
+    limits::Turn,
+    redirect,
     request::Prepared,
     response,
     retry::{self, Failure, Outcome},
     retry_after, said,
+    session::Pass,
 };
 use crate::model::{Error, Kind};
+use http::StatusCode;
 use hyper_util::client::legacy;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -25,6 +30,8 @@ impl Upstream {
         let intent = intent(&prepared, context)?;
         let deadline = self.deadline(request, context);
         let mut turn = self.limits.turn(context.lane, deadline).await?;
+        // Whoever can't log in has sent nothing, and no intent says otherwise.
+        self.sign_in(context.lane, deadline, &mut turn).await?;
         let committed = timeout_at(deadline, commit(intent, &prepared)).await;
         committed.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))?;
         let mut tries = 0;
@@ -64,27 +71,57 @@ impl Upstream {
         timeout_at(deadline, work).await.unwrap_or_else(|_| Err(fault::too_late(label)))
     }
 
-    /// Sends, and follows redirects of reads.
+    /// The session that requests need here, if they do.
+    pub(super) async fn sign_in(&self, lane: Lane, deadline: Instant, turn: &mut Turn) -> Result<Option<Pass>, Error> {
+        let Some(session) = &self.session else { return Ok(None) };
+        let started = Instant::now();
+        let pass = session.pass(lane, deadline).await;
+        pass.map(Some).inspect_err(|error| {
+            turn.judge(retry::verdict_of(&Err(Failure::other(error.clone())), started.elapsed()));
+        })
+    }
+
+    /// Sends, and sends once more in a new session if the one that there was had ended.
     pub(super) async fn follow(&self, prepared: &Prepared, lane: Lane, deadline: Instant) -> Outcome {
+        let Some(session) = &self.session else { return self.hops(prepared, None, lane, deadline).await };
+        let pass = session.pass(lane, deadline).await.map_err(Failure::other)?;
+        let answer = self.hops(prepared, Some(&pass), lane, deadline).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let renewed = session.renewed(&pass, lane, deadline).await.map_err(|error| Failure::other(undone(prepared, error)))?;
+        if self.limits.time(lane, deadline).await.is_err() {
+            return Ok(answer);
+        }
+        let answer = self.hops(prepared, Some(&renewed), lane, deadline).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            session.doubt(&renewed);
+        }
+        Ok(answer)
+    }
+
+    /// Sends, and follows redirects of reads.
+    async fn hops(&self, prepared: &Prepared, pass: Option<&Pass>, lane: Lane, deadline: Instant) -> Outcome {
         let mut target = prepared.target.clone();
         for _ in 0..redirect::MAX_HOPS {
-            let response = self.attempt(prepared, &target).await?;
+            let response = self.attempt(prepared, &target, pass).await?;
             if !prepared.is_read() {
                 return Ok(response);
             }
-            match redirect::next(&self.url, &target, response.status(), response.headers()) {
+            let next = redirect::next(&self.url, &target, response.status(), response.headers());
+            match next.filter(|next| !self.session.as_ref().is_some_and(|session| session.is_door(next))) {
                 Some(next) => target = next,
                 None => return Ok(response),
             }
             self.limits.time(lane, deadline).await.map_err(Failure::other)?;
         }
-        self.attempt(prepared, &target).await
+        self.attempt(prepared, &target, pass).await
     }
 
     /// Sends once, or twice when a kept connection turned out to be closed. That says nothing of the upstream, and there are no
     /// more of those than connections are kept, so the budget isn't asked.
-    async fn attempt(&self, prepared: &Prepared, target: &str) -> Outcome {
-        let to_http = || prepared.to_http(self, target).map_err(Failure::other);
+    async fn attempt(&self, prepared: &Prepared, target: &str, pass: Option<&Pass>) -> Outcome {
+        let to_http = || prepared.to_http(self, target, pass).map_err(Failure::other);
         let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
                 self.shared.meters.retries.inc();
@@ -96,12 +133,15 @@ impl Upstream {
         if let Some(served) = response.extensions().get::<super::socket::Served>() {
             served.set();
         }
+        if let (Some(session), Some(pass)) = (&self.session, pass) {
+            session.heard(pass, target, response.headers());
+        }
         self.heed(response.status(), response.headers());
         Ok(response)
     }
 
     /// Keeps to what an answer says about the upstream's limits.
-    pub(super) fn heed(&self, status: http::StatusCode, headers: &http::HeaderMap) {
+    pub(super) fn heed(&self, status: StatusCode, headers: &http::HeaderMap) {
         self.limits.heard(said::read(headers));
         if let Some(pause) = retry_after::wait(status, headers) {
             self.limits.hold(status, pause);
@@ -114,6 +154,11 @@ impl Upstream {
         let passes = matches!(told.kind, Kind::Unavailable | Kind::Timeout) && told.code.is_none();
         Failure { unconnected: error.is_connect() && passes, error: told }
     }
+}
+
+/// No new session for a request that was answered 401: what it was to change is certainly unchanged.
+fn undone(prepared: &Prepared, error: Error) -> Error {
+    if prepared.is_read() { error } else { Error { kind: Kind::Unauthenticated, ..error } }
 }
 
 /// What must be committed before this request; an error when it changes more than the call may.

@@ -4,7 +4,9 @@ mod background;
 mod bind;
 mod courtesy;
 mod exchange;
+mod probe;
 mod server;
+mod session;
 mod transfer;
 mod trust;
 

@@ -1,7 +1,8 @@
 //! The queue of calls that wait for an upstream: in the order in which they came, and fair between kinds of calls.
 //!
 //! In go tickets, each in its lane; out comes the one whose turn it is. Invariant: lanes with waiting calls are served in
-//! turn, one call each, so that neither reads, nor changes, nor looks at running operations can starve the others.
+//! turn, one call each, so that neither reads, nor changes, nor looks at running operations can starve the others. Before all of
+//! them goes who has a place already: the others wait for it.
 
 use super::Need;
 use crate::egress::Lane;
@@ -60,6 +61,8 @@ impl Ticket {
 
 #[derive(Default)]
 pub(super) struct Queue {
+    /// Further requests of turns that were given.
+    further: VecDeque<Arc<Ticket>>,
     lanes: [VecDeque<Arc<Ticket>>; LANES],
     /// The lane whose turn it is.
     next: usize,
@@ -67,40 +70,47 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn len(&self) -> usize {
-        self.lanes.iter().map(VecDeque::len).sum()
+        self.further.len() + self.lanes.iter().map(VecDeque::len).sum::<usize>()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(VecDeque::is_empty)
+        self.len() == 0
     }
 
     pub(super) fn push(&mut self, lane: Lane, need: Need) -> Arc<Ticket> {
         let (wake, fate, armed) = (Notify::new(), AtomicU8::new(Fate::Waiting as u8), AtomicBool::new(false));
         let ticket = Arc::new(Ticket { need, wake, lane, fate, armed });
-        self.lanes[lane as usize].push_back(Arc::clone(&ticket));
+        self.own(need, lane).push_back(Arc::clone(&ticket));
         ticket
     }
 
     /// How many go before the next one that joins this lane, if nobody leaves and nobody joins another.
-    pub(super) fn ahead(&self, lane: Lane) -> u32 {
+    pub(super) fn ahead(&self, need: Need, lane: Lane) -> u32 {
+        let further = self.further.len();
+        if need == Need::Time {
+            return u32::try_from(further).unwrap_or(u32::MAX);
+        }
         let own = self.lanes[lane as usize].len();
         let others = self.lanes.iter().enumerate().filter(|(index, _)| *index != lane as usize);
-        let ahead = own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>();
+        let ahead = further + own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>();
         u32::try_from(ahead).unwrap_or(u32::MAX)
     }
 
     pub(super) fn front(&self) -> Option<&Arc<Ticket>> {
-        self.lanes[self.lane()?].front()
+        self.further.front().or_else(|| self.lanes[self.lane()?].front())
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<Ticket>> {
+        if let Some(further) = self.further.pop_front() {
+            return Some(further);
+        }
         let lane = self.lane()?;
         self.next = (lane + 1) % LANES;
         self.lanes[lane].pop_front()
     }
 
     pub(super) fn remove(&mut self, ticket: &Arc<Ticket>) {
-        self.lanes[ticket.lane as usize].retain(|other| !Arc::ptr_eq(other, ticket));
+        self.own(ticket.need, ticket.lane).retain(|other| !Arc::ptr_eq(other, ticket));
     }
 
     /// Has the one at the front set its alarm, unless it did.
@@ -109,6 +119,13 @@ impl Queue {
             && !front.armed.swap(true, Ordering::Relaxed)
         {
             front.wake.notify_one();
+        }
+    }
+
+    fn own(&mut self, need: Need, lane: Lane) -> &mut VecDeque<Arc<Ticket>> {
+        match need {
+            Need::Time => &mut self.further,
+            Need::Place => &mut self.lanes[lane as usize],
         }
     }
 

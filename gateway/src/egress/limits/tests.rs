@@ -56,6 +56,22 @@ async fn no_period_sees_more_than_the_rate() {
     }
 }
 
+/// The others wait for the place that it has: behind them, it would wait for ever.
+#[tokio::test(start_paused = true)]
+async fn who_has_a_place_goes_before_all_who_wait_for_one() {
+    let limits = limits(None, 1);
+    let turn = read(&limits, 10).await.unwrap();
+    let waits = tokio::spawn({
+        let limits = Arc::clone(&limits);
+        async move { read(&limits, 60).await.map(drop) }
+    });
+    tokio::task::yield_now().await;
+    limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(5));
+    limits.time(Lane::Reads, in_seconds(10)).await.unwrap();
+    drop(turn);
+    waits.await.unwrap().unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_the_rate_cannot_meet_is_refused_at_once_without_using_a_turn() {
     let metrics = Metrics::new().unwrap();

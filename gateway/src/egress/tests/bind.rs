@@ -72,14 +72,15 @@ async fn a_name_is_judged_by_what_it_resolves_to() {
 
 #[tokio::test]
 async fn declarations_are_checked() {
-    let session = SessionAuth {
+    let plain = || SessionAuth {
         login_path: vec!["login".to_owned()],
-        fields: Vec::new(),
+        fields: vec![("password".to_owned(), "key".to_owned())],
         extra: None,
         token_pointer: None,
         refresh_path: None,
     };
     let good = || upstream("https://api.example");
+    let session = |auth: SessionAuth| UpstreamDeclaration { auth: Auth::Session(auth), ..good() };
     let header = |name: &str| Auth::Header { name: name.to_owned(), secret: "key".to_owned() };
     for (declaration, kind) in [
         (good(), None),
@@ -96,7 +97,18 @@ async fn declarations_are_checked() {
         (UpstreamDeclaration { auth: Auth::Bearer("other".to_owned()), ..good() }, Some(Kind::Unauthenticated)),
         (UpstreamDeclaration { auth: header("x-key"), ..good() }, None),
         (UpstreamDeclaration { auth: header("host"), ..good() }, Some(Kind::Forbidden)),
-        (UpstreamDeclaration { auth: Auth::Session(session), ..good() }, Some(Kind::Unsupported)),
+        (session(plain()), None),
+        (
+            session(SessionAuth { fields: vec![("password".to_owned(), "other".to_owned())], ..plain() }),
+            Some(Kind::Unauthenticated),
+        ),
+        (session(SessionAuth { login_path: Vec::new(), ..plain() }), Some(Kind::Internal)),
+        (session(SessionAuth { login_path: vec!["..".to_owned()], ..plain() }), Some(Kind::InvalidInput)),
+        (session(SessionAuth { refresh_path: Some(vec!["a/b".to_owned()]), ..plain() }), Some(Kind::InvalidInput)),
+        (session(SessionAuth { extra: Some("{\"action\": \"login\"}".to_owned()), ..plain() }), None),
+        (session(SessionAuth { extra: Some("[]".to_owned()), ..plain() }), Some(Kind::Internal)),
+        (session(SessionAuth { token_pointer: Some("/token".to_owned()), ..plain() }), None),
+        (session(SessionAuth { token_pointer: Some("token".to_owned()), ..plain() }), Some(Kind::Internal)),
         (UpstreamDeclaration { request_headers: vec!["x-version".to_owned()], ..good() }, None),
         (UpstreamDeclaration { request_headers: vec!["host".to_owned()], ..good() }, Some(Kind::Forbidden)),
         (UpstreamDeclaration { blob_origins: vec!["https://b.example".to_owned()], ..good() }, Some(Kind::Forbidden)),

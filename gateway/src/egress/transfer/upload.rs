@@ -10,11 +10,11 @@ use super::{
     progress::{Phase, Progress},
 };
 use crate::{
-    egress::{Lane, bind::Upstream, fault, request::Prepared, retry, said},
+    egress::{Lane, bind::Upstream, fault, request::Prepared, retry, said, session::Pass},
     model::{Error, Kind},
 };
 use bytes::Bytes;
-use http::response::Parts;
+use http::{StatusCode, response::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::client::conn::http1;
 use prometheus::IntCounter;
@@ -52,6 +52,7 @@ impl Upstream {
         let config = &self.shared.config;
         let deadline = Instant::now() + config.total_timeout();
         let mut turn = self.limits.turn(Lane::Changes, deadline).await?;
+        let pass = self.sign_in(Lane::Changes, deadline, &mut turn).await?;
         let mut check = Check::new(expected);
         // Nothing comes, so there is nothing that could be held back.
         let is_whole = check.size() == 0 && check.take(&[])?;
@@ -62,7 +63,7 @@ impl Upstream {
         let uploaded = self.shared.meters.uploaded.clone();
         let pieces = Pieces { held: None, last: None, is_whole };
         let outgoing = Outgoing { source, check, pieces, progress: Arc::clone(&progress), uploaded };
-        let sent = progress.watch(self.put(prepared, outgoing)).await;
+        let sent = progress.watch(self.put(prepared, pass.as_ref(), outgoing)).await;
         // What was wrong with the bytes comes first: it is why the rest failed.
         if let Some(fault) = progress.fault() {
             return Err(fault.into());
@@ -77,6 +78,14 @@ impl Upstream {
             Err(Phase::Source) => return Err(SourceFault::Idle.into()),
             Err(_) => return Err(fault::too_late(&self.target.label).into()),
         };
+        if let (Some(session), Some(pass)) = (&self.session, &pass)
+            && parts.status == StatusCode::UNAUTHORIZED
+        {
+            // The bytes are gone, but the session is there for those that come again.
+            session.renewed(pass, Lane::Changes, Instant::now() + config.total_timeout()).await?;
+            let message = format!("the session at {} had ended and was renewed; send the blob again", self.target.label);
+            return Err(Error::new(Kind::Unavailable, message).with_retry_after(1).into());
+        }
         self.judge(&parts, progress.phase()).map_err(UploadError::from)
     }
 
@@ -91,13 +100,13 @@ impl Upstream {
         Ok(())
     }
 
-    async fn put<B>(&self, prepared: &Prepared, outgoing: Outgoing<B>) -> Result<Parts, Error>
+    async fn put<B>(&self, prepared: &Prepared, pass: Option<&Pass>, outgoing: Outgoing<B>) -> Result<Parts, Error>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let (config, label) = (&self.shared.config, &self.target.label);
         let size = outgoing.check.size();
-        let request = prepared.http1(self, size)?.map(|()| outgoing);
+        let request = prepared.http1(self, pass, size)?.map(|()| outgoing);
         let socket = self.target.open_http1().await?.reading_on();
         let mut builder = http1::Builder::new();
         builder.max_headers(config.response_headers).max_buf_size(config.response_header_bytes);
