@@ -47,6 +47,8 @@ pub enum Answer {
     Raw(u16, Vec<(&'static str, String)>, Bytes),
     /// So many bytes of `x`, without a Content-Length.
     Bytes(u64),
+    /// Status and body; twice as many bytes are announced, then the connection ends.
+    Cut(u16, Bytes),
     /// Then the other answer.
     After(Duration, Box<Self>),
     /// The connection stays open and silent.
@@ -134,6 +136,11 @@ async fn respond(answer: Answer) -> Response<Body> {
         }
         Answer::Raw(status, headers, body) => (status, headers, whole(body)),
         Answer::Bytes(count) => (200, vec![("content-type", "application/json".to_owned())], many(count)),
+        Answer::Cut(status, body) => (
+            status,
+            vec![("content-type", "application/json".to_owned()), ("content-length", (body.len() * 2).max(1).to_string())],
+            piecewise(body),
+        ),
         Answer::Never | Answer::After(..) => std::future::pending().await,
     };
     let response =
@@ -143,6 +150,11 @@ async fn respond(answer: Answer) -> Response<Body> {
 
 fn whole(bytes: Bytes) -> Body {
     http_body_util::Full::new(bytes).boxed()
+}
+
+/// Its length isn't known beforehand.
+fn piecewise(bytes: Bytes) -> Body {
+    StreamBody::new(stream::iter([Ok(Frame::data(bytes))])).boxed()
 }
 
 fn many(count: u64) -> Body {
