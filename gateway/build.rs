@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-const NAMES: [&str; 2] = ["sandbox", "docker"];
+const NAMES: [&str; 4] = ["sandbox", "docker", "siteico", "sitepod"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(portico_components)");

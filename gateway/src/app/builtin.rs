@@ -7,6 +7,8 @@
 pub const BUILTIN: &[(&str, &[u8])] = &[
     ("sandbox", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sandbox.wasm"))),
     ("docker", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/docker.wasm"))),
+    ("siteico", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/siteico.wasm"))),
+    ("sitepod", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sitepod.wasm"))),
 ];
 
 #[cfg(not(all(feature = "embed-providers", portico_components)))]
