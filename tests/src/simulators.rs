@@ -5,5 +5,9 @@
 //! is right is decided by the vendor's own specification (`whole/prism.rs`), never by these.
 
 mod server;
+mod siteico;
+mod sitepod;
 
 pub use server::{Fault, Request, Simulator, World};
+pub use siteico::SiteIco;
+pub use sitepod::{Dialect, SitePod};

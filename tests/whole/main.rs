@@ -30,6 +30,8 @@ mod recovery;
 mod roles;
 mod schemathesis;
 mod secrets;
+mod siteico;
+mod sitepod;
 mod spine;
 mod tenants;
 mod tls;

@@ -170,13 +170,21 @@ fn domain_status(word: &str) -> DomainStatus {
 }
 
 /// A page of a list that came as a whole, in the order of ids: the cursor is the last one's, so that others may come and go.
-pub fn page<T>(mut all: Vec<T>, id: impl Fn(&T) -> &str, request: &PageRequest) -> Page<T> {
-    all.sort_by(|a, b| id(a).cmp(id(b)));
-    let after = |item: &T| request.cursor.as_deref().is_none_or(|cursor| id(item) > cursor);
-    let mut rest = all.into_iter().filter(|item| after(item));
-    let items: Vec<T> = rest.by_ref().take(request.limit as usize).collect();
-    let next = rest.next().and(items.last().map(|item| id(item).to_owned()));
+pub fn page<T>(all: Vec<T>, id: impl Fn(&T) -> &str, request: &PageRequest) -> Page<T> {
+    let (places, next) = chosen(all.iter().map(|item| id(item).to_owned()).collect(), request);
+    let mut all: Vec<Option<T>> = all.into_iter().map(Some).collect();
+    let items = places.into_iter().filter_map(|place| all.get_mut(place)?.take()).collect();
     Page { items, next }
+}
+
+/// Places of the page's items. By ids alone, so that sorting is compiled once and not for every resource.
+fn chosen(ids: Vec<String>, request: &PageRequest) -> (Vec<usize>, Option<String>) {
+    let after = |id: &String| request.cursor.as_ref().is_none_or(|cursor| id > cursor);
+    let mut rest: Vec<(String, usize)> = ids.into_iter().zip(0..).filter(|(id, _)| after(id)).collect();
+    rest.sort_unstable();
+    let limit = request.limit as usize;
+    let next = if rest.len() > limit { rest.get(limit.wrapping_sub(1)).map(|(id, _)| id.clone()) } else { None };
+    (rest.into_iter().take(limit).map(|(_, place)| place).collect(), next)
 }
 
 /// Everything that an answer goes through, for tests with any bytes.

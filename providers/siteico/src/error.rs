@@ -14,7 +14,7 @@ struct Body {
 pub fn parse(response: &Response) -> Option<Error> {
     let body: Body = serde_json::from_slice(&response.body).ok()?;
     let text = one_line(&body.error)?;
-    let lower = text.to_lowercase();
+    let lower = text.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let kind = match response.status {
         400 | 403 | 409 | 422 if says(&["limit reached", "quota", "upgrade your plan"]) => ErrorKind::QuotaExceeded,

@@ -3,8 +3,10 @@
 //! Pure. Live shapes are those of the server's code; the seed shows plan and commit alone, and its other answers are assumed to be the
 //! live ones. Invariant: any JSON gives a value or an error, and `native` holds what came.
 
+mod page;
 mod plan;
 
+pub use page::page;
 pub use plan::{Planned, plan_body, planned};
 
 use portico_sdk::{

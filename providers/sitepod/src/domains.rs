@@ -9,26 +9,22 @@ use portico_sdk::{
 use serde_json::{Value, json};
 
 pub fn all(site: &str) -> Result<Vec<Domain>, Error> {
-    let mut told = convert::items(SERVER.get(["domains"]).query("project", site).json()?, "domains")?;
-    told.sort_by_key(|domain| domain.get("slug").and_then(Value::as_str).is_some_and(|slug| slug != "/"));
+    let told = convert::items(SERVER.get(["domains"]).query("project", site).json()?, "domains")?;
+    let is_root = |domain: &&Value| domain.get("slug").and_then(Value::as_str).is_none_or(|slug| slug == "/");
     let mut domains: Vec<Domain> = Vec::new();
-    for domain in &told {
+    for domain in told.iter().filter(is_root).chain(told.iter().filter(|domain| !is_root(domain))) {
         let domain = convert::domain(domain)?;
         if domains.iter().all(|known| known.name != domain.name) {
             domains.push(domain);
         }
     }
-    domains.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(domains)
 }
 
 impl Domains for SitePod {
     fn list(&self, site: &str, environment: Option<&str>, page: &PageRequest) -> Result<Page<Domain>, Error> {
         let domains = if environments::named(environment)? == convert::PROD { all(site)? } else { Vec::new() };
-        let mut rest = domains.into_iter().filter(|domain| page.cursor.as_ref().is_none_or(|cursor| domain.name > *cursor));
-        let items: Vec<Domain> = rest.by_ref().take(page.limit as usize).collect();
-        let next = rest.next().and(items.last().map(|domain| domain.name.clone()));
-        Ok(Page { items, next })
+        Ok(convert::page(domains, |domain| &domain.name, page))
     }
 
     fn create(&self, _call: &Call, site: &str, input: DomainCreate) -> Result<Work, Error> {

@@ -33,12 +33,7 @@ impl SitePod {
 
 impl Sites for SitePod {
     fn list(&self, page: &PageRequest) -> Result<Page<Site>, Error> {
-        let mut all = self.projects()?;
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut rest = all.into_iter().filter(|site| page.cursor.as_ref().is_none_or(|cursor| site.id > *cursor));
-        let items: Vec<Site> = rest.by_ref().take(page.limit as usize).collect();
-        let next = rest.next().and(items.last().map(|site| site.id.clone()));
-        Ok(Page { items, next })
+        Ok(convert::page(self.projects()?, |site| &site.id, page))
     }
 
     fn get(&self, id: &str) -> Result<Site, Error> {
