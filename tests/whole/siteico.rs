@@ -5,7 +5,7 @@
 
 use http::Method;
 use portico_tests::{
-    Api, Gateway,
+    Api, Gateway, eventually,
     simulators::{Fault, Simulator, SiteIco},
 };
 use serde_json::{Value, json};
@@ -159,8 +159,11 @@ async fn what_is_wrong_with_a_connection_is_told() {
     let patched = json!({"secrets": {"password": "another"}});
     let _ = api.json(Method::PATCH, "/connections/ico", &[], &patched).await.is(200);
     assert_eq!(api.post("/connections/ico/test", &json!({})).await.is(200).json()["ok"], true);
-    // Nothing listens there any more.
+    // Nothing listens there any more, as soon as the panel's task has ended.
+    let address = panel.address();
     drop(panel);
+    let is_closed = async || tokio::net::TcpStream::connect(address).await.is_err().then_some(());
+    eventually("the panel's port to be closed", is_closed).await;
     let (check, detail) = last().await;
     assert_eq!(check, "upstream.panel.connect");
     assert!(detail.contains("refuses connections; check the port"), "{detail}");

@@ -84,12 +84,13 @@ impl Upstream {
     /// Sends, and sends once more in a new session if the one that there was had ended.
     pub(super) async fn follow(&self, prepared: &Prepared, lane: Lane, deadline: Instant) -> Outcome {
         let Some(session) = &self.session else { return self.hops(prepared, None, lane, deadline).await };
-        let pass = session.pass(lane, deadline).await.map_err(Failure::other)?;
+        let undone = |error| Failure::other(undone(prepared, error));
+        let pass = session.pass(lane, deadline).await.map_err(undone)?;
         let answer = self.hops(prepared, Some(&pass), lane, deadline).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        let renewed = session.renewed(&pass, lane, deadline).await.map_err(|error| Failure::other(undone(prepared, error)))?;
+        let Some(renewed) = session.renewed(&pass, lane, deadline).await.map_err(undone)? else { return Ok(answer) };
         if self.limits.time(lane, deadline).await.is_err() {
             return Ok(answer);
         }
@@ -156,7 +157,7 @@ impl Upstream {
     }
 }
 
-/// No new session for a request that was answered 401: what it was to change is certainly unchanged.
+/// No session for a request that wasn't sent, or was answered 401: what it was to change is certainly unchanged.
 fn undone(prepared: &Prepared, error: Error) -> Error {
     if prepared.is_read() { error } else { Error { kind: Kind::Unauthenticated, ..error } }
 }

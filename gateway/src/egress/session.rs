@@ -45,6 +45,8 @@ struct State {
     flight: Option<Flight>,
     /// Until when the last failure is the answer.
     failed: Option<(Instant, Error)>,
+    /// The session that a login gave and that was refused at once: until when another login is in vain.
+    vain: Option<(u64, Instant)>,
 }
 
 type Flight = Shared<BoxFuture<'static, Result<Pass, Error>>>;
@@ -68,6 +70,7 @@ enum Look {
     Here(Pass),
     Wait(Flight),
     Failed(Error),
+    Vain,
 }
 
 impl Session {
@@ -77,25 +80,32 @@ impl Session {
 
     /// The session that there is, or a new one.
     pub(super) async fn pass(&self, lane: Lane, deadline: Instant) -> Result<Pass, Error> {
-        self.newer(None, lane, deadline).await
+        let pass = self.newer(None, lane, deadline).await?;
+        pass.ok_or_else(|| Error::gateway("a session was in vain before there was one"))
     }
 
-    /// A newer session than one that was refused.
-    pub(super) async fn renewed(&self, refused: &Pass, lane: Lane, deadline: Instant) -> Result<Pass, Error> {
+    /// A newer session than one that was refused; none if another would be refused as well.
+    pub(super) async fn renewed(&self, refused: &Pass, lane: Lane, deadline: Instant) -> Result<Option<Pass>, Error> {
         self.newer(Some(refused.number), lane, deadline).await
     }
 
-    /// A refreshed session that is refused as the one before it: the next is begun by a login.
+    /// A new session that is refused as the one before it. After a refresh, the next is begun by a login; after a login, 401 is
+    /// what this upstream says to what was asked, and no more logins follow for a while.
     pub(super) fn doubt(&self, pass: &Pass) {
         let mut state = self.0.lock();
-        if !pass.by_login && state.pass.as_ref().is_some_and(|present| present.number == pass.number) {
-            state.pass = None;
+        if state.pass.as_ref().is_some_and(|present| present.number == pass.number) {
+            if pass.by_login {
+                state.vain = Some((pass.number, Instant::now() + REFUSED));
+            } else {
+                state.pass = None;
+            }
         }
     }
 
     /// Lets the next login go, though the last was refused: somebody asks whether it is in order now.
     pub(super) fn forgive(&self) {
-        self.0.lock().failed = None;
+        let mut state = self.0.lock();
+        (state.failed, state.vain) = (None, None);
     }
 
     /// Keeps what an answer to a request of this session changes of its cookies.
@@ -116,13 +126,14 @@ impl Session {
         self.0.door.is_at(target)
     }
 
-    async fn newer(&self, refused: Option<u64>, lane: Lane, deadline: Instant) -> Result<Pass, Error> {
+    async fn newer(&self, refused: Option<u64>, lane: Lane, deadline: Instant) -> Result<Option<Pass>, Error> {
         let flight = match self.look(refused, lane) {
-            Look::Here(pass) => return Ok(pass),
+            Look::Here(pass) => return Ok(Some(pass)),
             Look::Failed(error) => return Err(error),
+            Look::Vain => return Ok(None),
             Look::Wait(flight) => flight,
         };
-        timeout_at(deadline, flight).await.unwrap_or_else(|_| Err(self.0.late()))
+        timeout_at(deadline, flight).await.unwrap_or_else(|_| Err(self.0.late())).map(Some)
     }
 
     fn look(&self, refused: Option<u64>, lane: Lane) -> Look {
@@ -131,6 +142,9 @@ impl Session {
         let wanted = |pass: &Pass| refused != Some(pass.number) && !pass.proof.is_over(now);
         if let Some(pass) = state.pass.as_ref().filter(|pass| wanted(pass)) {
             return Look::Here(pass.clone());
+        }
+        if state.vain.is_some_and(|(number, until)| refused == Some(number) && until > now) {
+            return Look::Vain;
         }
         // One that is over and still here broke down.
         if let Some(flight) = state.flight.as_ref().filter(|flight| flight.peek().is_none()) {

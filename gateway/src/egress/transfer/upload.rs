@@ -80,9 +80,9 @@ impl Upstream {
         };
         if let (Some(session), Some(pass)) = (&self.session, &pass)
             && parts.status == StatusCode::UNAUTHORIZED
+            && session.renewed(pass, Lane::Changes, Instant::now() + config.total_timeout()).await?.is_some()
         {
             // The bytes are gone, but the session is there for those that come again.
-            session.renewed(pass, Lane::Changes, Instant::now() + config.total_timeout()).await?;
             let message = format!("the session at {} had ended and was renewed; send the blob again", self.target.label);
             return Err(Error::new(Kind::Unavailable, message).with_retry_after(1).into());
         }
