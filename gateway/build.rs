@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-const NAMES: [&str; 4] = ["sandbox", "docker", "siteico", "sitepod"];
+const NAMES: [&str; 5] = ["sandbox", "docker", "kinsta", "siteico", "sitepod"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(portico_components)");
