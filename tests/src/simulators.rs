@@ -4,10 +4,12 @@
 //! Invariant: what a simulator does that no document of its vendor says is marked there as our assumption; whether a request
 //! is right is decided by the vendor's own specification (`whole/prism.rs`), never by these.
 
+pub mod kinsta;
 mod server;
 mod siteico;
 mod sitepod;
 
+pub use kinsta::Kinsta;
 pub use server::{Fault, Request, Simulator, World};
 pub use siteico::SiteIco;
 pub use sitepod::{Dialect, SitePod};

@@ -66,7 +66,7 @@ impl Domains for Kinsta {
 
     fn set_primary(&self, call: &Call, site: &str, environment: Option<&str>, name: &str) -> Result<Work, Error> {
         let (place, id) = find(site, environment, name)?;
-        if place.environment.primary_domain.as_ref().is_some_and(|primary| primary.id == id) {
+        if place.environment.primary_domain.as_ref().is_some_and(|primary| primary.name.eq_ignore_ascii_case(name)) {
             return Ok(Work::done_with(name));
         }
         let started = self.make_primary(Sender::of(call), place.id(), &id)?;

@@ -1,0 +1,115 @@
+//! Operations of the simulated Kinsta: what they will have changed when they are done.
+//!
+//! Invariant: an effect is carried out once, and never that of an operation that fails.
+
+use super::{
+    Kinsta,
+    site::{Backup, Domain, Environment, Plugin, Site},
+};
+
+pub struct Operation {
+    pub unknown: u32,
+    pub running: u32,
+    pub fails: Option<&'static str>,
+    pub effect: Option<Effect>,
+}
+
+impl Operation {
+    /// One step further; what it changes, when it has come to its end.
+    pub fn age(&mut self) -> Option<Effect> {
+        if self.unknown > 0 {
+            self.unknown -= 1;
+        } else if self.running > 0 {
+            self.running -= 1;
+        }
+        let done = self.unknown == 0 && self.running == 0;
+        self.effect.take_if(|_| done).filter(|_| self.fails.is_none())
+    }
+}
+
+pub enum Effect {
+    NewSite { name: String, wordpress: bool },
+    NoSite(String),
+    NewEnvironment { site: String, name: String, wordpress: bool },
+    NoEnvironment(String),
+    Php { environment: String, version: String },
+    NewBackup { environment: String, tag: String },
+    NoBackup(u64),
+    NewDomain { environment: String, name: String },
+    NoDomains { environment: String, ids: Vec<String> },
+    Primary { environment: String, id: String },
+    Plugin { environment: String, name: String, version: String },
+    Command { environment: String, command: String },
+    Nothing,
+}
+
+impl Kinsta {
+    pub fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::NewSite { name, wordpress } => {
+                let (id, live) = (self.uuid(), self.new_environment("Live", wordpress));
+                self.sites.push(Site { id, name, environments: vec![live] });
+            }
+            Effect::NoSite(id) => self.sites.retain(|site| site.id != id),
+            Effect::NewEnvironment { site, name, wordpress } => {
+                let environment = self.new_environment(&name, wordpress);
+                if let Some(site) = self.sites.iter_mut().find(|known| known.id == site) {
+                    site.environments.push(environment);
+                }
+            }
+            Effect::NoEnvironment(id) => {
+                self.sites.iter_mut().for_each(|site| site.environments.retain(|environment| environment.id != id));
+            }
+            Effect::NoBackup(id) => {
+                let all = self.sites.iter_mut().flat_map(|site| &mut site.environments);
+                all.for_each(|environment| environment.backups.retain(|backup| backup.id != id));
+            }
+            Effect::Nothing => {}
+            other => self.carry_out_inside(other),
+        }
+    }
+
+    fn new_environment(&mut self, name: &str, wordpress: bool) -> Environment {
+        let (id, domain) = (self.uuid(), self.uuid());
+        let first = Domain { name: format!("{domain}.kinsta.cloud"), id: domain.clone(), active: true };
+        let akismet = Plugin { name: "akismet".to_owned(), version: "1.0.0".to_owned(), active: false };
+        Environment {
+            id,
+            name: name.to_owned(),
+            wordpress: wordpress.then(|| "6.3.1".to_owned()),
+            php: "8.3".to_owned(),
+            domains: vec![first],
+            primary: domain,
+            backups: Vec::new(),
+            plugins: vec![akismet],
+        }
+    }
+
+    fn carry_out_inside(&mut self, effect: Effect) {
+        let (id, number) = (self.uuid(), self.last);
+        let on = match &effect {
+            Effect::Php { environment, .. }
+            | Effect::NewBackup { environment, .. }
+            | Effect::NewDomain { environment, .. }
+            | Effect::NoDomains { environment, .. }
+            | Effect::Primary { environment, .. }
+            | Effect::Plugin { environment, .. }
+            | Effect::Command { environment, .. } => environment.clone(),
+            _ => return,
+        };
+        let Some(environment) = self.environment(&on) else { return };
+        match effect {
+            Effect::Php { version, .. } => environment.php = version,
+            Effect::NewBackup { tag, .. } => environment.backups.push(Backup { id: number, note: tag }),
+            Effect::NewDomain { name, .. } => environment.domains.push(Domain { id, name, active: false }),
+            Effect::NoDomains { ids, .. } => environment.domains.retain(|domain| !ids.contains(&domain.id)),
+            Effect::Primary { id, .. } => environment.primary = id,
+            Effect::Plugin { name, version, .. } => {
+                let plugins = environment.plugins.iter_mut().filter(|plugin| plugin.name == name);
+                plugins.for_each(|plugin| plugin.version.clone_from(&version));
+            }
+            Effect::Command { command, .. } => environment.run(&command),
+            _ => {}
+        }
+    }
+}
