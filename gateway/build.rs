@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-const NAMES: [&str; 5] = ["sandbox", "docker", "kinsta", "siteico", "sitepod"];
+const NAMES: [&str; 6] = ["sandbox", "docker", "kinsta", "siteico", "sitepod", "wpengine"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(portico_components)");

@@ -7,6 +7,7 @@
 pub const BUILTIN: &[(&str, &[u8])] = &[
     ("sandbox", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sandbox.wasm"))),
     ("docker", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/docker.wasm"))),
+    ("wpengine", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/wpengine.wasm"))),
     ("kinsta", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/kinsta.wasm"))),
     ("siteico", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/siteico.wasm"))),
     ("sitepod", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sitepod.wasm"))),
