@@ -41,3 +41,4 @@ mod trail;
 mod transfers;
 mod upstreams;
 mod wordpress;
+mod wpengine;

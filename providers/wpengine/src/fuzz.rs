@@ -3,7 +3,7 @@
 //! Bytes, JSON of any shape, and the documents' own examples with parts of them replaced go through every conversion and the
 //! error parser. Invariant: what comes out of a conversion holds nothing that the model forbids.
 
-use crate::{error, live, mark, seed};
+use crate::{error, json, live, mark, seed};
 use portico_sdk::testing::response;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -71,21 +71,20 @@ fn pointers(value: &Value, at: String, all: &mut Vec<String>) {
 
 fn convert_all(value: &Value) {
     use live::types as live_types;
-    let certificates = live::convert::read::<live_types::Certificates>(value).unwrap_or_default().certificates;
+    let certificates = json::read::<live_types::Certificates>(value).unwrap_or_default().certificates;
     let ours = live::convert::site(value.clone(), std::slice::from_ref(value)).map(|site| (site.native, site.created_at));
     assert!(ours.is_err() || value.is_object(), "a site out of {value}");
     let _ = live::convert::environment(value.clone());
     let _ = live::convert::backup("i", value.clone());
     let _ = live::convert::domain("i", value.clone(), &certificates);
-    let _ =
-        live::convert::read::<live_types::Listing>(value).map(|listing| live::convert::next_offset(listing.next.as_deref(), 0));
-    let _ = live::convert::read::<live_types::Rollup>(value).map(|rollup| live::convert::usage(&[rollup.clone(), rollup]));
-    let _ = live::convert::read::<live_types::ReportAnswer>(value);
+    let _ = json::read::<live_types::Listing>(value).map(|listing| live::convert::next_offset(listing.next.as_deref(), 0));
+    let _ = json::read::<live_types::Rollup>(value).map(|rollup| live::convert::usage(&[rollup.clone(), rollup]));
+    let _ = json::read::<live_types::ReportAnswer>(value);
     let _ = seed::convert::site(value.clone());
     let _ = seed::convert::backup(value.clone());
     let logs = seed::convert::deployment(value.clone()).ok().and_then(|deployment| deployment.logs);
     assert!(logs.is_none_or(|logs| logs.len() <= 1024 * 1024));
-    let _ = seed::convert::read::<seed::types::Listing>(value).map(|listing| seed::convert::next_page(&listing));
+    let _ = json::read::<seed::types::Listing>(value).map(|listing| seed::convert::next_page(&listing));
 }
 
 fn read_error(status: u16, body: &[u8]) {

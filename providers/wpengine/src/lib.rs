@@ -9,6 +9,7 @@ mod dispatch;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod json;
 mod live;
 mod mark;
 mod pace;

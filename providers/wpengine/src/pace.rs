@@ -2,6 +2,7 @@
 //!
 //! Pure. Invariant: a handle names what to look at, never what was seen there, and no secret.
 
+use crate::json;
 use portico_sdk::{Completion, Error, Pending, Progress, Work, error};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -12,7 +13,7 @@ const LONGEST_MILLIS: u32 = 15_000;
 /// A task of one dialect, and how often it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handle<T> {
-    #[serde(flatten)]
+    #[serde(rename = "do")]
     pub task: T,
     #[serde(default)]
     pub polls: u32,
@@ -24,7 +25,7 @@ impl<T: Serialize + DeserializeOwned> Handle<T> {
     }
 
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(serde_json::from_str(text)?)
+        json::parse(text)
     }
 
     /// `target`: the native id of what is being made or changed.
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    #[serde(tag = "do", rename_all = "snake_case")]
+    #[serde(rename_all = "snake_case")]
     enum Task {
         Wait { site: String },
     }
@@ -77,7 +78,7 @@ mod tests {
             handle = Handle::parse(&pending.handle).unwrap();
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000]);
-        assert_eq!(Handle::parse(r#"{"do":"wait","site":"s"}"#).unwrap(), Handle::new(Task::Wait { site: "s".into() }));
+        assert_eq!(Handle::parse(r#"{"do":{"wait":{"site":"s"}}}"#).unwrap(), Handle::new(Task::Wait { site: "s".into() }));
         assert!(Handle::<Task>::parse("{}").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The dialect `seed`: the API as the seed document has it.
+//! The dialect `seed`: the API as its endpoint reference (the seed document) has it.
 //!
 //! A site has environments that it only shows; changes answer with what is under way and an estimate. Invariant: nothing is
 //! asked but through `client`, and nothing about a site is remembered.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: everything here is pure; the dialect alone decides about features, credentials and limits.
 
-use crate::{live, seed};
+use crate::{json, live, seed};
 use portico_sdk::{
     Auth, Configuration, Error, Rate, UpstreamDeclaration,
     error::{self, invalid_input},
@@ -118,7 +118,7 @@ pub struct SiteOptions {
 
 impl SiteOptions {
     pub fn parse(text: &str) -> Result<Self, Error> {
-        serde_json::from_str(text).map_err(|error| invalid_input("options", format!("these options don't fit: {error}")))
+        json::parse(text).map_err(|error| invalid_input("options", format!("these options don't fit: {}", error.message)))
     }
 
     /// For calls that take none.

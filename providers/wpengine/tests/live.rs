@@ -1,7 +1,7 @@
 //! The dialect `live` against a scripted upstream: whole lives of sites, backups and domains, and what goes wrong in them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong in a helper fails the test")]
 
-#[path = "support/mod.rs"]
+#[path = "support/calls.rs"]
 mod support;
 
 use portico_sdk::{

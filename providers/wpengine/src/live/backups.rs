@@ -10,7 +10,7 @@ use super::{
     types::Reference,
     walk,
 };
-use crate::mark;
+use crate::{json, mark};
 use portico_sdk::{
     Backup, Backups, Call, Contents, Error, Page, PageRequest, Work,
     backups::{BackupCreate, RestoreInput},
@@ -42,7 +42,7 @@ impl Backups for Live {
         let body = json!({"description": description, "notification_emails": self.emails()?});
         let answer = API.post(["installs", &install, "backups"]).json_body(&body).send()?;
         // Accepted without a word about what: then it is found by its description.
-        let backup = answer.json::<Reference>().ok().map(|made| made.id);
+        let backup = answer.json::<Value>().ok().and_then(|made| json::read::<Reference>(&made).ok()).map(|made| made.id);
         work(&install, backup)
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: the period is the one that was asked for: 30 days, today's included.
 
 use super::{Live, client, client::API, convert, types::Rollup};
+use crate::json;
 use portico_sdk::{Billing, Error, billing::Usage, clock, time};
 use serde_json::{Map, Value};
 
@@ -17,7 +18,7 @@ impl Billing for Live {
         for account in accounts {
             let request = API.get(["accounts", &account, "usage", "summary"]).query("first_date", date(first));
             let summary: Value = request.query("last_date", date(today)).json()?;
-            rollups.push(convert::read::<Rollup>(&summary)?);
+            rollups.push(json::read::<Rollup>(&summary)?);
             native.insert(account, summary);
         }
         let sum = convert::usage(&rollups);

@@ -6,7 +6,7 @@ use super::{
     convert,
     types::{Install, Listing, Reference, Site},
 };
-use crate::{error, settings::API as NAME};
+use crate::{error, json, settings::API as NAME};
 use portico_sdk::{
     Error, Page, PageRequest, Upstream,
     error::{internal, invalid_input},
@@ -29,7 +29,7 @@ pub fn page(path: &[&str], filter: Filter<'_>, offset: u64, limit: u32) -> Resul
         Some((name, value)) => request.query(name, value),
         None => request,
     };
-    let listing: Listing = request.json()?;
+    let listing: Listing = json::fetch(request)?;
     let next = convert::next_offset(listing.next.as_deref(), offset)?;
     Ok((listing.results, next))
 }
@@ -70,15 +70,15 @@ pub fn site_value(site: &str) -> Result<Value, Error> {
 }
 
 pub fn site(site: &str) -> Result<Site, Error> {
-    convert::read(&site_value(site)?)
+    json::read(&site_value(site)?)
 }
 
 pub fn site_if_found(site: &str) -> Result<Option<Site>, Error> {
-    API.get(["sites", site]).json_if_found()
+    json::fetch_if_found(API.get(["sites", site]))
 }
 
 pub fn installs(site: &Site) -> Result<Vec<Install>, Error> {
-    site.installs.as_deref().unwrap_or_default().iter().map(convert::read).collect()
+    site.installs.as_deref().unwrap_or_default().iter().map(json::read).collect()
 }
 
 pub fn install_value(install: &str) -> Result<Value, Error> {
@@ -86,7 +86,7 @@ pub fn install_value(install: &str) -> Result<Value, Error> {
 }
 
 pub fn install(install: &str) -> Result<Install, Error> {
-    convert::read(&install_value(install)?)
+    json::read(&install_value(install)?)
 }
 
 /// The install that a user means by an environment of a site; an install of another site is none of it.
@@ -110,7 +110,7 @@ pub fn accounts(chosen: Option<&str>) -> Result<Vec<String>, Error> {
     }
     let mut accounts = Vec::new();
     find(&["accounts"], None, |account| {
-        accounts.push(convert::read::<Reference>(&account)?.id);
+        accounts.push(json::read::<Reference>(&account)?.id);
         Ok(None::<()>)
     })?;
     Ok(accounts)

@@ -3,22 +3,17 @@
 //! Pure. Invariant: what WP Engine doesn't tell is none; `native` is its own object less what is secret.
 
 use super::types::{Backup, Certificate, Domain, Install, Rollup, Site};
-use crate::mark;
+use crate::{json::read, mark};
 use portico_sdk::{
     BackupKind, BackupStatus, Certificate as ModelCertificate, Contents, DnsRecord, DomainStatus, Environment, EnvironmentKind,
     Error, SiteStatus, SiteUsage,
     error::{conflict, internal, invalid_input, not_found},
     native, time,
 };
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// A certificate's key and the file that proves its order; a domain's verification value is public in DNS.
 const SECRETS: &[&str] = &["key", "private_key", "auth_file", "password"];
-
-pub fn read<T: DeserializeOwned>(native: &Value) -> Result<T, Error> {
-    Ok(T::deserialize(native)?)
-}
 
 /// `installs`: more about those of the site, where it is known.
 pub fn site(value: Value, installs: &[Value]) -> Result<portico_sdk::Site, Error> {
@@ -213,5 +208,4 @@ pub fn next_offset(next: Option<&str>, current: u64) -> Result<Option<u64>, Erro
 }
 
 #[cfg(test)]
-#[path = "convert_tests.rs"]
 mod tests;

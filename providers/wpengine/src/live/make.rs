@@ -11,7 +11,7 @@ use super::{
     handle::{Copy, Handle, Task},
     types::{Install, Reference, Site},
 };
-use crate::{error, mark, pace, settings::SiteOptions};
+use crate::{error, json, mark, pace, settings::SiteOptions};
 use portico_sdk::{
     Call, Completion, Error, Progress, Work,
     environments::EnvironmentCreate,
@@ -56,7 +56,7 @@ struct NewSite<'a> {
 
 fn begin(call: &Call, account: &str, new: NewSite<'_>) -> Result<Work, Error> {
     let body = json!({"name": mark::site_name(new.name, &call.operation_id), "account_id": account});
-    let made: Reference = API.post(["sites"]).json_body(&body).json()?;
+    let made: Reference = json::fetch(API.post(["sites"]).json_body(&body))?;
     work(&made.id, new.name, &new.install, new.environment, new.copy)
 }
 
@@ -100,7 +100,7 @@ pub fn environment(site_id: &str, input: &EnvironmentCreate) -> Result<Work, Err
         Some(source) => Some(Copy::from(&convert::pick(&installs, Some(source))?.id)),
         None => None,
     };
-    let made: Install = convert::read(&post_install(&site, &input.name, convert::kind_word(input.kind))?)?;
+    let made: Install = json::read(&post_install(&site, &input.name, convert::kind_word(input.kind))?)?;
     Handle::new(Task::Install { install: made.id.clone(), copy }).work(&made.id, MAKING)
 }
 
@@ -136,7 +136,7 @@ pub fn poll_site(handle: Handle, emails: impl FnOnce() -> Result<Vec<String>, Er
     let found = match known {
         Some(found) => found,
         None => match post_install(&site, &install, &environment) {
-            Ok(value) => convert::read(&value)?,
+            Ok(value) => json::read(&value)?,
             Err(error) if error::is_passing(&error) => return Err(error),
             Err(error) => return undo(&site, error),
         },

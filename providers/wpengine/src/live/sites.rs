@@ -3,6 +3,7 @@
 //! Invariant: a site's state is that of its installs; a site alone tells none.
 
 use super::{Live, client, client::API, convert, make, types::InstallUsage};
+use crate::json;
 use portico_sdk::{
     Call, Error, Page, PageRequest, Site, SiteUsage, Sites, Work,
     sites::{SiteClone, SiteCreate, SiteUpdate},
@@ -53,7 +54,7 @@ impl Sites for Live {
     fn usage(&self, id: &str) -> Result<SiteUsage, Error> {
         let installs = client::installs(&client::site(id)?)?;
         let rollup = |install: super::types::Install| {
-            let usage: InstallUsage = API.get(["installs", &install.id, "usage"]).json()?;
+            let usage: InstallUsage = json::fetch(API.get(["installs", &install.id, "usage"]))?;
             Ok(usage.metrics_rollup)
         };
         Ok(convert::usage(&installs.into_iter().map(rollup).collect::<Result<Vec<_>, Error>>()?))

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a cache is asked to be purged, never said to be empty: WP Engine answers "accepted".
 
-use super::{Live, client, client::API, convert, types::Install};
+use super::{Live, client, client::API, types::Install};
+use crate::json;
 use portico_sdk::{
     Call, Completion, Error, Wordpress, Work,
     error::unsupported,
@@ -15,7 +16,7 @@ impl Wordpress for Live {
     fn get_status(&self, target: &Target) -> Result<Status, Error> {
         let found = client::resolve(&target.site, target.environment.as_deref())?;
         let value = client::install_value(&found.id)?;
-        let install: Install = convert::read(&value)?;
+        let install: Install = json::read(&value)?;
         Ok(Status {
             version: install.wp_version,
             multisite: install.is_multisite,

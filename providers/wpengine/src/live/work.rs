@@ -11,7 +11,7 @@ use super::{
     make,
     types::{Backup, ReportAnswer},
 };
-use crate::{args::Arguments, mark, pace};
+use crate::{args::Arguments, json, mark, pace};
 use portico_sdk::{BackupStatus, Completion, Error, ErrorKind, Finding, Operations, Progress, Work, error::unsupported};
 use serde_json::json;
 
@@ -62,7 +62,7 @@ fn poll_backup(operation: &str, handle: Handle) -> Result<Progress, Error> {
         }
         return handle.running("", "WP Engine has accepted the backup").map(without_target);
     };
-    let found: Backup = convert::read(&value)?;
+    let found: Backup = json::read(&value)?;
     let id = convert::backup_id(install, &found.id);
     match convert::backup_status(&found.status) {
         BackupStatus::Completed => Ok(Progress::Succeeded(Completion::of(id))),
@@ -94,7 +94,7 @@ fn poll_unseen(handle: Handle) -> Result<Progress, Error> {
 
 fn poll_report(handle: Handle) -> Result<Progress, Error> {
     let Task::Report { install, report, domain } = handle.task.clone() else { return Ok(pace::failed("an unknown handle")) };
-    let answer: ReportAnswer = API.get(["installs", &install, "domains", "check_status", &report]).json()?;
+    let answer: ReportAnswer = json::fetch(API.get(["installs", &install, "domains", "check_status", &report]))?;
     if !answer.report.complete {
         return handle.running(&domain, "WP Engine is looking at the domain");
     }

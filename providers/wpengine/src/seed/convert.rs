@@ -4,20 +4,15 @@
 //! the API doesn't tell is none; `native` is its own object less what is secret.
 
 use super::types::{Backup, Contents, Deployment, Environment, Listing, Site, Source};
-use crate::mark;
+use crate::{json::read, mark};
 use portico_sdk::{
     BackupKind, BackupStatus, Changes, Contents as ModelContents, DeploymentSource, DeploymentStatus,
     Environment as ModelEnvironment, EnvironmentKind, Error, GitSource, SiteStatus, SiteUsage, native, time,
 };
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 const SECRETS: &[&str] = &["password", "api_key", "token"];
 const LONGEST_LOG: usize = 1024 * 1024;
-
-pub fn read<T: DeserializeOwned>(native: &Value) -> Result<T, Error> {
-    Ok(T::deserialize(native)?)
-}
 
 /// The number of the page after this one.
 pub fn next_page(listing: &Listing) -> Option<u64> {
@@ -167,10 +162,11 @@ pub fn deployment(value: Value) -> Result<portico_sdk::Deployment, Error> {
 }
 
 fn source(source: Source) -> DeploymentSource {
-    match source {
-        Source::Git { repository, branch, commit } => DeploymentSource::Git(GitSource { repository, branch, commit }),
-        Source::Zip { zip_url } => DeploymentSource::Zip(zip_url.unwrap_or_default()),
+    if source.kind == "zip" {
+        return DeploymentSource::Zip(source.zip_url.unwrap_or_default());
     }
+    let repository = source.repository.unwrap_or_default();
+    DeploymentSource::Git(GitSource { repository, branch: source.branch, commit: source.commit })
 }
 
 pub fn deployment_status(word: &str) -> DeploymentStatus {
@@ -203,5 +199,4 @@ pub fn below(base: &str, url: &str) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-#[path = "convert_tests.rs"]
 mod tests;

@@ -9,6 +9,7 @@ use super::{
     handle::Task,
     types::Started,
 };
+use crate::json;
 use portico_sdk::{
     Call, Deployment, DeploymentSource, Deployments, Error, Page, PageRequest, Work,
     deployments::DeploymentCreate,
@@ -39,7 +40,7 @@ impl Deployments for Seed {
         }
         let environment = input.environment.as_deref().unwrap_or("production");
         let body = json!({"environment": environment, "source": source(&input.source)?});
-        let started: Started = API.post(["sites", site, "deployments"]).json_body(&body).json()?;
+        let started: Started = json::fetch(API.post(["sites", site, "deployments"]).json_body(&body))?;
         super::started(&started, Task::Deployment { site: site.to_owned(), deployment: started.id.clone() })
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub type Handle = pace::Handle<Task>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Task {
     /// A site that is to become active.
     Site {

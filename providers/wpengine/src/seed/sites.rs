@@ -9,7 +9,7 @@ use super::{
     handle::Task,
     types::{Environment, Started},
 };
-use crate::settings::SiteOptions;
+use crate::{json, settings::SiteOptions};
 use portico_sdk::{
     Call, Deployment, Environments, Error, Page, PageRequest, Site, SiteUsage, Sites, Work,
     error::not_found,
@@ -35,7 +35,7 @@ impl Sites for Seed {
             ("wordpress_version", input.wordpress_version.as_ref()),
             ("template", input.template.as_ref()),
         ]);
-        let started: Started = API.post(["sites"]).json_body(&body).json()?;
+        let started: Started = json::fetch(API.post(["sites"]).json_body(&body))?;
         super::started(&started, Task::Site { site: started.id.clone() })
     }
 
@@ -50,7 +50,7 @@ impl Sites for Seed {
     }
 
     fn delete(&self, _call: &Call, id: &str) -> Result<Work, Error> {
-        let started: Started = API.delete(["sites", id]).json()?;
+        let started: Started = json::fetch(API.delete(["sites", id]))?;
         super::started(&started, Task::SiteGone { site: id.to_owned() })
     }
 
@@ -104,7 +104,7 @@ impl Environments for Seed {
 /// An environment's name, if the site has it.
 pub fn environment(site: &str, name: &str) -> Result<String, Error> {
     let site = client::site(site)?;
-    let known = site.environments.iter().filter_map(|value| convert::read::<Environment>(value).ok());
+    let known = site.environments.iter().filter_map(|value| json::read::<Environment>(value).ok());
     match known.map(|environment| environment.name).find(|known| known == name) {
         Some(name) => Ok(name),
         None => Err(not_found(format!("the site has no environment {name}")).with_field("environment")),

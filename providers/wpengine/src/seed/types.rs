@@ -91,10 +91,14 @@ pub struct Deployment {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Source {
-    Git { repository: String, branch: Option<String>, commit: Option<String> },
-    Zip { zip_url: Option<String> },
+pub struct Source {
+    /// `git`, `zip`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub repository: Option<String>,
+    pub branch: Option<String>,
+    pub commit: Option<String>,
+    pub zip_url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

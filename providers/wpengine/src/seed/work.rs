@@ -10,7 +10,7 @@ use super::{
     handle::{Handle, Task},
     types::{Backup, Deployment},
 };
-use crate::{args::Arguments, pace};
+use crate::{args::Arguments, json, pace};
 use portico_sdk::{
     BackupStatus, Completion, DeploymentStatus, Error, Finding, Operations, Progress, SiteStatus, Work, clock,
     error::unsupported,
@@ -81,7 +81,7 @@ const fn gone(is_gone: bool) -> End {
 }
 
 fn find_backup(site: &str, backup: &str) -> Result<Option<Backup>, Error> {
-    API.get(["sites", site, "backups", backup]).json_if_found()
+    json::fetch_if_found(API.get(["sites", site, "backups", backup]))
 }
 
 fn backed_up(backup: Option<Backup>) -> End {
@@ -95,7 +95,7 @@ fn backed_up(backup: Option<Backup>) -> End {
 }
 
 fn deployed(site: &str, deployment: &str) -> Result<End, Error> {
-    let found: Option<Deployment> = API.get(["sites", site, "deployments", deployment]).json_if_found()?;
+    let found: Option<Deployment> = json::fetch_if_found(API.get(["sites", site, "deployments", deployment]))?;
     Ok(match found.map(|deployment| convert::deployment_status(&deployment.status)) {
         None => End::Failed("the deployment has disappeared at WP Engine"),
         Some(DeploymentStatus::Completed) => End::Done,
