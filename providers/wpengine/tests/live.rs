@@ -104,6 +104,24 @@ fn a_site_whose_install_cannot_be_made_is_removed_again() {
 }
 
 #[test]
+fn a_site_that_cannot_be_finished_is_named() {
+    let host = FakeHost::install();
+    host.on(Method::Post, "/sites").reply(201, site("x", &[]));
+    host.on(Method::Get, "/sites/s1").reply(200, site("Torque (k3f9x2)", &[]));
+    let handle = pending(Sites::create(&provider(&settings()), &call(), site_create("Torque"))).handle;
+    let ends = || match finish(&settings(), handle.clone()).0 {
+        End::Failed(error) => error.message,
+        other => panic!("{other:?}"),
+    };
+    host.on(Method::Post, "/installs").reply(403, json!({"message": "Forbidden"}));
+    host.on(Method::Delete, "/sites/s1").reply(403, json!({"message": "Forbidden"}));
+    assert_eq!(ends(), "WP Engine says: Forbidden; the site is left at WP Engine as Torque (k3f9x2)");
+    host.on(Method::Post, "/installs").reply(201, install("i1", "torque", "production", "active"));
+    host.on(Method::Patch, "/sites/s1").reply(400, json!({"message": "Invalid Site: Name is reserved."}));
+    assert_eq!(ends(), "WP Engine says: Invalid Site: Name is reserved; the site is left at WP Engine as Torque (k3f9x2)");
+}
+
+#[test]
 fn a_creation_whose_answer_was_lost_is_found_by_its_mark() {
     let host = FakeHost::install();
     host.on(Method::Post, "/sites").reply_with(|_| Ok(response(502, &[], "<html>")));
@@ -268,6 +286,8 @@ fn a_push_is_a_copy_that_nobody_sees_the_end_of() {
     let body = json!({"source_environment_id": "i2", "destination_environment_id": "i1", "notification_emails": ["ops@example.com"],
         "custom_options": {"include_files": false, "include_db": true}});
     assert_eq!(sent(&host, Method::Post), [("/install_copy".into(), body)]);
+    // Without a database there is nothing to replace in.
+    pending(push("staging", PushInput { database: false, files: true, ..input("production", false) }));
     assert_eq!(provider.reconcile(OPERATION, "environments.push", "{}").unwrap(), Finding::Unknown);
 }
 

@@ -33,7 +33,7 @@ impl Environments for Live {
     }
 
     fn push(&self, _call: &Call, site: &str, id: &str, input: PushInput) -> Result<Work, Error> {
-        if !input.search_replace {
+        if input.database && !input.search_replace {
             return Err(unsupported("environments.push.search_replace"));
         }
         let installs = client::installs(&client::site(site)?)?;

@@ -142,7 +142,11 @@ pub fn poll_site(handle: Handle, emails: impl FnOnce() -> Result<Vec<String>, Er
         },
     };
     if site.name != name {
-        API.patch(["sites", &id]).json_body(&json!({"name": name})).send()?;
+        match API.patch(["sites", &id]).json_body(&json!({"name": name})).send() {
+            Ok(_) => {}
+            Err(error) if error::is_passing(&error) => return Err(error),
+            Err(error) => return Ok(left(error, &site.name)),
+        }
     }
     let later = |copy| Handle { task: Task::Site { site: id.clone(), name, install, environment, copy }, polls: handle.polls };
     finish(&found.id, &id, copy, later, emails)
@@ -150,14 +154,16 @@ pub fn poll_site(handle: Handle, emails: impl FnOnce() -> Result<Vec<String>, Er
 
 /// The site is empty: its only install couldn't be made.
 fn undo(site: &Site, reason: Error) -> Result<Progress, Error> {
-    let gone = API.delete(["sites", &site.id]).send();
-    Ok(Progress::Failed(match gone {
-        Ok(_) => reason,
-        Err(left) => {
-            let message = format!("{}; the empty site {} is left at WP Engine ({})", reason.message, site.name, left.message);
-            Error { message, ..reason }
-        }
-    }))
+    Ok(match API.delete(["sites", &site.id]).send() {
+        Ok(_) => Progress::Failed(reason),
+        Err(_) => left(reason, &site.name),
+    })
+}
+
+/// What is made, and neither finished nor removed.
+fn left(reason: Error, site: &str) -> Progress {
+    let message = format!("{}; the site is left at WP Engine as {site}", reason.message);
+    Progress::Failed(Error { message, ..reason })
 }
 
 pub fn poll_install(handle: Handle, emails: impl FnOnce() -> Result<Vec<String>, Error>) -> Result<Progress, Error> {
