@@ -6,12 +6,12 @@
 
 pub mod kinsta;
 mod server;
-pub mod wpengine;
 mod siteico;
 mod sitepod;
+pub mod wpengine;
 
 pub use kinsta::Kinsta;
 pub use server::{Fault, Request, Simulator, World};
-pub use wpengine::{LiveWpEngine, SeedWpEngine};
 pub use siteico::SiteIco;
 pub use sitepod::{Dialect, SitePod};
+pub use wpengine::{LiveWpEngine, SeedWpEngine};

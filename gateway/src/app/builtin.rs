@@ -7,10 +7,10 @@
 pub const BUILTIN: &[(&str, &[u8])] = &[
     ("sandbox", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sandbox.wasm"))),
     ("docker", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/docker.wasm"))),
-    ("wpengine", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/wpengine.wasm"))),
     ("kinsta", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/kinsta.wasm"))),
     ("siteico", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/siteico.wasm"))),
     ("sitepod", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sitepod.wasm"))),
+    ("wpengine", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/wpengine.wasm"))),
 ];
 
 #[cfg(not(all(feature = "embed-providers", portico_components)))]
