@@ -6,6 +6,7 @@
 mod actions;
 mod answer;
 pub mod audit;
+pub mod auth;
 mod backups;
 mod billing;
 mod blobs;
@@ -20,6 +21,7 @@ pub mod events;
 mod extract;
 mod labels;
 pub mod lane;
+mod members;
 mod mutation;
 mod names;
 mod once;
@@ -45,7 +47,7 @@ use crate::{
     metrics::Metrics,
     model::{Answer, Operation, OperationId, Query, Slug},
     operations::Operations,
-    policy::{Denied, Principal, TokenError, Tokens},
+    policy::{Accounts, Denied, Principal, TokenError, Tokens},
     seal::Sealer,
     store::Store,
 };
@@ -86,6 +88,7 @@ pub struct Api {
     operations: Arc<Operations>,
     events: Arc<Events>,
     tokens: Tokens,
+    accounts: Arc<Accounts>,
     sealer: Arc<Sealer>,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
@@ -99,13 +102,13 @@ impl Api {
         dispatch: Arc<Dispatch>,
         operations: Arc<Operations>,
         events: Arc<Events>,
-        tokens: Tokens,
+        (tokens, accounts): (Tokens, Arc<Accounts>),
         sealer: Arc<Sealer>,
         (store, metrics): (Arc<dyn Store>, Arc<Metrics>),
         config: ApiConfig,
     ) -> Arc<Self> {
         let (walks, uploads) = (Walks::new(&config), Uploads::default());
-        Arc::new(Self { walks, uploads, dispatch, operations, events, tokens, sealer, store, metrics, config })
+        Arc::new(Self { walks, uploads, dispatch, operations, events, tokens, accounts, sealer, store, metrics, config })
     }
 
     /// The organization's connection of that name, unless the credential isn't for it.
@@ -182,23 +185,28 @@ impl From<TokenError> for Problem {
 /// Where every endpoint is.
 const PREFIX: &str = "/api/v1";
 
-/// Every endpoint, under `/api/v1`.
+/// Every endpoint that needs a principal, under `/api/v1`.
 pub fn router(api: Arc<Api>) -> Router {
-    let endpoints = routes::endpoints().into_iter();
-    let all = endpoints.fold(Router::new(), |router, endpoint| {
-        // The innermost: whoever isn't let in uses up no key.
-        let handler = match endpoint.keeps_answers() {
-            true => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(&api), once::keyed)),
-            false => endpoint.handler,
-        };
-        router.route(endpoint.path, handler)
-    });
+    let all = routed(&api, false);
     Router::new().nest(PREFIX, all).fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(api)
 }
 
-/// What needs no token: the API's own documentation.
-pub fn open_router() -> Router {
-    docs::router().method_not_allowed_fallback(no_such_method)
+/// What is open to everybody: the API's own documentation, and the ways to log in.
+pub fn open_router(api: Arc<Api>) -> Router {
+    let endpoints = Router::new().nest(PREFIX, routed(&api, true)).with_state(api);
+    docs::router().merge(endpoints).method_not_allowed_fallback(no_such_method)
+}
+
+fn routed(api: &Arc<Api>, open: bool) -> Router<Arc<Api>> {
+    let endpoints = routes::endpoints().into_iter().filter(|endpoint| endpoint.open == open);
+    endpoints.fold(Router::new(), |router, endpoint| {
+        // The innermost: whoever isn't let in uses up no key.
+        let handler = match endpoint.keeps_answers() {
+            true => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(api), once::keyed)),
+            false => endpoint.handler,
+        };
+        router.route(endpoint.path, handler)
+    })
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -13,7 +13,7 @@ mod rotate;
 mod upkeep;
 
 pub use backup::{Saved, backup};
-pub use data::{open_recording, verify_audit};
+pub use data::{open_recording, open_store, verify_audit};
 pub use rotate::{Rotated, rotate, status};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     layers::{self, Gate, Observer},
     metrics::Metrics,
     operations::Operations,
-    policy::{Authenticator, Limits, Tokens},
+    policy::{Accounts, Authenticator, Limits, Tokens},
     seal::Sealer,
     server::{self, Front, Listener, Tls},
     store::{SqliteStore, Store},
@@ -106,9 +106,11 @@ impl App {
         let ready = Arc::new(AtomicBool::new(true));
         let watch = keys::watch(self.config.clone(), Arc::clone(&self.sealer), self.store.clone(), Arc::clone(&self.metrics));
         tokio::spawn(self.shutdown.child_token().run_until_cancelled_owned(watch));
-        let authenticator = Arc::new(Authenticator::new(self.store.clone()));
+        let authenticator = Arc::new(Authenticator::new(self.store.clone()).with_sessions(self.config.sessions.clone()));
         let uses_written = CancellationToken::new();
         let uses = tokio::spawn(Arc::clone(&authenticator).keep_uses(uses_written.clone()));
+        let accounts = accounts(&self.config, self.store.clone(), &authenticator, &self.metrics);
+        tokio::spawn(Arc::clone(&accounts).upkeep(self.shutdown.child_token()));
         let events = Events::start(
             self.store.clone(),
             api::events::write,
@@ -125,9 +127,9 @@ impl App {
             self.shutdown.child_token(),
         )
         .await?;
-        let tokens = Tokens::new(self.store.clone(), Arc::clone(&authenticator));
+        let people = (Tokens::new(self.store.clone(), Arc::clone(&authenticator)), accounts);
         let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, tokens, self.sealer, kept, self.config.api.clone());
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, self.config.api.clone());
         let (store, audit) = (self.store.clone(), self.config.audit.clone());
         tokio::spawn(upkeep::prune_audit(store, audit, self.shutdown.child_token()));
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
@@ -176,6 +178,13 @@ fn tls(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Arc<Tls
     let tls = Tls::load(&config.tls, metrics)?;
     config.server.check_exposure(config.listen, tls.is_some())?;
     Ok(tls)
+}
+
+/// Who registers doesn't get the name of an organization that the operator granted something to.
+fn accounts(config: &Config, store: Arc<dyn Store>, authenticator: &Arc<Authenticator>, metrics: &Metrics) -> Arc<Accounts> {
+    let reserved = config.grants.iter().map(|grant| grant.organization.clone()).collect();
+    let sections = (&config.sessions, &config.passwords, &config.registration);
+    Accounts::new(store, Arc::clone(authenticator), sections, reserved, metrics)
 }
 
 /// Egress, host and providers over a data folder.

@@ -11,8 +11,12 @@ mod provider;
 mod secrets;
 mod serve;
 mod token;
+mod user;
 
-use crate::config::{Config, Overrides};
+use crate::{
+    config::{Config, Overrides},
+    model::Role,
+};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -64,6 +68,9 @@ enum Command {
         #[arg(value_name = "DESTINATION")]
         destination: PathBuf,
     },
+    /// Make users, list them, give them new passwords
+    #[command(subcommand)]
+    User(UserCommand),
     /// Look at and build provider components
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -127,6 +134,50 @@ enum AuditCommand {
 }
 
 #[derive(Subcommand)]
+enum UserCommand {
+    /// Make a user with a generated password, and print it, once
+    ///
+    /// Works beside a running gateway. The organization is made if it doesn't exist.
+    Create {
+        #[command(flatten)]
+        common: Common,
+        /// The organization's slug (a-z, 0-9, -)
+        #[arg(long, short)]
+        organization: String,
+        /// The address to log in with
+        #[arg(long, short)]
+        email: String,
+        /// The person's name [default: the address]
+        #[arg(long, short)]
+        name: Option<String>,
+        /// viewer, operator, admin or owner
+        #[arg(long, short, value_parser = role, default_value = "owner")]
+        role: Role,
+    },
+    /// Give a user a generated password, print it, once, and end all of the user's sessions
+    ///
+    /// Works beside a running gateway, which takes up to five seconds to notice.
+    Reset {
+        #[command(flatten)]
+        common: Common,
+        /// The user's address
+        email: String,
+    },
+    /// List users: organization, role, address, since when
+    List {
+        #[command(flatten)]
+        common: Common,
+        /// Only of this organization
+        #[arg(long, short)]
+        organization: Option<String>,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|()| "viewer, operator, admin or owner".to_owned())
+}
+
+#[derive(Subcommand)]
 enum ProviderCommand {
     /// Tell what a component imports and exports, whether this gateway loads it, and what it says of itself
     Inspect {
@@ -163,6 +214,12 @@ pub fn run() -> anyhow::Result<()> {
         Command::Secrets(SecretsCommand::Rotate { common, keep_old }) => secrets::rotate(&common, keep_old),
         Command::Secrets(SecretsCommand::Generate) => secrets::generate(),
         Command::Backup { common, destination } => backup::run(&common, &destination),
+        Command::User(UserCommand::Create { common, organization, email, name, role }) => {
+            let new = user::NewUser { organization: &organization, email: &email, name: name.as_deref(), role };
+            user::create(&common, &new)
+        }
+        Command::User(UserCommand::Reset { common, email }) => user::reset(&common, &email),
+        Command::User(UserCommand::List { common, organization }) => user::list(&common, organization.as_deref()),
         Command::Provider(ProviderCommand::Inspect { file }) => provider::inspect(&file),
         Command::Provider(ProviderCommand::Build { folder, out }) => provider::build(&folder, out.as_deref()),
         Command::Compile => Ok(crate::host::compile_child()?),

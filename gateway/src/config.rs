@@ -12,7 +12,7 @@ use crate::{
     egress::{EgressConfig, Grant},
     events::EventsConfig,
     host::Limits,
-    policy::{CorsConfig, LimitsConfig},
+    policy::{CorsConfig, LimitsConfig, PasswordsConfig, RegistrationConfig, SessionsConfig},
     server::{ServerConfig, TlsConfig},
     store::AuditConfig,
 };
@@ -45,6 +45,9 @@ pub struct Config {
     pub cache: CacheConfig,
     pub events: EventsConfig,
     pub audit: AuditConfig,
+    pub registration: RegistrationConfig,
+    pub sessions: SessionsConfig,
+    pub passwords: PasswordsConfig,
     pub providers: Providers,
     /// Limits on components.
     pub host: Limits,
@@ -123,6 +126,9 @@ impl Default for Config {
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
             audit: AuditConfig::default(),
+            registration: RegistrationConfig::default(),
+            sessions: SessionsConfig::default(),
+            passwords: PasswordsConfig::default(),
             providers: Providers::default(),
             host: Limits::default(),
             egress: EgressConfig::default(),

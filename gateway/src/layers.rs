@@ -1,7 +1,7 @@
 //! The stack above the API, outermost first.
 //!
 //! Invariant: nothing under `authenticate` is reached without a principal, nor under `authorize` without the right to it, and beside
-//! them there is only the documentation. Requests beyond a limit are refused before anything that costs.
+//! them there are only the documentation and the ways to log in. Requests beyond a limit are refused before anything that costs.
 
 mod audit;
 mod authenticate;
@@ -31,16 +31,17 @@ pub fn stack(
     gate: Arc<Gate>,
     observer: Arc<Observer>,
 ) -> Router {
-    // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation is for everybody.
+    // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation and the ways to
+    // log in are for everybody.
     let closed = api::router(Arc::clone(&api))
         // Before anything is looked up or remembered for the request; it needs the principal.
         .layer(from_fn_with_state(Arc::<Actions>::default(), authorize::authorize))
         // Under authentication, since it tells who it was; above all that refuses, since it tells that, too.
-        .layer(from_fn_with_state(api, audit::record))
+        .layer(from_fn_with_state(Arc::clone(&api), audit::record))
         // Whose token and organization it is, authentication tells. Before authorization: a refused caller counts, too.
         .layer(from_fn_with_state(Arc::clone(&gate), limits::principal))
         .layer(from_fn_with_state(authenticator, authenticate::authenticate));
-    api::open_router().merge(closed).layer(
+    api::open_router(api).merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(observer, observe::observe))

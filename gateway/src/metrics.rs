@@ -77,6 +77,8 @@ pub struct Metrics {
     pub event_watchers: IntGauge,
     /// Master keys that open.
     pub master_keys: IntGauge,
+    /// outcome (`succeeded`, `refused`, `throttled`, `overloaded`, `failed`)
+    pub logins: IntCounterVec,
     pub log_lines_dropped: IntCounter,
 }
 
@@ -146,6 +148,7 @@ impl Metrics {
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,
             event_watchers: gauge("event_watchers", "Open streams of events")?,
             master_keys: gauge("master_keys", "Master keys that open; more than one while a rotation isn't finished")?,
+            logins: counter("logins_total", "Logins with a password", &["outcome"])?,
             log_lines_dropped,
             registry,
         })

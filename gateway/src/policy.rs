@@ -1,22 +1,37 @@
-//! Policy: who is asking, from where, on what trail, what they may, and how much. The functions that every way into the API calls.
+//! Policy: who is asking, and who people are; from where, on what trail, what they may, and how much. The functions that every
+//! way into the API calls.
 //!
 //! Invariant: deny by default, and nothing here knows HTTP beyond its header fields.
 
+mod accounts;
 mod authentication;
 mod authorization;
+mod backoff;
 mod client_address;
 mod cors;
+mod email;
 mod limits;
+mod origin;
+mod password;
 mod scopes;
+mod session;
 mod tokens;
 mod trail;
 mod uses;
 
+pub use accounts::{
+    Acceptance, AccountError, Accounts, Entered, Identity, Invited, Login, Mode, Profile, Registration, RegistrationConfig,
+    new_user,
+};
 pub use authentication::{Authenticator, Principal, Refusal, Who, mint_token};
 pub use authorization::{Access, Denied, GROUPS, Group, Rule, TABLE, authorize, rule};
 pub use client_address::{ClientAddress, ForwardedHeader, Secure, TrustedProxies};
 pub use cors::CorsConfig;
+pub use email::Email;
 pub use limits::{Busy, Lane, Limits, LimitsConfig, Place, Policy, Quota, Rate, Verdict, Window};
+pub use origin::{Provenance, is_safe, provenance};
+pub use password::{Passwords, PasswordsConfig, generate as generate_password};
 pub use scopes::Scopes;
+pub use session::{SessionCookie, SessionsConfig, SeveralSessions, session_hash};
 pub use tokens::{Issued, TokenError, TokenWish, Tokens};
 pub use trail::{REQUEST_ID, Trace, Trail, mark, on_this_trail};

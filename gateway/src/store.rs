@@ -15,6 +15,7 @@ mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
 mod token;
+mod user;
 
 pub use audit::{AuditConfig, AuditEntry, AuditFilter, AuditFinding, AuditMark, AuditReport, AuditRow};
 pub use cause::{Cause, about, caused_by, inherit, under_key};
@@ -28,6 +29,9 @@ pub use operation::{
 };
 pub use sqlite::{Copied, SqliteStore, copy_progress};
 pub use token::{MAX_TOKENS, TokenRecord, TokenRotation, TokenStore};
+pub use user::{
+    InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, SessionRecord, UserRecord, UserStore,
+};
 
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
@@ -66,7 +70,7 @@ pub struct SealedSecret {
 
 /// Errors are `Kind::Gateway` unless a method says otherwise.
 #[async_trait]
-pub trait Store: TokenStore {
+pub trait Store: TokenStore + UserStore {
     async fn organization_insert(&self, organization: &Organization) -> Result<(), Error>;
     async fn organization_by_slug(&self, slug: &Slug) -> Result<Option<Organization>, Error>;
     async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error>;

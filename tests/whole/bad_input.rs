@@ -142,8 +142,30 @@ const BILLING: [(&str, &str, Option<&str>); 4] = [
     ("GET", "/billing/usage", None),
 ];
 
+const IDENTITY: [(&str, &str, Option<&str>); 14] = [
+    (
+        "POST",
+        "/auth/register",
+        Some(r#"{"email": "n@example.com", "password": "a wrong password", "name": "n", "organization": "n"}"#),
+    ),
+    ("POST", "/auth/login", Some(r#"{"email": "n@example.com", "password": "a wrong password", "organization": "n"}"#)),
+    ("POST", "/auth/logout", None),
+    ("POST", "/auth/refresh", Some(r#"{"organization": "n"}"#)),
+    ("GET", "/auth/me", None),
+    ("PATCH", "/auth/password", Some(r#"{"current": "a wrong password", "password": "another password"}"#)),
+    ("DELETE", "/account", None),
+    ("GET", "/members", None),
+    ("PATCH", "/members/{member}", Some(r#"{"role": "viewer"}"#)),
+    ("DELETE", "/members/{member}", None),
+    ("GET", "/invitations", None),
+    ("POST", "/invitations", Some(r#"{"email": "n@example.com", "role": "viewer"}"#)),
+    ("DELETE", "/invitations/{invitation}", None),
+    ("POST", "/invitations/accept", Some(r#"{"token": "pti_n", "password": "a wrong password", "name": "n"}"#)),
+];
+
 fn endpoints() -> impl Iterator<Item = (Method, &'static str, Option<&'static str>)> {
-    let all = ENDPOINTS.iter().chain(&MORE).chain(&SITE_PARTS).chain(&BULK).chain(&WORDPRESS).chain(&BILLING).chain(&TOKENS);
+    let parts = ENDPOINTS.iter().chain(&MORE).chain(&SITE_PARTS).chain(&BULK).chain(&WORDPRESS).chain(&BILLING);
+    let all = parts.chain(&TOKENS).chain(&IDENTITY);
     all.map(|(method, path, body)| (method.parse().expect("a method"), *path, *body))
 }
 
@@ -182,7 +204,14 @@ impl World {
         // A place for bulk bytes, else these endpoints are not supported. Nothing listens there, and nothing is sent there.
         let settings = json!({"settings": {"blob_url": "http://127.0.0.1:9"}});
         let _ = api.json(Method::PATCH, "/connections/sandbox", &[], &settings).await.is(200);
+        let invite =
+            async |email: &str| api.post("/invitations", &json!({"email": email, "role": "viewer"})).await.is(201).json();
+        let (open, used) = (invite("open@example.com").await, invite("used@example.com").await);
+        let accept = json!({"token": used["token"], "password": "several words that I remember"});
+        let member = Api::new(gateway.api_address, None).post("/api/v1/invitations/accept", &accept).await.is(201).json();
         let ids = vec![
+            ("{member}", text(&member["user"]["id"])),
+            ("{invitation}", text(&open["id"])),
             ("{environment}", "production".to_owned()),
             ("{deployment}", text(&deployment["result"]["id"])),
             ("{plan}", text(&plan["id"])),
@@ -209,7 +238,8 @@ impl World {
     /// Everything that a client can see, as it is now.
     async fn state(&self) -> Vec<Value> {
         let site = self.fill("{site}");
-        let lists = ["/sites".to_owned(), "/operations".to_owned(), "/connections".to_owned(), format!("/sites/{site}")];
+        let lists = ["/sites", "/operations", "/connections", "/members", "/invitations"].map(str::to_owned);
+        let lists = [lists.as_slice(), &[format!("/sites/{site}")]].concat();
         let below = [
             "environments",
             "deployments",
@@ -370,6 +400,8 @@ async fn bad_queries_and_headers_are_refused_and_change_nothing() {
         "/sites",
         "/connections",
         "/operations",
+        "/members",
+        "/invitations",
         "/sites/{site}/environments",
         "/sites/{site}/deployments",
         "/sites/{site}/backups",

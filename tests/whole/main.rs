@@ -22,6 +22,7 @@ mod hostile;
 mod hosts;
 mod hot_path;
 mod idempotency;
+mod identity;
 mod kinsta;
 mod labels;
 mod limits;

@@ -20,7 +20,7 @@ pub enum Found {
 impl Default for Actions {
     fn default() -> Self {
         let mut actions: HashMap<String, Vec<_>> = HashMap::new();
-        for endpoint in routes::endpoints() {
+        for endpoint in routes::endpoints().into_iter().filter(|endpoint| !endpoint.open) {
             let route = format!("{}{}", super::PREFIX, endpoint.path);
             actions.entry(route).or_default().push((endpoint.method, endpoint.name));
         }

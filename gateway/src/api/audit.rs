@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::{Error, Timestamp, form},
     policy::{ClientAddress, Principal},
-    store::{AuditFilter, AuditRow, Cause},
+    store::{AuditEntry, AuditFilter, AuditRow, Cause},
 };
 use axum::{
     Extension,
@@ -137,19 +137,20 @@ impl Api {
     /// written becomes a failure.
     pub async fn record(&self, cause: &Cause, response: Response) -> Response {
         let Some(outcome) = outcome(cause, &response) else { return response };
-        let entry = cause.entry(outcome, Some(response.status().as_u16()));
-        match self.store.audit(&entry).await {
-            Ok(()) => response,
-            Err(error) => {
-                self.metrics.audit_failures.inc();
-                tracing::error!(
-                    %error, internal = error.internal, action = entry.action, actor = entry.principal, outcome,
-                    status = entry.status, request_id = entry.request_id, "the audit log could not be written"
-                );
-                let error = Error { message: "the audit log could not be written".to_owned(), ..Error::gateway("audit") };
-                axum::response::IntoResponse::into_response(Problem::from(error))
-            }
-        }
+        let recorded = self.recorded(&cause.entry(outcome, Some(response.status().as_u16()))).await;
+        recorded.map_or_else(axum::response::IntoResponse::into_response, |()| response)
+    }
+
+    /// Fails as the whole request does then.
+    pub(super) async fn recorded(&self, entry: &AuditEntry) -> Result<(), Problem> {
+        let Err(error) = self.store.audit(entry).await else { return Ok(()) };
+        self.metrics.audit_failures.inc();
+        tracing::error!(
+            %error, internal = error.internal, action = entry.action, actor = entry.principal, outcome = entry.outcome,
+            status = entry.status, request_id = entry.request_id, "the audit log could not be written"
+        );
+        let error = Error { message: "the audit log could not be written".to_owned(), ..Error::gateway("audit") };
+        Err(Problem::from(error))
     }
 }
 

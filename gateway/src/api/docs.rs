@@ -1,4 +1,4 @@
-//! The API's own documentation: the OpenAPI document, and a page that shows it and sends requests.
+//! The API's own pages: the OpenAPI document, a page that shows it and sends requests, and one to accept an invitation on.
 //!
 //! In goes nothing that needs a token; out come files that are in the binary. Invariant: the page asks no other origin for
 //! anything, works without a network, and its policy (CSP) lets it run nothing but these files.
@@ -18,6 +18,9 @@ use tower::{ServiceBuilder, ServiceExt as _};
 
 const PAGE: &str = include_str!("docs/page.html");
 const START: &str = include_str!("docs/start.js");
+/// Where the link of an invitation leads.
+const JOIN: &str = include_str!("docs/join.html");
+const JOIN_START: &str = include_str!("docs/join.js");
 /// Swagger UI sets styles on elements and draws its icons from data.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -34,6 +37,8 @@ pub fn router() -> Router {
         .route("/docs", get(|| async { file("text/html; charset=utf-8", PAGE) }))
         .route("/docs/", get(|| async { Redirect::permanent("/docs") }))
         .route("/docs/start.js", get(|| async { file("text/javascript; charset=utf-8", START) }))
+        .route("/join", get(|| async { file("text/html; charset=utf-8", JOIN) }))
+        .route("/join/start.js", get(|| async { file("text/javascript; charset=utf-8", JOIN_START) }))
         // Swagger UI's own page wouldn't start under our policy, and nobody needs its maps.
         .route("/docs/ui", get(|| async { Redirect::permanent("/docs") }))
         .route("/docs/ui/swagger-ui.css", part.clone())

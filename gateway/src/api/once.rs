@@ -51,8 +51,10 @@ struct Kept {
     /// In base64: bytes in JSON would take four times as many.
     body: String,
     /// A problem is written anew, since it names the request: its code, detail and fields.
-    problem: Option<(String, String, Vec<(String, String)>)>,
+    problem: Option<KeptProblem>,
 }
+
+type KeptProblem = (String, String, Vec<(String, String)>);
 
 /// Around every endpoint that changes something here and answers without an operation.
 pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Result<Response, Problem> {

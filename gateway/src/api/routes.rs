@@ -4,6 +4,7 @@
 //! OpenAPI document and the tests over all endpoints are made from this list alone.
 
 mod account;
+mod identity;
 mod sites;
 mod wordpress;
 
@@ -13,5 +14,6 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mut all = sites::endpoints();
     all.extend(wordpress::endpoints());
     all.extend(account::endpoints());
+    all.extend(identity::endpoints());
     all
 }

@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub answer: Answer,
     /// The path below which the thing is that is made or listed here: the endpoint's own, unless it says otherwise.
     pub collection: &'static str,
+    /// It needs no principal.
+    pub open: bool,
 }
 
 pub enum Body {
@@ -203,11 +205,15 @@ impl Unanswered {
 
     fn answers(self, answer: Answer) -> Endpoint {
         let Self { method, path, name, summary, details, handler, query, body, collection } = self;
-        Endpoint { method, path, name, summary, details, handler, query, body, answer, collection }
+        Endpoint { method, path, name, summary, details, handler, query, body, answer, collection, open: false }
     }
 }
 
 impl Endpoint {
+    pub fn open(self) -> Self {
+        Self { open: true, ..self }
+    }
+
     /// `sites`, the group in the document.
     pub fn group(&self) -> &'static str {
         self.name.split('.').next().unwrap_or(self.name)
@@ -219,10 +225,11 @@ impl Endpoint {
     }
 
     /// Whether it changes something and answers without an operation: its Idempotency-Key keeps the answer. Streamed bodies have no
-    /// key: their hash is known at their end.
+    /// key: their hash is known at their end. Nor has what gives or ends a session, whose secret is kept nowhere.
     pub fn keeps_answers(&self) -> bool {
         let kept = matches!(self.answer, Answer::Kept(..) | Answer::Nothing | Answer::Canceled(_));
-        kept && self.method != Method::GET && !matches!(self.body, Some(Body::Bytes))
+        let of_session = self.open || self.name.starts_with("auth.") || self.name.starts_with("account.");
+        kept && !of_session && self.method != Method::GET && !matches!(self.body, Some(Body::Bytes))
     }
 
     /// Whether a provider may be asked, with all that can go wrong there.

@@ -4,7 +4,7 @@ use super::{Common, log, runtime};
 use crate::{
     app::{App, demo},
     config::{Config, Log, LogFormat},
-    policy::LimitsConfig,
+    policy::{LimitsConfig, Mode, RegistrationConfig},
 };
 
 pub fn run(common: &Common) -> anyhow::Result<()> {
@@ -12,6 +12,7 @@ pub fn run(common: &Common) -> anyhow::Result<()> {
         log: Log { format: LogFormat::Text, level: "info,access=warn".to_owned() },
         grants: demo::grants(),
         limits: LimitsConfig::unhurried(),
+        registration: RegistrationConfig { mode: Mode::Open },
         ..Config::default()
     };
     let config = common.load(&defaults)?;
@@ -32,6 +33,8 @@ fn greet(app: &App, token: &str, token_file: &std::path::Path) {
     println!(
         r#"
 Portico is listening on {api} (try it: {api}/docs, metrics: http://{admin}/metrics). Ctrl-C stops it.
+
+People log in, too: POST /auth/register makes an account, with an organization of its own.
 
   export PORTICO={api}/api/v1
   export TOKEN={token}          # also in {file}

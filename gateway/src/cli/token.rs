@@ -185,7 +185,7 @@ fn organization_slug(text: &str) -> anyhow::Result<Slug> {
     Slug::parse(text).with_context(|| format!("--organization {text:?}"))
 }
 
-async fn find_or_make(store: &dyn Store, slug: Slug) -> anyhow::Result<Organization> {
+pub async fn find_or_make(store: &dyn Store, slug: Slug) -> anyhow::Result<Organization> {
     if let Some(found) = store.organization_by_slug(&slug).await? {
         return Ok(found);
     }

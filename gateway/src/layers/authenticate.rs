@@ -1,10 +1,12 @@
 //! Nothing passes without a principal.
 //!
-//! Invariant: exactly one credential is taken; two are refused, since proxies and we could choose differently.
+//! Invariant: exactly one credential in a header is taken; two are refused, since proxies and we could choose differently. A
+//! header wins over a session's cookie, which browsers send by themselves; what comes with the cookie alone and changes something
+//! must come from our own pages.
 
 use crate::{
-    api::problem::Problem,
-    policy::{Authenticator, ClientAddress, Refusal},
+    api::{auth, problem::Problem},
+    policy::{Authenticator, ClientAddress, Provenance, Refusal, Secure, SessionCookie, SeveralSessions, is_safe, provenance},
 };
 use axum::{
     extract::{Request, State},
@@ -19,11 +21,28 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let credential = credential(request.headers())?;
     let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
-    let principal = authenticator.authenticate(credential, client).await.map_err(refuse)?;
+    let principal = match credential(request.headers())? {
+        Some(header) => authenticator.authenticate(Some(header), client).await.map_err(refuse)?,
+        None => {
+            let token = session(&request)?;
+            authenticator.authenticate_session(token).await.map_err(refuse)?
+        }
+    };
     request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
+}
+
+/// The session's secret, of a request that may use it.
+fn session(request: &Request) -> Result<&[u8], Problem> {
+    let secure = request.extensions().get::<Secure>().is_some();
+    let sent = SessionCookie { secure }.sent(request.headers()).map_err(|SeveralSessions| auth::two_sessions())?;
+    let Some(token) = sent else { return Err(auth::unauthenticated()) };
+    let is_own = || provenance(request.headers(), request.uri().authority(), secure) == Provenance::Own;
+    if !is_safe(request.method()) && !is_own() {
+        return Err(auth::cross_origin());
+    }
+    Ok(token)
 }
 
 /// The one credential of a request.
@@ -38,10 +57,7 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
 
 fn refuse(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Unauthenticated => {
-            let detail = "send a valid token as Authorization: Bearer ptk_…; `portico token create` makes one";
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
-        }
+        Refusal::Unauthenticated => auth::unauthenticated(),
         Refusal::Address => {
             let detail = "the token may not be used from this address: its allowed_ips don't hold it";
             Problem::new(StatusCode::FORBIDDEN, "address_not_allowed", detail)

@@ -1,10 +1,10 @@
-//! Authentication by API token.
+//! Authentication by API token; sessions are [`super::session`]'s.
 //!
 //! In goes the value of a credential header; out comes the principal, or why not. Invariant: tokens are compared by their
 //! SHA-256 (256 random bits need no slow hash, and a hash of the secret tells nothing by timing); the store is asked once a
 //! credential and then every few seconds, and at once after anything was revoked here.
 
-use super::{scopes::Scopes, uses::Uses};
+use super::{scopes::Scopes, session::SessionsConfig, uses::Uses};
 use crate::{
     clock,
     model::{Error, OrganizationId, Role, Timestamp},
@@ -116,13 +116,20 @@ struct Known {
 pub struct Authenticator {
     pub(super) store: Arc<dyn Store>,
     pub(super) uses: Uses,
+    pub(super) sessions: SessionsConfig,
     memo: RwLock<HashMap<[u8; 32], Known>>,
     epoch: AtomicU64,
 }
 
 impl Authenticator {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, uses: Uses::default(), memo: RwLock::default(), epoch: AtomicU64::new(0) }
+        let (uses, sessions) = (Uses::default(), SessionsConfig::default());
+        Self { store, uses, sessions, memo: RwLock::default(), epoch: AtomicU64::new(0) }
+    }
+
+    #[must_use]
+    pub fn with_sessions(self, sessions: SessionsConfig) -> Self {
+        Self { sessions, ..self }
     }
 
     /// Something was revoked: everybody is looked up again. Call it after the commit.
@@ -149,6 +156,9 @@ impl Authenticator {
 
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.
     pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
+        if matches!(principal.who, Who::User { .. }) {
+            return self.session_holds(principal).await;
+        }
         match self.principal(principal.credential.0).await {
             Ok(now) => Ok(*now == *principal),
             Err(Refusal::Unauthenticated | Refusal::Address) => Ok(false),

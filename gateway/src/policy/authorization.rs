@@ -24,7 +24,9 @@ impl Access {
 
 /// What scopes name: the part of an action's name before its first dot.
 pub const GROUPS: &[&str] = &[
+    "account",
     "audit",
+    "auth",
     "backups",
     "billing",
     "connections",
@@ -32,6 +34,8 @@ pub const GROUPS: &[&str] = &[
     "domains",
     "environments",
     "events",
+    "invitations",
+    "members",
     "operations",
     "providers",
     "sites",
@@ -81,7 +85,12 @@ macro_rules! table {
 
 // A download is all of a site, its users and their hashed passwords included, so it takes more than to look.
 table! {
+    "account.delete" Viewer Write;
     "audit.list" Admin Read;
+    "auth.logout" Viewer Write;
+    "auth.me" Viewer Read;
+    "auth.password" Viewer Write;
+    "auth.refresh" Viewer Write;
     "backups.create" Operator Write;
     "backups.delete" Operator Write;
     "backups.download" Operator Read;
@@ -118,6 +127,12 @@ table! {
     "environments.push" Operator Write;
     "environments.update" Operator Write;
     "events.watch" Viewer Read;
+    "invitations.create" Admin Write;
+    "invitations.delete" Admin Write;
+    "invitations.list" Admin Read;
+    "members.delete" Admin Write;
+    "members.list" Viewer Read;
+    "members.update" Admin Write;
     "operations.cancel" Operator Write;
     "operations.events" Viewer Read;
     "operations.get" Viewer Read;

@@ -9,14 +9,17 @@ mod backup;
 mod connections;
 mod events;
 mod idempotency;
+mod identity;
 mod keys;
 mod labels;
 mod operations;
 mod rows;
 mod runner;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod users;
 mod verify;
 mod writer;
 
@@ -54,6 +57,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "events", include_str!("migrations/2_events.sql")),
     (3, "labels", include_str!("migrations/3_labels.sql")),
     (4, "tokens", include_str!("migrations/4_tokens.sql")),
+    (5, "users", include_str!("migrations/5_users.sql")),
     (6, "idempotency", include_str!("migrations/6_idempotency.sql")),
     (7, "audit", include_str!("migrations/7_audit.sql")),
     (8, "keys", include_str!("migrations/8_keys.sql")),

@@ -8,6 +8,7 @@ mod idempotency;
 pub mod keys;
 mod labels;
 mod tokens;
+mod users;
 
 use super::*;
 use crate::model::{Action, Kind, OperationStatus, Target};
@@ -26,6 +27,7 @@ pub async fn check(store: &dyn Store) {
     events::check(store).await;
     idempotency::check(store).await;
     audit::check(store).await;
+    users::check(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {

@@ -5,18 +5,14 @@
 /// Of one host: its endpoint, our operation's id (or words, where it is none), the test.
 pub type Row = (&'static str, &'static str, &'static str);
 
-/// What stands for a host's own login.
-const CREDENTIALS: &str = "the connection's secrets: Portico logs in";
-const OURS: &str = "an account with Portico itself, not with a host: make a token with `portico token create`";
-
 pub const HOSTS: [(&str, &[Row]); 5] =
     [("SiteICO", SITEICO), ("WisPanel", WISPANEL), ("WP Engine", WPENGINE), ("SitePod", SITEPOD), ("Kinsta", KINSTA)];
 
 const SITEICO: &[Row] = &[
-    ("POST /api/auth/login", CREDENTIALS, "siteico::a_session_that_ends_in_the_middle_is_nobodys_business"),
-    ("POST /api/auth/logout", CREDENTIALS, "siteico::a_session_that_ends_in_the_middle_is_nobodys_business"),
-    ("POST /api/auth/register", OURS, "spine::only_a_token_opens_the_door"),
-    ("POST /api/auth/refresh", CREDENTIALS, "siteico::a_session_that_ends_in_the_middle_is_nobodys_business"),
+    ("POST /api/auth/login", "auth.login", "identity::from_the_registration_to_the_logout"),
+    ("POST /api/auth/logout", "auth.logout", "identity::from_the_registration_to_the_logout"),
+    ("POST /api/auth/register", "auth.register", "identity::from_the_registration_to_the_logout"),
+    ("POST /api/auth/refresh", "auth.refresh", "identity::from_the_registration_to_the_logout"),
     ("GET /api/sites", "sites.list", "siteico::everything_that_siteico_can"),
     ("POST /api/sites", "sites.create", "siteico::everything_that_siteico_can"),
     ("GET /api/sites/:id", "sites.get", "siteico::everything_that_siteico_can"),
@@ -111,9 +107,9 @@ const WPENGINE: &[Row] = &[
 ];
 
 const SITEPOD: &[Row] = &[
-    ("POST /auth/login", CREDENTIALS, "sitepod::a_token_that_runs_out_costs_a_login_and_an_upload_one_more_try"),
-    ("GET /auth/info", "connections.test", "sitepod::the_seeds_dialect_deploys_as_well"),
-    ("DELETE /account", "connections.delete", "hosts::a_connection_is_tested_and_forgotten"),
+    ("POST /auth/login", "auth.login", "identity::from_the_registration_to_the_logout"),
+    ("GET /auth/info", "auth.me", "identity::from_the_registration_to_the_logout"),
+    ("DELETE /account", "account.delete", "identity::accounts_end_and_passwords_change"),
     ("POST /plan", "deployments.plan", "sitepod::deployed_by_content_released_and_rolled_back"),
     ("POST /upload/{plan_id}/{hash}", "deployments.upload", "sitepod::deployed_by_content_released_and_rolled_back"),
     ("POST /commit", "deployments.commit", "sitepod::deployed_by_content_released_and_rolled_back"),

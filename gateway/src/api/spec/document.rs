@@ -104,13 +104,19 @@ pub fn document(endpoints: &[Endpoint]) -> Value {
             "license": { "name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT" },
         },
         "servers": [{ "url": "/api/v1" }],
-        "security": [{ "bearer": [] }, { "apiKey": [] }],
+        "security": [{ "bearer": [] }, { "apiKey": [] }, { "session": [] }],
         "tags": tags(endpoints),
         "paths": paths,
         "components": {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer ptk_…`, or `ApiKey ptk_…`" },
                 "apiKey": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "portico_session",
+                    "description": "From `POST /auth/login`; `__Host-portico_session` over TLS. Browsers send it by themselves.",
+                },
             },
             "parameters": shapes::header_parameters(),
             "headers": shapes::response_headers(),
@@ -150,6 +156,9 @@ fn operation(endpoint: &Endpoint, all: &[Endpoint], generators: &mut Generators)
     });
     if !endpoint.details.is_empty() {
         operation["description"] = json!(endpoint.details);
+    }
+    if endpoint.open {
+        operation["security"] = json!([]);
     }
     if let Some(body) = &endpoint.body {
         operation["requestBody"] = request_body(body, generators);

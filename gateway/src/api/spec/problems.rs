@@ -26,7 +26,13 @@ problems! {
     400 "invalid_id": "An id in the path can't be one" => "Take ids from answers, unchanged";
     400 "cursor_invalid": "The cursor isn't one that this list gave for these filters" => "Start again without a cursor";
     400 "body_incomplete": "The body ended before its announced length; nothing was kept" => "Send it again";
-    401 "unauthenticated": "There is no token, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`";
+    401 "unauthenticated": "There is no token or session, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`, or log in";
+    401 "wrong_credentials": "The address or the password is wrong" => "Correct it, or ask the operator to reset the password";
+    403 "cross_origin": "A page of another site sent this with the session's cookie, or nobody said who did" => "Send it from our own pages, or with a token";
+    403 "user_required": "This is for people, and a token was sent" => "Log in";
+    403 "role_too_high": "It is about a role above your own" => "Ask somebody who has it";
+    403 "registration_closed": "The operator doesn't let everybody make an account" => "Ask for an invitation";
+    403 "invitation_of_another": "The invitation is for another address than yours" => "Use the account of that address";
     403 "forbidden": "The token's role, scopes or connections don't allow this; `detail` names what is missing" => "Use a token that may";
     403 "address_not_allowed": "The token may not be used from this address" => "Use it from one of its `allowed_ips`, or make another";
     404 "not_found": "The thing doesn't exist, or belongs to another organization" => "Look at the list that it was in";
@@ -41,6 +47,12 @@ problems! {
     409 "operation_finished": "A finished operation can't be canceled" => "Read its result";
     409 "operation_not_cancelable": "The operation is at a point where it can't be stopped" => "Wait for its end";
     409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
+    409 "email_taken": "There is an account of this address" => "Log in";
+    409 "account_exists": "The invited address has an account" => "Log in, then accept the invitation with the session";
+    409 "already_member": "The address is a member of the organization" => "Change the member's role instead";
+    409 "sole_owner": "The organization would be left without an owner" => "Make another member an owner first";
+    409 "too_many_members": "The organization has as many members as it may" => "Take somebody out";
+    409 "too_many_invitations": "The organization has as many open invitations as it may" => "Withdraw some";
     409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
     409 "idempotency_in_progress": "The first request with this Idempotency-Key isn't answered yet" => "Ask again as `Retry-After` says";
     409 "idempotency_answer_lost": "A change was made under this Idempotency-Key, and its answer was lost when the gateway stopped" => "Look at what is there; it is not done again";
@@ -51,8 +63,10 @@ problems! {
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
+    422 "invitation_invalid": "The invitation isn't open: accepted, withdrawn, replaced, or over" => "Ask for another";
     422 "hash_mismatch": "The bytes have another hash than announced; nothing was kept" => "Send them again, or correct the hash";
     429 "rate_limited": "The address, token or organization has used up its rate; `detail` names the limit" => "Come back after `Retry-After`; the `RateLimit` headers tell what is left";
+    429 "too_many_attempts": "Too many logins of this account failed from your address" => "Wait as long as `Retry-After` says";
     429 "too_many_uploads": "The plan has ten uploads going on" => "Let one finish, or try again as `Retry-After` says";
     429 "upstream_rate_limited": "The host asked to slow down" => "Wait as long as `Retry-After` says";
     500 "internal": "The gateway itself failed; its log has the reason" => "Tell the operator the `request_id`";
@@ -89,7 +103,10 @@ pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
     }
     if endpoint.method != Method::GET {
         // Whatever takes no body refuses one.
-        statuses.extend([404, 408, 409, 413, 415, 422, 502]);
+        statuses.extend([403, 404, 408, 409, 413, 415, 422, 502]);
+    }
+    if endpoint.group() == "auth" {
+        statuses.insert(429);
     }
     if matches!(endpoint.answer, Answer::List(_, Cursors::Pinned | Cursors::Keys) | Answer::ProgressList(_)) {
         statuses.insert(410);

@@ -46,6 +46,8 @@ fn path_words(name: &str) -> (&'static str, &'static str) {
         "connection" => ("The connection's id", "sandbox"),
         "token" => ("The token's id, not its value", "019a9c1e-5f6b-7c8d-9e0f-1a2b3c4d5e6f"),
         "provider" => ("The provider's name", "sandbox"),
+        "member" => ("The member's id", "019a9c1e-5f6b-7c8d-9e0f-1a2b3c4d5e6f"),
+        "invitation" => ("The invitation's id", "019a9c1e-5f6b-7c8d-9e0f-1a2b3c4d5e6f"),
         "operation" => ("The operation's id", "op_019a9c1e5f6b7c8d9e0f1a2b3c4d5e6f"),
         _ => ("", ""),
     }

@@ -11,7 +11,7 @@ use crate::{
     model::{ConnectionId, Error, Kind, OrganizationId, Slug},
     store::{ConnectionRecord, Organization},
 };
-use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 /// Turns a broken UNIQUE into `taken`.
 pub fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
@@ -22,13 +22,17 @@ pub fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
 }
 
 pub async fn insert_organization(writer: &Writer, organization: Organization) -> Result<(), Error> {
+    writer.write(move |c| Box::pin(insert_organization_in(c, organization))).await
+}
+
+pub async fn insert_organization_in(c: &mut SqliteConnection, organization: Organization) -> Result<(), Error> {
     let insert = sqlx::query("INSERT INTO organizations (id, slug, name, created_at) VALUES (?, ?, ?, ?)")
         .bind(blob(organization.id.0))
         .bind(organization.slug.as_str().to_owned())
         .bind(organization.name)
         .bind(organization.created_at.as_millis());
     let taken = "an organization of this name exists";
-    writer.write(move |c| Box::pin(async move { insert.execute(c).await.map(drop).map_err(|e| unless_taken(e, taken)) })).await
+    insert.execute(c).await.map(drop).map_err(|error| unless_taken(error, taken).with_field("organization"))
 }
 
 fn read_organization(row: &SqliteRow) -> Result<Organization, Error> {

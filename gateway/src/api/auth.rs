@@ -1,0 +1,436 @@
+//! Logging in and out, registering, and the caller's own account.
+//!
+//! In go addresses, passwords and sessions; out come profiles, and cookies in `Set-Cookie`. Invariant: a session's secret is in
+//! its cookie and nowhere in a body; what makes a session is refused when another site's page asks for it.
+
+use super::{
+    Caller, RequestId, Shared,
+    extract::Json,
+    mutation::NoBody,
+    names,
+    problem::Problem,
+    respond::{self, Read},
+};
+use crate::{
+    model::{Role, Slug, Timestamp},
+    policy::{
+        Acceptance, AccountError, ClientAddress, Email, Entered, Identity, Login, Profile, Provenance, Registration, Secure,
+        SessionCookie, SeveralSessions, provenance, session_hash,
+    },
+    store::{Cause, Organization},
+};
+use axum::{
+    Extension,
+    extract::{FromRequestParts, State},
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Bytes of these bodies: addresses, names and passwords.
+const MOST: usize = 16 * 1024;
+/// Bytes of a password that is looked at, beyond the characters that one may have.
+const MAX_PASSWORD: usize = 1024;
+/// The slug of an organization whose name has no letter or digit of a slug.
+const NAMELESS: &str = "organization";
+
+/// Where a request comes from, and how its session travels.
+pub struct Visit {
+    client: IpAddr,
+    request_id: Option<String>,
+    pub cookie: SessionCookie,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let client = parts.extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
+        let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.to_string());
+        Ok(Self { client, request_id, cookie: SessionCookie { secure: parts.extensions.get::<Secure>().is_some() } })
+    }
+}
+
+/// A visit that wants a session: not by another site's page, which could log its visitor in as somebody else.
+pub struct Stranger {
+    visit: Visit,
+    /// The session that the browser has already.
+    earlier: Option<Zeroizing<Vec<u8>>>,
+    own: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Stranger {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let visit = Visit::from_request_parts(parts, state).await?;
+        let provenance = provenance(&parts.headers, parts.uri.authority(), visit.cookie.secure);
+        if provenance == Provenance::Other {
+            return Err(cross_origin());
+        }
+        let sent = visit.cookie.sent(&parts.headers).map_err(|SeveralSessions| two_sessions())?;
+        let earlier = sent.map(|sent| Zeroizing::new(sent.to_vec()));
+        Ok(Self { visit, earlier, own: provenance == Provenance::Own })
+    }
+}
+
+pub fn cross_origin() -> Problem {
+    let detail = "a request with a session's cookie, and one that begins a session, is taken from our own pages only: outside of \
+                  a browser send Sec-Fetch-Site: none along, or a token instead of the cookie";
+    Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail)
+}
+
+pub fn two_sessions() -> Problem {
+    Problem::malformed("two cookies of the session's name were sent: delete them, and log in again")
+}
+
+pub fn unauthenticated() -> Problem {
+    let detail =
+        "send a valid token as Authorization: Bearer ptk_… (`portico token create` makes one), or log in at /auth/login";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::WrongCredentials => {
+                let detail = "the e-mail address or the password is wrong";
+                Self::new(StatusCode::UNAUTHORIZED, "wrong_credentials", detail)
+            }
+            AccountError::TooManyAttempts(seconds) => {
+                let detail = format!("too many failed attempts from here: wait {seconds} s");
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
+                Self { retry_after: Some(seconds), ..problem }
+            }
+            AccountError::Ended => unauthenticated(),
+            AccountError::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
+            AccountError::Failed(error) => error.into(),
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Registration")]
+#[serde(deny_unknown_fields)]
+pub struct RegisterBody {
+    email: String,
+    /// 12 to 128 characters.
+    #[schemars(with = "String")]
+    password: Zeroizing<String>,
+    /// The person's name; the address, when it is left out.
+    name: Option<String>,
+    /// The new organization's name; made from the address, when it is left out.
+    organization: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Login")]
+#[serde(deny_unknown_fields)]
+pub struct LoginBody {
+    email: Option<String>,
+    /// Another name for `email`.
+    username: Option<String>,
+    #[schemars(with = "String")]
+    password: Zeroizing<String>,
+    /// The id of one that you are a member of; the one that you joined first, when it is left out.
+    organization: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Refresh")]
+#[serde(deny_unknown_fields)]
+pub struct RefreshBody {
+    /// The id of one that you are a member of: the session goes on there.
+    organization: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PasswordChange")]
+#[serde(deny_unknown_fields)]
+pub struct PasswordBody {
+    #[schemars(with = "String")]
+    current: Zeroizing<String>,
+    /// 12 to 128 characters.
+    #[schemars(with = "String")]
+    password: Zeroizing<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "InvitationAccept")]
+#[serde(deny_unknown_fields)]
+pub struct AcceptBody {
+    /// `pti_…`, from the invitation.
+    #[schemars(with = "String")]
+    token: Zeroizing<String>,
+    /// Of the new account: 12 to 128 characters. Leave it out when you are logged in already.
+    #[schemars(with = "Option<String>")]
+    password: Option<Zeroizing<String>>,
+    /// The person's name; the address, when it is left out.
+    name: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Me")]
+pub struct View<'a> {
+    /// Which the session or the token acts for.
+    organization: OrganizationView<'a>,
+    role: Role,
+    /// Null for a token.
+    user: Option<UserView<'a>>,
+    session: Option<SessionView>,
+    /// Null for a person.
+    token: Option<TokenView<'a>>,
+    /// All that the person is a member of.
+    organizations: Vec<MembershipView<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Organization")]
+struct OrganizationView<'a> {
+    #[schemars(with = "String")]
+    id: &'a Slug,
+    name: &'a str,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Membership")]
+struct MembershipView<'a> {
+    organization: OrganizationView<'a>,
+    role: Role,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "User")]
+struct UserView<'a> {
+    #[schemars(with = "String")]
+    id: Uuid,
+    email: &'a str,
+    name: &'a str,
+    created_at: Timestamp,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+struct SessionView {
+    #[schemars(with = "String")]
+    id: Uuid,
+    created_at: Timestamp,
+    /// However much it is used.
+    expires_at: Timestamp,
+    /// If it isn't used any more.
+    ends_at: Timestamp,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OwnToken")]
+struct TokenView<'a> {
+    #[schemars(with = "String")]
+    id: Uuid,
+    name: &'a str,
+    expires_at: Option<Timestamp>,
+}
+
+fn organization_view(organization: &Organization) -> OrganizationView<'_> {
+    OrganizationView { id: &organization.slug, name: &organization.name }
+}
+
+fn view(profile: &Profile) -> View<'_> {
+    let (organization, role) = (organization_view(&profile.organization), profile.role);
+    match &profile.who {
+        Identity::Token(token) => {
+            let token = TokenView { id: token.id, name: &token.name, expires_at: token.expires_at };
+            View { organization, role, user: None, session: None, token: Some(token), organizations: Vec::new() }
+        }
+        Identity::User { user, session, ends_at, memberships } => {
+            let memberships = memberships
+                .iter()
+                .map(|one| MembershipView { organization: organization_view(&one.organization), role: one.role });
+            View {
+                organization,
+                role,
+                user: Some(UserView { id: user.id, email: &user.email, name: &user.name, created_at: user.created_at }),
+                session: Some(SessionView {
+                    id: session.id,
+                    created_at: session.created_at,
+                    expires_at: session.expires_at,
+                    ends_at: *ends_at,
+                }),
+                token: None,
+                organizations: memberships.collect(),
+            }
+        }
+    }
+}
+
+impl super::Api {
+    /// The profile, and the session's cookie.
+    fn entered(&self, status: StatusCode, entered: &Entered, cookie: SessionCookie) -> Result<Response, Problem> {
+        let mut response = respond::json(status, respond::to_bytes(&view(&entered.profile))?);
+        if status == StatusCode::CREATED {
+            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/api/v1/auth/me"));
+        }
+        self.give(&mut response, entered, cookie)?;
+        Ok(response)
+    }
+
+    /// The same for whom nobody knew before. That they came in is in the audit log before the answer leaves.
+    async fn admitted(&self, status: StatusCode, entered: &Entered, visit: Visit, action: &str) -> Result<Response, Problem> {
+        let Profile { organization, who, .. } = &entered.profile;
+        if let Identity::User { user, .. } = who {
+            let cause = Cause::new(Some(organization.id), format!("user:{}", user.id), action);
+            let cause = cause.from(Some(visit.client), visit.request_id);
+            self.recorded(&cause.entry("done", Some(status.as_u16()))).await?;
+        }
+        self.entered(status, entered, visit.cookie)
+    }
+
+    pub(super) fn give(&self, response: &mut Response, entered: &Entered, cookie: SessionCookie) -> Result<(), Problem> {
+        let Identity::User { session, .. } = &entered.profile.who else { return Ok(()) };
+        let text = cookie.given(&entered.token, self.accounts.session_seconds(session));
+        let mut value = HeaderValue::from_str(&text).map_err(|_| Problem::from(crate::model::Error::gateway("no cookie")))?;
+        value.set_sensitive(true);
+        response.headers_mut().append(header::SET_COOKIE, value);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(())
+    }
+}
+
+pub async fn register(
+    State(api): Shared,
+    stranger: Stranger,
+    Json(body): Json<RegisterBody, MOST>,
+) -> Result<Response, Problem> {
+    let email = email("email", &body.email)?;
+    let name = person_name(body.name, &email)?;
+    let organization = body.organization.unwrap_or_else(|| email.address.split('@').next().unwrap_or(NAMELESS).to_owned());
+    names::display_name("organization", &organization)?;
+    let slug = names::slugify(&organization).map_or_else(|| names::slug(NAMELESS), Ok)?;
+    let password = password("password", body.password)?;
+    let registration = Registration { email, password, name, organization: (organization, slug) };
+    let entered = api.accounts.register(registration).await?;
+    api.admitted(StatusCode::CREATED, &entered, stranger.visit, "auth.register").await
+}
+
+pub async fn login(
+    State(api): Shared,
+    stranger: Stranger,
+    Json(body): Json<LoginBody, MOST>,
+) -> Result<Response, Problem> {
+    let address = match (body.email, body.username) {
+        (Some(email), None) => email,
+        (None, Some(username)) => username,
+        _ => return Err(Problem::invalid("email", "send your address as either email or username")),
+    };
+    let organization = body.organization.as_deref().map(organization).transpose()?;
+    let login = Login { email: email("email", &address)?, password: password("password", body.password)?, organization };
+    let earlier = stranger.earlier.as_ref().and_then(|token| session_hash(token));
+    let entered = api.accounts.login(login, stranger.visit.client, earlier).await?;
+    api.admitted(StatusCode::OK, &entered, stranger.visit, "auth.login").await
+}
+
+/// By somebody new with a password, or by a member of another organization with their session.
+pub async fn accept(
+    State(api): Shared,
+    stranger: Stranger,
+    Json(body): Json<AcceptBody, MOST>,
+) -> Result<Response, Problem> {
+    body.name.as_deref().map_or(Ok(()), |name| names::display_name("name", name))?;
+    let entered = match body.password {
+        Some(given) => {
+            let acceptance = Acceptance { password: password("password", given)?, name: body.name };
+            api.accounts.accept(&body.token, acceptance).await?
+        }
+        None => {
+            let principal = api.accounts.session(stranger.earlier.as_ref().map(|token| token.as_slice())).await?;
+            let Some(principal) = principal else {
+                return Err(Problem::invalid("password", "choose one for your new account, or log in before you accept"));
+            };
+            // Only here does the open door look at a cookie.
+            if !stranger.own {
+                return Err(cross_origin());
+            }
+            api.accounts.join(&body.token, &principal).await?
+        }
+    };
+    api.admitted(StatusCode::CREATED, &entered, stranger.visit, "invitations.accept").await
+}
+
+pub async fn refresh(
+    State(api): Shared,
+    Extension(principal): Caller,
+    visit: Visit,
+    Json(body): Json<RefreshBody, MOST>,
+) -> Result<Response, Problem> {
+    let organization = body.organization.as_deref().map(organization).transpose()?;
+    let entered = api.accounts.refresh(&principal, organization.as_ref()).await?;
+    api.entered(StatusCode::OK, &entered, visit.cookie)
+}
+
+pub async fn logout(
+    State(api): Shared,
+    Extension(principal): Caller,
+    visit: Visit,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    api.accounts.logout(&principal).await?;
+    Ok(left(visit.cookie))
+}
+
+pub async fn me(State(api): Shared, Extension(principal): Caller, headers: HeaderMap) -> Result<Response, Problem> {
+    let profile = api.accounts.profile(&principal).await?;
+    Read::own(&headers).answer(&view(&profile))
+}
+
+pub async fn change_password(
+    State(api): Shared,
+    Extension(principal): Caller,
+    visit: Visit,
+    Json(body): Json<PasswordBody, MOST>,
+) -> Result<Response, Problem> {
+    let (current, new) = (password("current", body.current)?, password("password", body.password)?);
+    let entered = api.accounts.change_password(&principal, current, new, visit.client).await?;
+    api.entered(StatusCode::OK, &entered, visit.cookie)
+}
+
+pub async fn delete_account(
+    State(api): Shared,
+    Extension(principal): Caller,
+    visit: Visit,
+    _: NoBody,
+) -> Result<Response, Problem> {
+    api.accounts.delete_account(&principal).await?;
+    Ok(left(visit.cookie))
+}
+
+/// 204, and the browser forgets its cookie.
+fn left(cookie: SessionCookie) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().extend(HeaderValue::from_str(&cookie.taken()).ok().map(|value| (header::SET_COOKIE, value)));
+    response
+}
+
+pub fn email(field: &str, text: &str) -> Result<Email, Problem> {
+    Email::parse(text).ok_or_else(|| Problem::invalid(field, "not an e-mail address"))
+}
+
+fn person_name(name: Option<String>, email: &Email) -> Result<String, Problem> {
+    let Some(name) = name else { return Ok(email.address.clone()) };
+    names::display_name("name", &name).map(|()| name)
+}
+
+/// How long and how good it must be is said where one is chosen.
+fn password(field: &str, given: Zeroizing<String>) -> Result<Zeroizing<String>, Problem> {
+    match given.len() {
+        0 => Err(Problem::invalid(field, "it is empty")),
+        1..=MAX_PASSWORD => Ok(given),
+        _ => Err(Problem::invalid(field, format!("at most {MAX_PASSWORD} bytes"))),
+    }
+}
+
+fn organization(text: &str) -> Result<Slug, Problem> {
+    Slug::parse(text).map_err(|_| Problem::invalid("organization", "not the id of an organization"))
+}

@@ -1,0 +1,133 @@
+//! Members and invitations: who belongs to an organization, and who may.
+//!
+//! Invariant: nobody gives, takes or invites to a role above their own, tokens included; a change of somebody's role ends their
+//! sessions there, so that what they hold was given under the role that they have.
+
+use super::{AccountError, Accounts, Entered, own::sole_owner};
+use crate::{
+    clock,
+    model::{Error, Kind, Role},
+    policy::{
+        authentication::{Principal, Who},
+        email::Email,
+        session::mint_invitation,
+    },
+    store::{InvitationRecord, MemberChange, MemberRecord},
+};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const MAX_INVITATIONS: u32 = 200;
+const INVITATION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// An invitation that was just made: its secret is in here once.
+pub struct Invited {
+    pub token: Zeroizing<String>,
+    pub invitation: InvitationRecord,
+}
+
+impl Accounts {
+    pub async fn members(
+        &self,
+        principal: &Principal,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<MemberRecord>, AccountError> {
+        Ok(self.store.members(principal.organization, after, limit).await?)
+    }
+
+    /// The member as they are now, and the caller's own session when it was theirs that changed.
+    pub async fn set_role(
+        &self,
+        principal: &Principal,
+        member: Uuid,
+        role: Role,
+    ) -> Result<(MemberRecord, Option<Entered>), AccountError> {
+        at_most(principal, role)?;
+        let own = match principal.who {
+            Who::User { user, session } if user == member => Some(session),
+            _ => None,
+        };
+        let change = self.store.member_set_role(principal.organization, member, role, principal.role, own).await?;
+        let before = changed(change)?;
+        self.authenticator.forget();
+        let entered = match own.filter(|_| before.role != role) {
+            Some(_) => Some(self.refresh(principal, None).await?),
+            None => None,
+        };
+        Ok((MemberRecord { role, ..before }, entered))
+    }
+
+    pub async fn remove_member(&self, principal: &Principal, member: Uuid) -> Result<(), AccountError> {
+        changed(self.store.member_remove(principal.organization, member, principal.role).await?)?;
+        self.authenticator.forget();
+        Ok(())
+    }
+
+    pub async fn invite(&self, principal: &Principal, email: Email, role: Role) -> Result<Invited, AccountError> {
+        at_most(principal, role)?;
+        if let Some(user) = self.store.user_by_email(&email.key).await? {
+            let memberships = self.store.user_memberships(user.id).await?;
+            if memberships.iter().any(|one| one.organization.id == principal.organization) {
+                return Err(already_member().into());
+            }
+        }
+        let (token, hash) = mint_invitation()?;
+        let now = clock::now();
+        let invitation = InvitationRecord {
+            id: Uuid::now_v7(),
+            organization: principal.organization,
+            email: email.address,
+            email_key: email.key,
+            role,
+            hash,
+            invited_by: principal.name(),
+            created_at: now,
+            expires_at: now.plus_millis(INVITATION_MS),
+        };
+        if !self.store.invitation_insert(&invitation, MAX_INVITATIONS).await? {
+            let text = format!("an organization has at most {MAX_INVITATIONS} open invitations: withdraw some");
+            return Err(Error::new(Kind::Conflict, text).with_code("too_many_invitations").into());
+        }
+        Ok(Invited { token, invitation })
+    }
+
+    pub async fn invitations(
+        &self,
+        principal: &Principal,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<InvitationRecord>, AccountError> {
+        Ok(self.store.invitations(principal.organization, after, limit, clock::now()).await?)
+    }
+
+    pub async fn withdraw(&self, principal: &Principal, invitation: Uuid) -> Result<(), AccountError> {
+        if self.store.invitation_delete(principal.organization, invitation).await? {
+            return Ok(());
+        }
+        Err(Error::new(Kind::NotFound, "there is no open invitation of this id").into())
+    }
+}
+
+fn at_most(principal: &Principal, role: Role) -> Result<(), AccountError> {
+    if role <= principal.role { Ok(()) } else { Err(too_high(principal.role)) }
+}
+
+fn too_high(own: Role) -> AccountError {
+    AccountError::forbidden("role_too_high", format!("you have the role {}, and this is about a higher one", own.as_str()))
+}
+
+fn changed(change: MemberChange) -> Result<MemberRecord, AccountError> {
+    match change {
+        MemberChange::Changed(member) => Ok(member),
+        MemberChange::NotFound => Err(Error::new(Kind::NotFound, "there is no member of this id").into()),
+        MemberChange::AboveYou => {
+            Err(AccountError::forbidden("role_too_high", "this member has a higher role than you: ask somebody who has it"))
+        }
+        MemberChange::SoleOwner => Err(sole_owner().into()),
+    }
+}
+
+pub(super) fn already_member() -> Error {
+    Error::new(Kind::Conflict, "this address is a member of the organization already").with_code("already_member")
+}

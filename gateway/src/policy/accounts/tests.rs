@@ -1,0 +1,123 @@
+//! Sessions over a real store: what they open, when they end, and how use is noted.
+
+use super::*;
+use crate::store::{SqliteStore, UserStore as _};
+use std::net::{IpAddr, Ipv4Addr};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PASSWORD: &str = "several words that I remember";
+
+struct World {
+    _folder: tempfile::TempDir,
+    store: Arc<SqliteStore>,
+    authenticator: Arc<Authenticator>,
+    accounts: Arc<Accounts>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("portico.db")).await.unwrap());
+        let sessions = SessionsConfig { idle_minutes: 60, absolute_hours: 2 };
+        let authenticator = Arc::new(Authenticator::new(store.clone()).with_sessions(sessions.clone()));
+        let sections = (&sessions, &PasswordsConfig::default(), &RegistrationConfig { mode: Mode::Open });
+        let metrics = Metrics::new().unwrap();
+        let accounts = Accounts::new(store.clone(), Arc::clone(&authenticator), sections, Vec::new(), &metrics);
+        Self { _folder: folder, store, authenticator, accounts }
+    }
+
+    async fn register(&self, email: &str) -> Entered {
+        let registration = Registration {
+            email: Email::parse(email).unwrap(),
+            password: Zeroizing::new(PASSWORD.to_owned()),
+            name: "Anna".to_owned(),
+            organization: ("Studio".to_owned(), crate::model::Slug::parse("studio").unwrap()),
+        };
+        self.accounts.register(registration).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    async fn principal(&self, entered: &Entered) -> Option<Arc<Principal>> {
+        self.accounts.session(Some(entered.token.as_bytes())).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// A session of the same user that was begun and last used so many minutes ago.
+    async fn earlier(&self, entered: &Entered, begun: i64, used: i64) -> (Zeroizing<String>, Uuid) {
+        let Identity::User { user, session, .. } = &entered.profile.who else { panic!("a person") };
+        let (token, hash) = super::super::session::mint_session().unwrap();
+        let ago = |minutes: i64| clock::now().plus_millis(-minutes * 60_000);
+        let created_at = ago(begun);
+        let session = SessionRecord {
+            id: Uuid::now_v7(),
+            hash,
+            created_at,
+            seen_at: ago(used),
+            expires_at: created_at.plus_millis(2 * 3_600_000),
+            ..session.clone()
+        };
+        assert!(self.store.session_insert(&session, &user.password, 50).await.unwrap());
+        (token, session.id)
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_by_idleness_and_by_age() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    for (begun, used, holds) in [(0, 0, true), (100, 59, true), (100, 61, false), (119, 0, true), (121, 0, false)] {
+        let (token, _) = world.earlier(&entered, begun, used).await;
+        let found = world.authenticator.authenticate_session(token.as_bytes()).await;
+        assert_eq!(found.is_ok(), holds, "begun {begun} min ago, used {used} min ago");
+    }
+}
+
+#[tokio::test]
+async fn use_is_noted_now_and_then_and_watching_is_no_use() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    let seen = async |token: &str| {
+        let hash = super::super::session::session_hash(token.as_bytes()).unwrap();
+        world.store.session_by_hash(&hash).await.unwrap().unwrap().0.seen_at
+    };
+    let (token, _) = world.earlier(&entered, 50, 50).await;
+    let before = seen(&token).await;
+    let principal = world.authenticator.authenticate_session(token.as_bytes()).await.unwrap();
+    let noted = seen(&token).await;
+    assert!(before < noted);
+    world.authenticator.forget();
+    world.authenticator.authenticate_session(token.as_bytes()).await.unwrap();
+    assert_eq!(seen(&token).await, noted, "use is written with every look-up");
+    // A stream asks without having been used: it looks at the store itself, and the session still isn't noted.
+    let (watching, _) = world.earlier(&entered, 50, 50).await;
+    let hash = super::super::session::session_hash(watching.as_bytes()).unwrap();
+    let record = world.store.session_by_hash(&hash).await.unwrap().unwrap();
+    let quiet = super::super::session::principal(&record.0, record.1);
+    assert!(world.authenticator.still_holds(&quiet).await.unwrap());
+    assert_eq!(seen(&watching).await, record.0.seen_at);
+    world.store.session_end(&hash).await.unwrap();
+    assert!(!world.authenticator.still_holds(&quiet).await.unwrap());
+    assert!(world.authenticator.still_holds(&principal).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_revoked_here_ends_at_once() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    let principal = world.principal(&entered).await.unwrap();
+    // The look-up before would be trusted for seconds.
+    world.accounts.logout(&principal).await.unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(world.principal(&entered).await.is_none());
+
+    let login = || Login {
+        email: Email::parse("anna@example.com").unwrap(),
+        password: Zeroizing::new(PASSWORD.to_owned()),
+        organization: None,
+    };
+    let entered = world.accounts.login(login(), HERE, None).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let anna = world.principal(&entered).await.unwrap();
+    let other = world.register("bert@example.com").await;
+    let bert = world.principal(&other).await.unwrap();
+    assert_ne!(anna.organization, bert.organization);
+    let denied = world.accounts.delete_account(&anna).await.unwrap_err();
+    assert!(matches!(&denied, AccountError::Failed(error) if error.code() == "sole_owner"), "{denied:?}");
+    assert!(world.principal(&entered).await.is_some());
+}
