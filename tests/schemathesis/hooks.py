@@ -37,6 +37,8 @@ FIELDS = [re.compile(pattern) for pattern in (
     r"^id$",
     # A table of the groups of endpoints decides, a parser of networks, what connections there are, and the clock.
     r"^(scopes|allowed_ips|connections)\b|^expires_at$",
+    # A parser of addresses decides, and rules of passwords; and an invitation must be open.
+    r"^(email|username|password|current|token|organization)$",
     # Must be named when several connections have bills.
     r"^connection$",
 )]

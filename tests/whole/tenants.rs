@@ -42,6 +42,16 @@ impl Endpoint {
         parameters.iter().any(|one| one["in"] == "query" && one["name"] == name)
     }
 
+    /// It asks for no credential.
+    pub fn is_open(&self) -> bool {
+        self.operation["security"] == json!([])
+    }
+
+    /// It is about the caller's own account or session, which a token doesn't have.
+    pub fn is_for_people(&self) -> bool {
+        self.path.starts_with("/auth/") || self.path == "/account"
+    }
+
     pub fn is_stream(&self) -> bool {
         !self.operation["responses"]["200"]["content"]["text/event-stream"].is_null()
     }
@@ -61,7 +71,9 @@ impl Endpoint {
             body["connection"] = json!(connection);
         }
         // A token gets what its maker has, however little that is.
-        if let Some(fields) = body.as_object_mut() {
+        if self.path.starts_with("/tokens")
+            && let Some(fields) = body.as_object_mut()
+        {
             fields.retain(|name, _| name != "scopes" && name != "role");
         }
         (!body.is_null()).then_some(body)
@@ -100,6 +112,13 @@ async fn furnish(api: &Api, connection: &str) -> Ids {
     let file = json!({"path": format!("/{MARK}"), "size": 6, "blake3": "a".repeat(64), "sha256": "a".repeat(64)});
     let source = json!({"type": "git", "repository": format!("https://git.example/{MARK}.git")});
     let token = api.post("/tokens", &json!({"name": format!("{MARK} token")})).await.is(201).json();
+    let invite = async |who: &str| {
+        let body = json!({"email": format!("{who}-{connection}-{MARK}@example.com"), "role": "viewer"});
+        api.post("/invitations", &body).await.is(201).json()
+    };
+    let (invitation, accepted) = (invite("open").await, invite("accepted").await);
+    let body = json!({"token": accepted["token"], "password": "several words that I remember"});
+    let member = api.post("/invitations/accept", &body).await.is(201).json();
     let ids = [
         ("environment", under("environments", json!({"name": "first-only"})).await),
         ("backup", under("backups", json!({"description": MARK})).await),
@@ -114,6 +133,8 @@ async fn furnish(api: &Api, connection: &str) -> Ids {
         ("hash", "a".repeat(64)),
         ("operation", text(&made["id"])),
         ("token", text(&token["id"])),
+        ("member", text(&member["user"]["id"])),
+        ("invitation", text(&invitation["id"])),
         ("connection", connection.to_owned()),
         ("provider", "sandbox".to_owned()),
         ("site", site.clone()),
@@ -187,8 +208,10 @@ fn tells_nothing(reply: &Reply, what: &str) {
 }
 
 /// What belongs to an organization, in paths.
-const OWNED: [&str; 10] =
-    ["site", "environment", "backup", "domain", "deployment", "plan", "plugin", "theme", "operation", "token"];
+const OWNED: [&str; 12] = [
+    "site", "environment", "backup", "domain", "deployment", "plan", "plugin", "theme", "operation", "token", "member",
+    "invitation",
+];
 
 #[tokio::test]
 async fn ids_of_another_organization_are_nobodys() {

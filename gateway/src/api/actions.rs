@@ -67,6 +67,10 @@ mod tests {
         let mut table = String::from("# method  path  action  least role  scope\n");
         let mut used = BTreeSet::new();
         for endpoint in routes::endpoints() {
+            if endpoint.open {
+                let _ = writeln!(table, "{} {} {} everybody -", endpoint.method, endpoint.path, endpoint.name);
+                continue;
+            }
             let rule = policy::rule(endpoint.name);
             let rule = rule.unwrap_or_else(|| panic!("{} isn't in the table of policy/authorization.rs", endpoint.name));
             used.insert(rule.action);
@@ -87,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_changes_something_is_no_reading_scope() {
-        for endpoint in routes::endpoints() {
+        for endpoint in routes::endpoints().into_iter().filter(|endpoint| !endpoint.open) {
             let rule = policy::rule(endpoint.name).unwrap();
             let reads = endpoint.method == Method::GET;
             assert_eq!(reads, rule.access == policy::Access::Read, "{}", endpoint.name);

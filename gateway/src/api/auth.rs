@@ -12,7 +12,7 @@ use super::{
     respond::{self, Read},
 };
 use crate::{
-    model::{Role, Slug, Timestamp},
+    model::{Role, Slug, Timestamp, form},
     policy::{
         Acceptance, AccountError, ClientAddress, Email, Entered, Identity, Login, Profile, Provenance, Registration, Secure,
         SessionCookie, SeveralSessions, provenance, session_hash,
@@ -122,8 +122,10 @@ pub struct RegisterBody {
     #[schemars(with = "String")]
     password: Zeroizing<String>,
     /// The person's name; the address, when it is left out.
+    #[schemars(with = "Option<form::Name>")]
     name: Option<String>,
     /// The new organization's name; made from the address, when it is left out.
+    #[schemars(with = "Option<form::Name>")]
     organization: Option<String>,
 }
 
@@ -170,6 +172,7 @@ pub struct AcceptBody {
     #[schemars(with = "Option<String>")]
     password: Option<Zeroizing<String>>,
     /// The person's name; the address, when it is left out.
+    #[schemars(with = "Option<form::Name>")]
     name: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use super::{
     walk::{self, Page},
 };
 use crate::{
-    model::{Role, Timestamp},
+    model::{Role, Timestamp, form},
     policy::Principal,
     store::{InvitationRecord, MemberRecord},
 };
@@ -26,6 +26,7 @@ use uuid::Uuid;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
+    #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
     cursor: Option<String>,
 }

@@ -59,7 +59,7 @@ const SITE: &str = concat!("^[a-z0-9][a-z0-9-]{0,62}~", native!(), "$");
 pub fn in_path(name: &str) -> Schema {
     match name {
         "operation" => json_schema!({ "type": "string", "pattern": "^op_[0-9a-f]{32}$" }),
-        "token" => json_schema!({
+        "token" | "member" | "invitation" => json_schema!({
             "type": "string", "format": "uuid", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
         }),
         "hash" => json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$" }),
