@@ -27,6 +27,7 @@ mod kinsta;
 mod labels;
 mod limits;
 mod paging;
+mod prism;
 mod prometheus;
 mod recovery;
 mod roles;
