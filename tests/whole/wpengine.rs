@@ -261,9 +261,16 @@ async fn trouble_at_the_seed_host_changes_nothing() {
     scene.change(Method::POST, format!("{site}/backups"), json!({"description": "once"})).await;
     let backups = scene.read(&format!("{site}/backups")).await;
     assert_eq!((backups["data"].as_array().map(Vec::len), scene.host.faults_left()), (Some(1), 0), "{backups}");
-    // A creation has no mark: it isn't sent again.
+    // A creation has no mark: what wasn't there before is what it made.
+    scene.host.inject(Method::POST, "/v1/sites", 1, Fault::TooMany(None));
     scene.host.inject(Method::POST, "/v1/sites", 1, Fault::Cut);
-    let lost = scene.gateway.api.post("/sites", &json!({"connection": "w", "name": "Once"})).await;
+    let _ = scene.site("Shop").await;
+    assert_eq!(scene.host.world(|host| host.sites.iter().filter(|site| site.name() == "Shop").count()), 2);
+    assert_eq!((scene.host.count(&Method::POST, "/v1/sites"), scene.host.faults_left()), (3, 0));
+    // A restore leaves nothing to find: it isn't sent again.
+    let backup = backups["data"][0]["id"].as_str().expect("an id");
+    scene.host.inject(Method::POST, "/v1/sites/*/backups/*/restore", 1, Fault::Cut);
+    let lost = scene.gateway.api.post(&format!("{site}/backups/{backup}/restore"), &json!({})).await;
     assert!(lost.text().contains("was not sent again"), "{}", lost.text());
-    assert_eq!(scene.host.world(|host| host.sites.iter().filter(|site| site.name() == "Once").count()), 1);
+    assert_eq!(scene.host.world(|host| host.sites[0].restores.len()), 1);
 }

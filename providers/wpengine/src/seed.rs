@@ -9,6 +9,7 @@ pub mod convert;
 mod deployments;
 mod handle;
 mod sites;
+mod trace;
 pub mod types;
 mod work;
 
@@ -52,8 +53,17 @@ const FEATURES: &[&str] = &[
     "deployments.create.zip",
 ];
 
-/// Found again by a mark or by what it was to bring about. A new site and a deployment have no room for a mark.
-const LOOKED_UP: &[&str] = &["sites.update", "sites.start", "sites.stop", "sites.delete", "backups.create", "backups.delete"];
+/// Found again by a mark, by what it was to bring about, or by what was there before. (A restore leaves nothing to find.)
+const LOOKED_UP: &[&str] = &[
+    "sites.create",
+    "sites.update",
+    "sites.start",
+    "sites.stop",
+    "sites.delete",
+    "backups.create",
+    "backups.delete",
+    "deployments.create",
+];
 
 pub fn configuration() -> Configuration {
     Configuration::new(FEATURES.iter().copied()).with_recovery(LOOKED_UP.iter().copied(), Recovery::LookUp)
@@ -83,4 +93,10 @@ fn started(started: &Started, task: Task) -> Result<Work, Error> {
     let mut pending = Handle::new(task).pending(&target, message)?;
     pending.estimated_completion_at = started.estimated_completion_time.as_deref().and_then(time::parse_rfc3339);
     Ok(Work::Pending(pending))
+}
+
+/// Under way already.
+fn going_on(task: Task) -> Result<Work, Error> {
+    let (target, message) = (task.target().to_owned(), task.message());
+    Handle::new(task).work(&target, message)
 }

@@ -5,13 +5,13 @@
 mod support;
 
 use portico_sdk::{
-    BackupKind, Backups, Billing, Completion, Contents, DeploymentSource, Deployments, Domains, Environments, ErrorKind,
+    BackupKind, Backups, Billing, Call, Completion, Contents, DeploymentSource, Deployments, Domains, Environments, ErrorKind,
     Finding, GitSource, Operations, PageRequest, Sites, TransferPlace, Work,
     backups::{BackupCreate, RestoreInput},
     deployments::DeploymentCreate,
     domains::DomainCreate,
     sites::{SiteCreate, SiteUpdate},
-    testing::{FakeHost, Method, START, json_response},
+    testing::{FakeHost, Method, START, json_response, response},
 };
 use serde_json::{Value, json};
 use support::{End, OPERATION, all, call, done, finish, pending, provider, query, sent, site_create, succeeded};
@@ -30,6 +30,7 @@ fn a_site_is_made_changed_switched_and_deleted() {
     let host = FakeHost::install();
     let started = json!({"id": "s1", "status": "provisioning", "estimated_completion_time": "2023-11-14T22:20:00Z"});
     host.on(Method::Post, "/sites").reply(201, started);
+    host.on(Method::Get, "/sites").reply(200, json!({"results": [{"id": "s0", "name": "New WordPress Site"}]}));
     host.on(Method::Get, "/sites/s1").reply(200, site("active"));
     host.on(Method::Get, "/sites/s1").times(2).reply(200, site("provisioning"));
     let input =
@@ -55,7 +56,7 @@ fn a_site_is_made_changed_switched_and_deleted() {
     assert_eq!(look("sites.stop", json!({"site": "s1"})), Finding::Absent);
     assert_eq!(look("sites.update", json!({"site": "s1", "input": {"php_version": "8.2"}})), Finding::Absent);
     assert!(matches!(look("sites.update", json!({"site": "s1", "input": {"php_version": "8.1"}})), Finding::Found(_)));
-    assert_eq!(look("sites.create", json!({"name": "x"})), Finding::Unknown);
+    assert_eq!(look("backups.restore", json!({"site": "s1"})), Finding::Unknown);
 
     host.on(Method::Delete, "/sites/s1").reply(200, json!({"id": "s1", "status": "deleting"}));
     host.on(Method::Get, "/sites/s1").reply(404, json!({"error": {"code": "not_found", "message": "No such site"}}));
@@ -64,6 +65,40 @@ fn a_site_is_made_changed_switched_and_deleted() {
     let handle = pending(Sites::delete(&provider, &call(), "s1")).handle;
     assert_eq!(finish(&settings(), handle), (End::Succeeded(Completion::default()), 2));
     assert!(matches!(look("sites.delete", json!({"site": "s1"})), Finding::Found(Work::Done(_))));
+}
+
+#[test]
+fn what_was_made_without_an_answer_is_what_was_not_there_before() {
+    let host = FakeHost::install();
+    let named = |ids: &[&str]| json!({"results": ids.iter().map(|id| json!({"id": id, "name": "Shop"})).collect::<Vec<_>>()});
+    host.on(Method::Get, "/sites").reply(200, named(&["s0"]));
+    host.on(Method::Post, "/sites").reply_with(|_| Ok(response(502, &[], "")));
+    let create = || Sites::create(&provider(&settings()), &call(), site_create("Shop"));
+    assert_eq!(create().unwrap_err().kind, ErrorKind::Unavailable);
+    let look = |action: &str, args: Value| provider(&settings()).reconcile(OPERATION, action, &args.to_string()).unwrap();
+    let shop = || look("sites.create", json!({"name": "Shop"}));
+    assert_eq!(shop(), Finding::Absent);
+    host.on(Method::Get, "/sites").reply(200, named(&["s0", "s1"]));
+    assert!(matches!(shop(), Finding::Found(Work::Pending(pending)) if pending.target.as_deref() == Some("s1")));
+    assert_eq!(pending(create()).target.as_deref(), Some("s1"), "a late one is taken on, not made again");
+    assert_eq!(sent(&host, Method::Post).len(), 1);
+    host.on(Method::Get, "/sites").reply(200, named(&["s0", "s1", "s2"]));
+    assert_eq!(shop(), Finding::Unknown);
+
+    let args = json!({"site": "s1", "input": {"environment": "staging",
+        "source": {"type": "git", "repository": "github.com/username/repo", "branch": "main", "commit": null}}});
+    let git = GitSource { repository: "github.com/username/repo".into(), branch: Some("main".into()), commit: None };
+    let input = DeploymentCreate { environment: Some("staging".into()), source: DeploymentSource::Git(git), message: None };
+    let deployments =
+        |ids: &[&str]| json!({"results": ids.iter().map(|id| deployment(id, "staging", "in_progress")).collect::<Vec<_>>()});
+    host.on(Method::Get, "/sites/s1/deployments").reply(200, deployments(&["d0"]));
+    host.on(Method::Post, "/sites/s1/deployments").reply_with(|_| Ok(response(503, &[], "")));
+    let other = Call::new("op_2", "key");
+    assert_eq!(Deployments::create(&provider(&settings()), &other, "s1", input).unwrap_err().kind, ErrorKind::Unavailable);
+    let found = || provider(&settings()).reconcile("op_2", "deployments.create", &args.to_string()).unwrap();
+    assert_eq!(found(), Finding::Absent);
+    host.on(Method::Get, "/sites/s1/deployments").reply(200, deployments(&["d1", "d0"]));
+    assert!(matches!(found(), Finding::Found(Work::Pending(pending)) if pending.target.as_deref() == Some("d1")));
 }
 
 #[test]
@@ -146,6 +181,7 @@ fn deployment(id: &str, environment: &str, status: &str) -> Value {
 fn deployments_from_git_and_zip() {
     let host = FakeHost::install();
     host.on(Method::Get, "/sites/s1").reply(200, site("active"));
+    host.on(Method::Get, "/sites/s1/deployments").reply(200, json!({"results": []}));
     host.on(Method::Post, "/sites/s1/deployments").reply(201, json!({"id": "d1", "status": "in_progress"}));
     host.on(Method::Get, "/sites/s1/deployments/d1").reply(200, deployment("d1", "staging", "completed"));
     host.on(Method::Get, "/sites/s1/deployments/d1").times(1).reply(200, deployment("d1", "staging", "in_progress"));

@@ -1,19 +1,20 @@
 //! Deployments of a site, from git or a zip that WP Engine fetches.
 //!
-//! Invariant: a deployment is asked for once: nothing of an operation can be attached to it.
+//! Invariant: a deployment is asked for only after those like it were noted, since nothing of an operation can be attached to it.
 
 use super::{
     Seed,
     client::{self, API, NEWEST_FIRST},
     convert,
     handle::Task,
+    trace::{self, New},
     types::Started,
 };
 use crate::json;
 use portico_sdk::{
     Call, Deployment, DeploymentSource, Deployments, Error, Page, PageRequest, Work,
     deployments::DeploymentCreate,
-    error::{invalid_input, unsupported},
+    error::{conflict, invalid_input, unsupported},
 };
 use serde_json::{Value, json};
 
@@ -34,15 +35,32 @@ impl Deployments for Seed {
         convert::deployment(API.get(["sites", site, "deployments", id]).json()?)
     }
 
-    fn create(&self, _call: &Call, site: &str, input: DeploymentCreate) -> Result<Work, Error> {
+    fn create(&self, call: &Call, site: &str, input: DeploymentCreate) -> Result<Work, Error> {
         if input.message.is_some() {
             return Err(unsupported("deployments.create.message"));
         }
         let environment = input.environment.as_deref().unwrap_or("production");
-        let body = json!({"environment": environment, "source": source(&input.source)?});
-        let started: Started = json::fetch(API.post(["sites", site, "deployments"]).json_body(&body))?;
+        let source = source(&input.source)?;
+        match trace::begin(&call.operation_id, alike(site, environment, &source)?)? {
+            New::Nothing => {}
+            New::One(deployment) => return super::going_on(Task::Deployment { site: site.to_owned(), deployment }),
+            New::Several => return Err(conflict("several deployments like this one were made at WP Engine meanwhile")),
+        }
+        let body = json!({"environment": environment, "source": source});
+        let started: Started =
+            trace::sent(&call.operation_id, json::fetch(API.post(["sites", site, "deployments"]).json_body(&body)))?;
         super::started(&started, Task::Deployment { site: site.to_owned(), deployment: started.id.clone() })
     }
+}
+
+/// Ids of the newest deployments to this environment from this source.
+pub fn alike(site: &str, environment: &str, source: &Value) -> Result<Vec<String>, Error> {
+    let page = client::model_page(&["sites", site, "deployments"], NEWEST_FIRST, &PageRequest::first(100), Ok)?;
+    let same = |deployment: &&Value| {
+        let is_like = |field: &&str| deployment["source"][*field] == source[*field];
+        deployment["environment"] == environment && ["type", "repository", "branch", "zip_url"].iter().all(is_like)
+    };
+    Ok(page.items.iter().filter(same).filter_map(|deployment| deployment["id"].as_str()).map(str::to_owned).collect())
 }
 
 fn source(source: &DeploymentSource) -> Result<Value, Error> {

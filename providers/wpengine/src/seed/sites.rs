@@ -1,18 +1,19 @@
 //! Sites and their environments, which this API only shows.
 //!
-//! Invariant: a new site is asked for once: nothing of an operation can be attached to it.
+//! Invariant: a new site is asked for only after what bears its name was noted, since nothing of an operation can be attached to it.
 
 use super::{
     Seed, client,
     client::{API, NEWEST_FIRST, OLDEST_FIRST, Order},
     convert,
     handle::Task,
+    trace::{self, New},
     types::{Environment, Started},
 };
 use crate::{json, settings::SiteOptions};
 use portico_sdk::{
     Call, Deployment, Environments, Error, Page, PageRequest, Site, SiteUsage, Sites, Work,
-    error::not_found,
+    error::{conflict, not_found},
     sites::{SiteCreate, SiteUpdate},
 };
 use serde_json::{Map, Value, json};
@@ -26,8 +27,13 @@ impl Sites for Seed {
         convert::site(API.get(["sites", id]).json()?)
     }
 
-    fn create(&self, _call: &Call, input: SiteCreate) -> Result<Work, Error> {
+    fn create(&self, call: &Call, input: SiteCreate) -> Result<Work, Error> {
         SiteOptions::refuse(&input.options, "sites.create")?;
+        match trace::begin(&call.operation_id, named(&input.name)?)? {
+            New::Nothing => {}
+            New::One(site) => return super::going_on(Task::Site { site }),
+            New::Several => return Err(several()),
+        }
         let body = given(&[
             ("name", Some(&input.name)),
             ("environment", input.environment.as_ref()),
@@ -35,7 +41,7 @@ impl Sites for Seed {
             ("wordpress_version", input.wordpress_version.as_ref()),
             ("template", input.template.as_ref()),
         ]);
-        let started: Started = json::fetch(API.post(["sites"]).json_body(&body))?;
+        let started: Started = trace::sent(&call.operation_id, json::fetch(API.post(["sites"]).json_body(&body)))?;
         super::started(&started, Task::Site { site: started.id.clone() })
     }
 
@@ -65,6 +71,20 @@ impl Sites for Seed {
     fn usage(&self, id: &str) -> Result<SiteUsage, Error> {
         Ok(convert::usage(&client::site(id)?))
     }
+}
+
+/// Ids of the sites of this name.
+pub fn named(name: &str) -> Result<Vec<String>, Error> {
+    let mut ids = Vec::new();
+    client::find(&["sites"], OLDEST_FIRST, |site| {
+        ids.extend(site["id"].as_str().filter(|_| site["name"] == name).map(str::to_owned));
+        Ok(None::<()>)
+    })?;
+    Ok(ids)
+}
+
+fn several() -> Error {
+    conflict("several sites of this name were made at WP Engine meanwhile: look there which one is yours")
 }
 
 /// A change of the status is done when it is answered. What is in that state already isn't touched.

@@ -6,8 +6,10 @@
 use super::{
     Seed, backups, client,
     client::API,
-    convert,
+    convert, deployments,
     handle::{Handle, Task},
+    sites,
+    trace::{self, New},
     types::{Backup, Deployment},
 };
 use crate::{args::Arguments, json, pace};
@@ -17,7 +19,7 @@ use portico_sdk::{
 };
 
 impl Operations for Seed {
-    fn poll(&self, _operation_id: &str, handle: &str) -> Result<Progress, Error> {
+    fn poll(&self, operation_id: &str, handle: &str) -> Result<Progress, Error> {
         let handle = Handle::parse(handle)?;
         let target = handle.task.target().to_owned();
         let end = match &handle.task {
@@ -28,6 +30,9 @@ impl Operations for Seed {
             Task::Restore { site, until, .. } => return restored(site, *until, handle.clone(), &target),
             Task::Deployment { site, deployment } => deployed(site, deployment)?,
         };
+        if !matches!(end, End::NotYet) && matches!(handle.task, Task::Site { .. } | Task::Deployment { .. }) {
+            trace::forget(operation_id)?;
+        }
         match end {
             End::Done => Ok(Progress::Succeeded(Completion::of(target))),
             End::Gone => Ok(Progress::Succeeded(Completion::default())),
@@ -43,6 +48,8 @@ impl Operations for Seed {
     fn reconcile(&self, operation_id: &str, action: &str, args: &str) -> Result<Finding, Error> {
         let args = Arguments::parse(args)?;
         match action {
+            "sites.create" => find_creation(operation_id, &args),
+            "deployments.create" => find_deployment(operation_id, &args),
             "sites.update" => find_update(&args),
             "sites.start" => find_status(&args, "active"),
             "sites.stop" => find_status(&args, "inactive"),
@@ -124,6 +131,24 @@ fn done_if(done: bool, target: &str) -> Finding {
     if done { Finding::Found(Work::done_with(target)) } else { Finding::Absent }
 }
 
+fn find_creation(operation: &str, args: &Arguments) -> Result<Finding, Error> {
+    match trace::look(operation, sites::named(args.need("name")?)?)? {
+        New::Nothing => Ok(Finding::Absent),
+        New::One(site) => found(Task::Site { site }),
+        New::Several => Ok(Finding::Unknown),
+    }
+}
+
+fn find_deployment(operation: &str, args: &Arguments) -> Result<Finding, Error> {
+    let (site, source) = (args.site()?, args.object("source"));
+    let environment = args.get("environment").unwrap_or("production");
+    match trace::look(operation, deployments::alike(site, environment, &json::parse(&source)?)?)? {
+        New::Nothing => Ok(Finding::Absent),
+        New::One(deployment) => found(Task::Deployment { site: site.to_owned(), deployment }),
+        New::Several => Ok(Finding::Unknown),
+    }
+}
+
 fn find_update(args: &Arguments) -> Result<Finding, Error> {
     let site = client::site(args.site()?)?;
     let same = |wanted: Option<&str>, now: Option<&str>| wanted.is_none() || wanted == now;
@@ -162,6 +187,5 @@ fn find_backup_deletion(site: &str, id: &str) -> Result<Finding, Error> {
 }
 
 fn found(task: Task) -> Result<Finding, Error> {
-    let (target, message) = (task.target().to_owned(), task.message());
-    Ok(Finding::Found(Handle::new(task).work(&target, message)?))
+    Ok(Finding::Found(super::going_on(task)?))
 }
