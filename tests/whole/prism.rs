@@ -8,6 +8,7 @@
 mod kinsta;
 mod relay;
 mod server;
+mod wpengine;
 
 use http::Method;
 use portico_tests::{Api, Gateway, gateway::root, wait_until};
@@ -52,6 +53,11 @@ impl Call {
 #[tokio::test]
 async fn every_request_to_kinsta_is_valid() {
     judge(&kinsta::ROW).await;
+}
+
+#[tokio::test]
+async fn every_request_to_wpengine_is_valid() {
+    judge(&wpengine::ROW).await;
 }
 
 /// What would say nothing about a wrong request proves nothing about a right one.
