@@ -209,7 +209,17 @@ fn tells_nothing(reply: &Reply, what: &str) {
 
 /// What belongs to an organization, in paths.
 const OWNED: [&str; 12] = [
-    "site", "environment", "backup", "domain", "deployment", "plan", "plugin", "theme", "operation", "token", "member",
+    "site",
+    "environment",
+    "backup",
+    "domain",
+    "deployment",
+    "plan",
+    "plugin",
+    "theme",
+    "operation",
+    "token",
+    "member",
     "invitation",
 ];
 

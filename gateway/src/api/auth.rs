@@ -318,11 +318,7 @@ pub async fn register(
     api.admitted(StatusCode::CREATED, &entered, stranger.visit, "auth.register").await
 }
 
-pub async fn login(
-    State(api): Shared,
-    stranger: Stranger,
-    Json(body): Json<LoginBody, MOST>,
-) -> Result<Response, Problem> {
+pub async fn login(State(api): Shared, stranger: Stranger, Json(body): Json<LoginBody, MOST>) -> Result<Response, Problem> {
     let address = match (body.email, body.username) {
         (Some(email), None) => email,
         (None, Some(username)) => username,
@@ -336,11 +332,7 @@ pub async fn login(
 }
 
 /// By somebody new with a password, or by a member of another organization with their session.
-pub async fn accept(
-    State(api): Shared,
-    stranger: Stranger,
-    Json(body): Json<AcceptBody, MOST>,
-) -> Result<Response, Problem> {
+pub async fn accept(State(api): Shared, stranger: Stranger, Json(body): Json<AcceptBody, MOST>) -> Result<Response, Problem> {
     body.name.as_deref().map_or(Ok(()), |name| names::display_name("name", name))?;
     let entered = match body.password {
         Some(given) => {
@@ -373,12 +365,7 @@ pub async fn refresh(
     api.entered(StatusCode::OK, &entered, visit.cookie)
 }
 
-pub async fn logout(
-    State(api): Shared,
-    Extension(principal): Caller,
-    visit: Visit,
-    _: NoBody,
-) -> Result<Response, Problem> {
+pub async fn logout(State(api): Shared, Extension(principal): Caller, visit: Visit, _: NoBody) -> Result<Response, Problem> {
     api.accounts.logout(&principal).await?;
     Ok(left(visit.cookie))
 }
