@@ -128,12 +128,20 @@ pub(super) async fn cancel(host: &Arc<Host>, on: &Arc<Configured>, handle: &str,
     Ok(())
 }
 
-/// The `args` of a mutation's JSON, without what is ours.
+/// The `args` of a mutation's JSON, without what is ours: the body's fields beside the ids, as the contract says.
 fn arguments(mutation: &Mutation) -> Result<String, Error> {
     let failed = |error: serde_json::Error| Error::gateway(format_args!("arguments could not be written: {error}"));
     let mut whole = serde_json::to_value(mutation).map_err(failed)?;
     if let (Mutation::SitesCreate(_), Some(args)) = (mutation, whole["args"].as_object_mut()) {
         args.remove("labels");
+    }
+    if let Some(args) = whole["args"].as_object_mut()
+        && let Some(serde_json::Value::Object(input)) = args.remove("input")
+    {
+        // No field of a body has the name of an id that stands beside it.
+        for (name, value) in input {
+            args.entry(name).or_insert(value);
+        }
     }
     serde_json::to_string(whole.get("args").unwrap_or(&serde_json::Value::Null)).map_err(failed)
 }
@@ -208,6 +216,16 @@ mod tests {
         let mutation = Mutation::Wordpress(WordpressMutation { target, change });
         // A map of serde_json sorts its keys; their order means nothing.
         assert_eq!(arguments(&mutation).unwrap(), r#"{"environment":null,"site":"s1","user":"anna"}"#);
+    }
+
+    #[test]
+    fn reconcile_gets_a_bodys_fields_beside_the_ids() {
+        let json = r#"{"action": "environments.push", "args": {"site": "s", "environment": "staging",
+            "input": {"target": "production", "database": true, "files": true, "search_replace": false}}}"#;
+        let mutation: Mutation = serde_json::from_str(json).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&arguments(&mutation).unwrap()).unwrap();
+        let ids = (&told["site"], &told["environment"], &told["target"], told.get("input"));
+        assert_eq!(ids, (&"s".into(), &"staging".into(), &"production".into(), None));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
         email::Email,
         session::mint_invitation,
     },
-    store::{InvitationRecord, MemberChange, MemberRecord},
+    store::{self, InvitationRecord, MemberChange, MemberRecord},
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -85,6 +85,7 @@ impl Accounts {
             created_at: now,
             expires_at: now.plus_millis(INVITATION_MS),
         };
+        store::about(format!("/invitations/{}", invitation.id));
         if !self.store.invitation_insert(&invitation, MAX_INVITATIONS).await? {
             let text = format!("an organization has at most {MAX_INVITATIONS} open invitations: withdraw some");
             return Err(Error::new(Kind::Conflict, text).with_code("too_many_invitations").into());

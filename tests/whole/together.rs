@@ -1,0 +1,182 @@
+//! One organization with every host behind one door: one list, a backup on each that can, one host down and another slow.
+//!
+//! The hosts are simulators. Invariant: what one host does to its own connection, no other connection's answer shows; and the
+//! secrets of all of them, each of its own kind, are found in nothing that the gateway gives away or keeps.
+
+use bytes::Bytes;
+use http::Method;
+use portico_tests::{
+    Gateway,
+    simulators::{Dialect, Fault, Kinsta, LiveWpEngine, Simulator, SiteIco, SitePod, kinsta, wpengine},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+const ICO: &str = "canary-of-siteico-7391";
+const POD: &str = "canary-of-sitepod-7392";
+
+struct World {
+    gateway: Gateway,
+    kinsta: Simulator<Kinsta>,
+    wpengine: Simulator<LiveWpEngine>,
+    siteico: Simulator<SiteIco>,
+    sitepod: Simulator<SitePod>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let world = Self {
+            gateway: Gateway::start().await,
+            kinsta: Simulator::start(Kinsta::new()).await,
+            wpengine: Simulator::start(LiveWpEngine::new()).await,
+            siteico: Simulator::start(SiteIco::new("me@example.com", ICO)).await,
+            sitepod: Simulator::start(SitePod::new(Dialect::Live, "me@example.com", POD)).await,
+        };
+        let url = |simulator: String, base: &str| format!("{simulator}{base}");
+        for (provider, settings, secrets) in [
+            (
+                "kinsta",
+                json!({"base_url": url(world.kinsta.url(), "/v2"), "region": "us-central1"}),
+                json!({"api_key": kinsta::KEY}),
+            ),
+            (
+                "wpengine",
+                json!({"base_url": url(world.wpengine.url(), "/v1")}),
+                json!({"username": wpengine::live::USERNAME, "password": wpengine::live::PASSWORD}),
+            ),
+            ("siteico", json!({"url": world.siteico.url()}), json!({"username": "me@example.com", "password": ICO})),
+            ("sitepod", json!({"url": world.sitepod.url()}), json!({"email": "me@example.com", "password": POD})),
+        ] {
+            let body =
+                json!({"id": provider, "provider": provider, "name": provider, "settings": settings, "secrets": secrets});
+            let _ = world.gateway.api.post("/connections", &body).await.is(201);
+        }
+        world
+    }
+
+    async fn done(&self, path: &str, body: &Value) -> Value {
+        let operation = self.gateway.api.json(Method::POST, path, &[("prefer", "wait=60")], body).await.json();
+        assert_eq!(operation["status"], "succeeded", "{path}: {operation}");
+        operation
+    }
+
+    async fn live(&self, path: &str) -> Value {
+        let headers = [("cache-control", "no-cache")];
+        self.gateway.api.send(Method::GET, path, &headers, Bytes::new()).await.is(200).json()
+    }
+
+    async fn features(&self, connection: &str) -> BTreeSet<String> {
+        let shown = self.gateway.api.get(&format!("/connections/{connection}")).await.is(200).json();
+        let features = shown["features"].as_array().expect("features").iter();
+        features.map(|name| name.as_str().expect("a name").to_owned()).collect()
+    }
+
+    /// A site on each host that can make one, with a backup where that can be: their paths.
+    async fn furnish(&self) -> Vec<String> {
+        let mut sites = Vec::new();
+        for connection in ["sandbox", "kinsta", "wpengine", "siteico"] {
+            let admin = json!({"user": "anna", "email": "anna@shop.example", "password": "correct horse battery"});
+            let mut body = json!({"connection": connection, "name": format!("Shop {connection}")});
+            if connection == "kinsta" {
+                body["admin"] = admin;
+            }
+            let made = self.done("/sites", &body).await;
+            let site = format!("/sites/{}", made["result"]["id"].as_str().expect("an id"));
+            assert!(self.features(connection).await.contains("backups.create"), "{connection}");
+            let backup = self.done(&format!("{site}/backups"), &json!({"description": "before"})).await;
+            assert!(!backup["result"]["id"].is_null(), "{connection}: {backup}");
+            sites.push(site);
+        }
+        sites
+    }
+}
+
+fn connections(list: &Value) -> BTreeSet<String> {
+    let ids = list["data"].as_array().expect("sites").iter().map(|site| site["id"].as_str().expect("an id"));
+    ids.filter_map(|id| Some(id.split_once('~')?.0.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn one_list_of_all_hosts_whatever_one_of_them_does() {
+    let world = World::new().await;
+    let sites = world.furnish().await;
+    let whole = world.live("/sites?limit=100").await;
+    assert_eq!((&whole["errors"], whole["total"].is_u64()), (&json!([]), true), "{whole}");
+    let all = connections(&whole);
+    assert!(["sandbox", "kinsta", "wpengine", "siteico"].iter().all(|one| all.contains(*one)), "{all:?}");
+
+    // A backup where there are none is refused by name, before anything is sent.
+    let seen = world.sitepod.seen().len();
+    let refused = world.gateway.api.post("/sites/sitepod~my-site/backups", &json!({})).await.is(501).json();
+    assert_eq!((&refused["code"], world.sitepod.seen().len()), (&json!("unsupported"), seen), "{refused}");
+    assert!(refused["detail"].as_str().expect("words").contains("backups"), "{refused}");
+
+    // One host is down and another slow: the others' sites are all there, and the list says who is missing and why.
+    world.siteico.inject(Method::GET, "/api/**", 1000, Fault::Html(500));
+    world.wpengine.inject(Method::GET, "/v1/**", 1, Fault::Late(Duration::from_secs(1)));
+    let started = Instant::now();
+    let partial = world.live("/sites?limit=100").await;
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    let errors = partial["errors"].as_array().expect("errors");
+    assert_eq!((errors.len(), &errors[0]["connection"], &partial["total"]), (1, &json!("siteico"), &json!(null)), "{partial}");
+    assert!(errors[0]["code"].as_str().expect("a code").starts_with("upstream_"), "{errors:?}");
+    let mut others = all.clone();
+    others.remove("siteico");
+    assert_eq!(connections(&partial), others, "{partial}");
+    for site in sites.iter().filter(|site| !site.contains("siteico")) {
+        let _ = world.live(site).await;
+    }
+
+    // What a support person reads of each host that was asked for a site that isn't there.
+    for connection in ["sandbox", "kinsta", "wpengine"] {
+        let problem = world.gateway.api.get(&format!("/sites/{connection}~absent-1")).await.is(404).json();
+        let words = problem["detail"].as_str().expect("words");
+        assert!(problem["code"] == "not_found" && words.len() > 8, "{connection}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_every_host_are_found_nowhere() {
+    let world = World::new().await;
+    world.furnish().await;
+    let canaries = [kinsta::KEY, wpengine::live::PASSWORD, ICO, POD];
+    let mut told = String::new();
+    for path in ["/sites?limit=100", "/connections", "/operations?limit=100", "/audit?limit=100", "/providers"] {
+        told += &world.gateway.api.get(path).await.is(200).text();
+    }
+    for connection in ["kinsta", "wpengine", "siteico", "sitepod"] {
+        let path = format!("/connections/{connection}");
+        told += &world.gateway.api.get(&path).await.is(200).text();
+        told += &world.gateway.api.post(&format!("{path}/test"), &json!({})).await.text();
+    }
+    told += &world.gateway.admin.fresh().get("/metrics").await.is(200).text();
+    told += &world.gateway.log();
+    let sent = [
+        world
+            .kinsta
+            .seen()
+            .iter()
+            .any(|request| request.header("authorization").is_some_and(|value| value.contains(kinsta::KEY))),
+        world.siteico.seen().iter().any(|request| String::from_utf8_lossy(&request.body).contains(ICO)),
+    ];
+    assert_eq!(sent, [true, true], "the canaries never were in use, so their absence says nothing");
+    for canary in canaries {
+        assert!(!told.contains(canary), "{canary} is in an answer, the metrics or the log");
+    }
+    for file in files(&world.gateway.data()) {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        for canary in canaries {
+            let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+            assert!(!found, "{canary} is in {}", file.display());
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the data folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
