@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-const NAMES: [&str; 6] = ["sandbox", "docker", "kinsta", "siteico", "sitepod", "wpengine"];
+const NAMES: [&str; 7] = ["sandbox", "docker", "kinsta", "siteico", "sitepod", "wispanel", "wpengine"];
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(portico_components)");

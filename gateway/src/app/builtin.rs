@@ -10,6 +10,7 @@ pub const BUILTIN: &[(&str, &[u8])] = &[
     ("kinsta", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/kinsta.wasm"))),
     ("siteico", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/siteico.wasm"))),
     ("sitepod", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/sitepod.wasm"))),
+    ("wispanel", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/wispanel.wasm"))),
     ("wpengine", include_bytes!(concat!(env!("COMPONENTS_OF_PORTICO"), "/wpengine.wasm"))),
 ];
 

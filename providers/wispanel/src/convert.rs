@@ -1,0 +1,146 @@
+//! WisPanel's answers to Portico's model.
+//!
+//! Pure. Installations and errors are documented; of the rest, each fact is looked for under the usual names, and what isn't found
+//! is none. Invariant: any JSON gives a value or an error, and `native` holds what came, less what is secret.
+
+mod read;
+
+pub use read::{flag, items, object, text};
+
+use portico_sdk::{
+    Environment, EnvironmentKind, Error, Page, PageRequest, Site, SiteStatus, error::internal, native, wordpress::Database,
+    wordpress::Status, wordpress::Updates,
+};
+use read::number;
+use serde_json::Value;
+
+/// Fields that nobody may see. A database's password isn't in the documents' examples; it would be here if it came.
+const SECRET: &[&str] = &[
+    "password",
+    "admin_password",
+    "db_password",
+    "db_pass",
+    "user_pass",
+    "secret",
+    "secret_key",
+    "api_key",
+    "token",
+    "key",
+    "auth_key",
+    "login_url",
+    "auto_login_url",
+    "autologin_url",
+    "nonce",
+];
+
+/// The one environment of an installation.
+pub const PRODUCTION: &str = "production";
+
+pub fn native_of(value: &Value) -> Option<String> {
+    native::secret_free(value.clone(), SECRET)
+}
+
+pub fn id_of(value: &Value, names: &[&str], what: &str) -> Result<String, Error> {
+    let id = text(value, names).filter(|id| id.len() <= 512);
+    id.ok_or_else(|| internal(format!("WisPanel told {what} without an id")))
+}
+
+/// An installation. It is there once WordPress is, and the panel can't stop it, so it runs.
+pub fn site(value: &Value) -> Result<Site, Error> {
+    let id = id_of(value, &["id"], "an installation")?;
+    let domain = domain_of(value);
+    let name = text(value, &["site_title", "title", "name"]).or_else(|| domain.clone()).unwrap_or_else(|| id.clone());
+    let url = text(value, &["site_url", "url"]).or_else(|| domain.as_ref().map(|domain| format!("https://{domain}")));
+    let wordpress = text(value, &["version", "wp_version"]);
+    let php = text(value, &["php_version"]);
+    let status = text(value, &["status", "state"]).map_or(SiteStatus::Running, |word| site_status(&word));
+    let production = Environment {
+        status,
+        url: url.clone(),
+        primary_domain: domain,
+        php_version: php.clone(),
+        wordpress_version: wordpress.clone(),
+        ..Environment::new(PRODUCTION, PRODUCTION, EnvironmentKind::Production)
+    };
+    Ok(Site {
+        status,
+        url,
+        php_version: php,
+        wordpress_version: wordpress,
+        environments: vec![production],
+        created_at: read::moment(value, &["created_at", "installed_at"]),
+        updated_at: read::moment(value, &["updated_at"]),
+        native: native_of(value),
+        ..Site::new(id, name)
+    })
+}
+
+/// In lower case and without a final dot.
+pub fn domain_of(value: &Value) -> Option<String> {
+    let name = text(value, &["domain", "domain_name"])?;
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    (!name.is_empty() && name.len() <= 253).then_some(name)
+}
+
+/// Words that aren't in the document's example, should one come.
+fn site_status(word: &str) -> SiteStatus {
+    match word.to_ascii_lowercase().as_str() {
+        "active" | "running" | "ok" | "online" | "installed" | "completed" => SiteStatus::Running,
+        "installing" | "pending" | "cloning" | "in_progress" | "queued" => SiteStatus::Provisioning,
+        "suspended" | "disabled" => SiteStatus::Suspended,
+        "deleting" | "removing" => SiteStatus::Deleting,
+        "error" | "failed" | "broken" => SiteStatus::Error,
+        _ => SiteStatus::Unknown,
+    }
+}
+
+/// `wp_cli`: as `/wordpress/status` tells it. `more`: what `/wordpress/installation` tells of it, which is undocumented.
+pub fn status(installation: &Value, wp_cli: Option<bool>, more: &Value) -> Status {
+    let said = |names: &[&str]| text(installation, names).or_else(|| text(more, names));
+    let is = |names: &[&str]| flag(installation, names).or_else(|| flag(more, names));
+    Status {
+        version: said(&["version", "wp_version"]),
+        site_title: said(&["site_title", "title"]),
+        admin_url: said(&["admin_url"]),
+        path: said(&["path"]),
+        wp_cli_available: wp_cli,
+        db: database(installation),
+        debug: is(&["debug", "wp_debug"]),
+        multisite: is(&["multisite"]),
+        maintenance: is(&["maintenance", "maintenance_mode"]),
+        updates: updates(installation).or_else(|| updates(more)),
+        native: native_of(installation),
+    }
+}
+
+fn database(value: &Value) -> Option<Database> {
+    Some(Database {
+        name: text(value, &["db_name"])?,
+        user: text(value, &["db_user"])?,
+        host: text(value, &["db_host"])?,
+        table_prefix: text(value, &["table_prefix", "db_prefix"])?,
+    })
+}
+
+/// All three or none: a number that isn't told would look like "nothing to update".
+fn updates(value: &Value) -> Option<Updates> {
+    let inside = value.get("updates").unwrap_or(value);
+    let count = |names: &[&str]| number(inside, names).map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let core = match inside.get("core").or_else(|| inside.get("core_update"))? {
+        Value::Bool(false) | Value::Null => None,
+        told => Some(read::as_text(told)?),
+    };
+    Some(Updates { core, plugins: count(&["plugins", "plugin_updates"])?, themes: count(&["themes", "theme_updates"])? })
+}
+
+/// A page of a list that came as a whole, in the order of ids: the cursor is the last one's, so that others may come and go.
+pub fn page<T>(mut all: Vec<T>, id: impl Fn(&T) -> &str, request: &PageRequest) -> Page<T> {
+    all.sort_by(|one, other| id(one).cmp(id(other)));
+    let mut rest = all.into_iter().filter(|item| request.cursor.as_ref().is_none_or(|cursor| id(item) > cursor.as_str()));
+    let items: Vec<T> = rest.by_ref().take(request.limit as usize).collect();
+    let next = rest.next().and(items.last()).map(|last| id(last).to_owned());
+    Page { items, next }
+}
+
+#[cfg(test)]
+mod tests;
