@@ -3,13 +3,22 @@
 //! Pure. Installations and errors are documented; of the rest, each fact is looked for under the usual names, and what isn't found
 //! is none. Invariant: any JSON gives a value or an error, and `native` holds what came, less what is secret.
 
+mod account;
+mod progress;
 mod read;
+mod toolkit;
 
+pub use account::{subscription, usage};
+pub use progress::{State, job, state};
 pub use read::{flag, items, object, text};
+pub use toolkit::{cache, checksums, extension, link, replacements, security};
 
 use portico_sdk::{
-    Environment, EnvironmentKind, Error, Page, PageRequest, Site, SiteStatus, error::internal, native, wordpress::Database,
-    wordpress::Status, wordpress::Updates,
+    Backup, BackupKind, BackupStatus, Contents, Domain, DomainStatus, Environment, EnvironmentKind, Error, Page, PageRequest,
+    Site, SiteStatus,
+    error::internal,
+    native,
+    wordpress::{Database, Status, Updates},
 };
 use read::number;
 use serde_json::Value;
@@ -131,6 +140,58 @@ fn updates(value: &Value) -> Option<Updates> {
         told => Some(read::as_text(told)?),
     };
     Some(Updates { core, plugins: count(&["plugins", "plugin_updates"])?, themes: count(&["themes", "theme_updates"])? })
+}
+
+/// The installation that a backup names, where it names one.
+pub fn installation_of(backup: &Value) -> Option<String> {
+    text(backup, &["installation_id", "install_id", "wp_id", "site_id"])
+}
+
+pub fn backup(value: &Value) -> Result<Backup, Error> {
+    let kind = match text(value, &["type", "kind"]).unwrap_or_default().to_ascii_lowercase().as_str() {
+        "database" | "db" => BackupKind::Database,
+        "files" => BackupKind::Files,
+        _ => BackupKind::Full,
+    };
+    let (database, files) = (kind != BackupKind::Files, kind != BackupKind::Database);
+    Ok(Backup {
+        id: id_of(value, &["id", "backup_id", "filename", "file", "name"], "a backup")?,
+        environment: Some(PRODUCTION.to_owned()),
+        kind,
+        status: backup_status(text(value, &["status", "state"]).as_deref()),
+        description: text(value, &["description", "note", "label"]),
+        size: number(value, &["size_bytes", "size", "bytes"]),
+        contents: Contents { database, files, plugins: files, themes: files },
+        created_at: read::moment(value, &["created_at", "created", "date", "timestamp"]),
+        completed_at: read::moment(value, &["completed_at", "finished_at"]),
+        native: native_of(value),
+    })
+}
+
+/// One that is listed without a word about its state is there, so it is complete.
+fn backup_status(word: Option<&str>) -> BackupStatus {
+    match word.unwrap_or("completed").to_ascii_lowercase().as_str() {
+        "pending" | "queued" => BackupStatus::Pending,
+        "running" | "in_progress" | "in-progress" | "creating" | "processing" | "started" => BackupStatus::Running,
+        "failed" | "error" | "aborted" => BackupStatus::Failed,
+        "deleting" | "removing" => BackupStatus::Deleting,
+        _ => BackupStatus::Completed,
+    }
+}
+
+/// The domain of an installation. Visitors are served there once WordPress is, so it is active.
+pub fn domain(installation: &Value) -> Result<Domain, Error> {
+    let name = domain_of(installation).ok_or_else(|| internal("WisPanel told an installation without its domain"))?;
+    Ok(Domain {
+        id: name.clone(),
+        name,
+        environment: Some(PRODUCTION.to_owned()),
+        primary: true,
+        status: DomainStatus::Active,
+        verification: Vec::new(),
+        certificate: None,
+        native: native_of(installation),
+    })
 }
 
 /// A page of a list that came as a whole, in the order of ids: the cursor is the last one's, so that others may come and go.

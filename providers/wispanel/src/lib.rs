@@ -3,9 +3,16 @@
 //! The gateway adds the key and keeps to the panel's limit; nothing here sees it. Invariant: what a document doesn't tell is looked for
 //! under its usual names, and a word that nobody documented never makes a caller wait for ever.
 
+mod account;
+mod backups;
 mod client;
 mod convert;
+mod domains;
 mod error;
+mod handle;
+mod operations;
+mod reconcile;
+mod sent;
 mod settings;
 mod sites;
 mod wordpress;
@@ -15,7 +22,7 @@ use settings::Settings;
 
 pub struct WisPanel;
 
-portico_sdk::provider!(WisPanel: sites, wordpress);
+portico_sdk::provider!(WisPanel: sites, backups, domains, wordpress, billing, operations);
 
 impl Provider for WisPanel {
     type Settings = Settings;

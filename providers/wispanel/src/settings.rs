@@ -2,7 +2,7 @@
 //!
 //! Pure. Invariant: every feature that is named here has its code, and every change of one has one recovery or none.
 
-use portico_sdk::{Auth, Configuration, Rate, UpstreamDeclaration};
+use portico_sdk::{Auth, Configuration, Rate, Recovery, UpstreamDeclaration};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,14 +48,78 @@ pub fn site_options() -> Value {
     })
 }
 
-const READ: [&str; 3] = ["sites.list", "sites.get", "wordpress.status"];
+const READ: [&str; 18] = [
+    "sites.list",
+    "sites.get",
+    "sites.create.domain",
+    "sites.create.title",
+    "sites.create.admin",
+    "backups.list",
+    "backups.get",
+    "backups.create.kind.full",
+    "backups.create.environment",
+    "backups.restore.environment",
+    "domains.list",
+    "wordpress.status",
+    "wordpress.plugins.list",
+    "wordpress.themes.list",
+    "wordpress.cache.get",
+    "wordpress.security.get",
+    "billing.subscription",
+    "billing.usage",
+];
+
+/// What sending twice does no harm: the same state is wanted again, or nothing changes but what is shown once.
+const REPEATABLE: [&str; 20] = [
+    "wordpress.plugins.activate",
+    "wordpress.plugins.deactivate",
+    "wordpress.plugins.update",
+    "wordpress.themes.activate",
+    "wordpress.themes.deactivate",
+    "wordpress.themes.update",
+    "wordpress.core.update",
+    "wordpress.core.reinstall",
+    "wordpress.maintenance",
+    "wordpress.cache.enable",
+    "wordpress.cache.disable",
+    "wordpress.cache.flush",
+    "wordpress.cache.purge",
+    "wordpress.security.file_edit",
+    "wordpress.security.file_protection",
+    "wordpress.security.hide_login",
+    "wordpress.security.debug",
+    "wordpress.security.verify_checksums",
+    "wordpress.password_reset",
+    "wordpress.login_link",
+];
+
+/// Found by what they made or removed, or known not to have been sent.
+const LOOKED_UP: [&str; 9] = [
+    "sites.create",
+    "sites.delete",
+    "sites.clone",
+    "backups.create",
+    "backups.restore",
+    "wordpress.plugins.install",
+    "wordpress.plugins.delete",
+    "wordpress.themes.install",
+    "wordpress.themes.delete",
+];
+
+/// A second time would find another text, or refuse the name that the first one made.
+const NEITHER: [&str; 2] = ["wordpress.search_replace", "wordpress.admin.create"];
 
 impl Settings {
     pub fn configuration(&self) -> Configuration {
         let mut panel = UpstreamDeclaration::url(UPSTREAM, address(&self.base_url), Auth::Bearer("api_key".to_owned()));
         // The vendor's pages: 60 a minute for each token.
         panel.rate = Some(Rate { requests: 60, per: 60 });
-        Configuration::new(READ).with_upstream(panel)
+        Configuration::new(READ.into_iter().chain(REPEATABLE).chain(LOOKED_UP).chain(NEITHER))
+            .with_upstream(panel)
+            .with_recovery(REPEATABLE, Recovery::Keyed)
+            .with_recovery(LOOKED_UP, Recovery::LookUp)
+            .with_cache("billing.subscription", 60)
+            .with_cache("billing.usage", 60)
     }
 }
 
