@@ -203,5 +203,22 @@ pub fn page<T>(mut all: Vec<T>, id: impl Fn(&T) -> &str, request: &PageRequest) 
     Page { items, next }
 }
 
+/// Everything that an answer goes through, for tests with any bytes.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    let request = PageRequest { cursor: None, limit: 3 };
+    for name in ["installations", "backups", "plugins"] {
+        let Ok(list) = items(value.clone(), &[name]) else { continue };
+        let sites: Vec<Site> = list.items.iter().filter_map(|item| site(item).ok()).collect();
+        page(sites, |site| &site.id, &request);
+        list.items.iter().for_each(|item| drop((backup(item), domain(item), extension(item))));
+    }
+    let inside = object(value.clone(), &["installation"]);
+    drop((status(&inside, None, &value), site(&inside), domain(&inside), backup(&inside), extension(&inside)));
+    drop((cache(&value), security(&value), checksums(&value), replacements(&value), link(&value)));
+    drop((state(&value), job(&value), subscription(&value), usage(3, &value)));
+}
+
 #[cfg(test)]
 mod tests;

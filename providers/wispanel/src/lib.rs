@@ -17,6 +17,9 @@ mod settings;
 mod sites;
 mod wordpress;
 
+pub use convert::fuzz as fuzz_convert;
+pub use error::parse as parse_error;
+
 use portico_sdk::{Configuration, Description, Error, Provider};
 use settings::Settings;
 

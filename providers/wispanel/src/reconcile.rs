@@ -44,18 +44,18 @@ pub fn reconcile(operation: &str, action: &str, args: &str) -> Result<Finding, E
         },
         // What was sent leaves no trace that names the operation.
         "backups.create" | "backups.restore" => Ok(if sent::was(operation)? { Finding::Unknown } else { Finding::Absent }),
-        "wordpress.plugins.delete" | "wordpress.plugins.install" => extension(action, ExtensionKind::Plugin, &args),
-        "wordpress.themes.delete" | "wordpress.themes.install" => extension(action, ExtensionKind::Theme, &args),
+        "wordpress.plugins.delete" | "wordpress.plugins.install" => extension(operation, action, ExtensionKind::Plugin, &args),
+        "wordpress.themes.delete" | "wordpress.themes.install" => extension(operation, action, ExtensionKind::Theme, &args),
         _ => Ok(Finding::Unknown),
     }
 }
 
-fn extension(action: &str, kind: ExtensionKind, args: &Arguments) -> Result<Finding, Error> {
+fn extension(operation: &str, action: &str, kind: ExtensionKind, args: &Arguments) -> Result<Finding, Error> {
     let Some(site) = args.text("site") else { return Ok(Finding::Unknown) };
     let activate = args.get("activate").and_then(Value::as_bool).unwrap_or(false);
     match (args.text("id"), args.text("source")) {
         (Some(id), _) if action.ends_with(".delete") => extensions::deleted(site, kind, id),
-        (_, Some(source)) if action.ends_with(".install") => extensions::installed(site, kind, source, activate),
+        (_, Some(source)) if action.ends_with(".install") => extensions::installed(operation, site, kind, source, activate),
         _ => Ok(Finding::Unknown),
     }
 }

@@ -1,24 +1,43 @@
 //! A note in the connection's state that a change was about to be sent, so that a crash before it is told from one after it.
 //!
 //! For changes that the panel can't be asked about. Invariant: the note is durable before the request leaves; it goes when the panel
-//! refused the change, or when the operation has ended.
+//! refused the change, when the operation was seen to end, or after a week.
 
 use crate::client;
-use portico_sdk::{Error, ErrorKind, state, upstream::Request};
+use portico_sdk::{Error, ErrorKind, clock, state, upstream::Request};
 use serde_json::Value;
 
+const PREFIX: &str = "sent/";
+/// Nothing is recovered so late.
+const WEEK: u64 = 7 * 24 * 60 * 60 * 1000;
+/// So many old notes go with each new one.
+const SWEPT: u32 = 20;
+
 fn key(operation: &str) -> String {
-    format!("sent/{operation}")
+    format!("{PREFIX}{operation}")
 }
 
 /// Sends a change that must not be made twice; returns what the panel told.
 pub fn send(operation: &str, request: Request) -> Result<Value, Error> {
-    state::set(&key(operation), b"")?;
+    let now = clock::now();
+    sweep(now)?;
+    state::set(&key(operation), now.to_string().as_bytes())?;
     let told = request.send().and_then(|response| client::told(&response));
     if told.as_ref().is_err_and(was_not_done) {
         clear(operation)?;
     }
     told
+}
+
+/// Operations that end with their answer leave their note behind.
+fn sweep(now: u64) -> Result<(), Error> {
+    for (key, at) in state::list(PREFIX, None, SWEPT)? {
+        let at: u64 = String::from_utf8_lossy(&at).parse().unwrap_or_default();
+        if now.saturating_sub(at) > WEEK {
+            state::delete(&key)?;
+        }
+    }
+    Ok(())
 }
 
 /// The panel refused it, or the gateway didn't send it (`upstream.send` of the contract).
@@ -47,6 +66,19 @@ mod tests {
         testing::{FakeHost, Method, response},
     };
     use serde_json::json;
+
+    #[test]
+    fn old_notes_go() {
+        let host = FakeHost::install();
+        host.on(Method::Post, "/x").reply(200, json!({}));
+        send("op_1", client::PANEL.post(["x"])).unwrap();
+        host.advance(WEEK);
+        send("op_2", client::PANEL.post(["x"])).unwrap();
+        assert_eq!(host.state().len(), 2, "a week isn't over");
+        host.advance(1);
+        send("op_3", client::PANEL.post(["x"])).unwrap();
+        assert_eq!((was("op_1").unwrap(), was("op_2").unwrap(), was("op_3").unwrap()), (false, true, true));
+    }
 
     #[test]
     fn the_note_stays_where_it_may_have_been_done() {

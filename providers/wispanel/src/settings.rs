@@ -70,7 +70,7 @@ const READ: [&str; 18] = [
 ];
 
 /// What sending twice does no harm: the same state is wanted again, or nothing changes but what is shown once.
-const REPEATABLE: [&str; 20] = [
+const REPEATABLE: [&str; 16] = [
     "wordpress.plugins.activate",
     "wordpress.plugins.deactivate",
     "wordpress.plugins.update",
@@ -84,13 +84,17 @@ const REPEATABLE: [&str; 20] = [
     "wordpress.cache.disable",
     "wordpress.cache.flush",
     "wordpress.cache.purge",
+    "wordpress.security.verify_checksums",
+    "wordpress.password_reset",
+    "wordpress.login_link",
+];
+
+/// Features of one action, `wordpress.security.update`, which is repeatable as well.
+const SWITCHES: [&str; 4] = [
     "wordpress.security.file_edit",
     "wordpress.security.file_protection",
     "wordpress.security.hide_login",
     "wordpress.security.debug",
-    "wordpress.security.verify_checksums",
-    "wordpress.password_reset",
-    "wordpress.login_link",
 ];
 
 /// Found by what they made or removed, or known not to have been sent.
@@ -114,9 +118,10 @@ impl Settings {
         let mut panel = UpstreamDeclaration::url(UPSTREAM, address(&self.base_url), Auth::Bearer("api_key".to_owned()));
         // The vendor's pages: 60 a minute for each token.
         panel.rate = Some(Rate { requests: 60, per: 60 });
-        Configuration::new(READ.into_iter().chain(REPEATABLE).chain(LOOKED_UP).chain(NEITHER))
+        Configuration::new(READ.into_iter().chain(REPEATABLE).chain(SWITCHES).chain(LOOKED_UP).chain(NEITHER))
             .with_upstream(panel)
             .with_recovery(REPEATABLE, Recovery::Keyed)
+            .with_recovery(["wordpress.security.update"], Recovery::Keyed)
             .with_recovery(LOOKED_UP, Recovery::LookUp)
             .with_cache("billing.subscription", 60)
             .with_cache("billing.usage", 60)
@@ -144,6 +149,22 @@ mod tests {
         ] {
             assert_eq!(address(given), expected);
         }
+    }
+
+    #[test]
+    fn every_recovery_is_of_an_action_that_is_offered() {
+        let settings = Settings { base_url: "https://panel.example.com:2083".into() };
+        let configuration = settings.configuration();
+        let mut names: Vec<&str> = configuration.recovery.iter().map(|(name, _)| name.as_str()).collect();
+        let offered = |name: &str| configuration.features.iter().any(|feature| feature == name);
+        assert!(names.iter().all(|name| offered(name) || *name == "wordpress.security.update"), "{names:?}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), configuration.recovery.len()), (26, 26), "each once");
+        let mut features = configuration.features.clone();
+        features.sort_unstable();
+        features.dedup();
+        assert_eq!(features.len(), configuration.features.len());
     }
 
     #[test]

@@ -47,7 +47,11 @@ fn post(path: &[&str], body: &Value) -> Request {
 }
 
 fn send(request: Request) -> Result<Value, Error> {
-    let told = client::told(&request.send()?)?;
+    accepted(client::told(&request.send()?)?)
+}
+
+/// What an answer tells, unless that is a failure.
+fn accepted(told: Value) -> Result<Value, Error> {
     match convert::state(&told) {
         State::Failed(why) => {
             let why = why.map(|why| format!("; WisPanel says: {why}")).unwrap_or_default();
@@ -103,8 +107,8 @@ impl Wordpress for WisPanel {
         extensions::all(of(target)?, kind)
     }
 
-    fn install(&self, _call: &Call, target: &Target, kind: ExtensionKind, input: InstallInput) -> Result<Work, Error> {
-        extensions::install(of(target)?, kind, &input)
+    fn install(&self, call: &Call, target: &Target, kind: ExtensionKind, input: InstallInput) -> Result<Work, Error> {
+        extensions::install(call, of(target)?, kind, &input)
     }
 
     fn change_extension(

@@ -2,10 +2,10 @@
 //!
 //! Invariant: what is to be changed is named by the panel's own slug; what is installed already isn't installed again.
 
-use super::{finish, post, send, with_id};
-use crate::{client, convert};
+use super::{accepted, finish, post, send, with_id};
+use crate::{client, convert, sent};
 use portico_sdk::{
-    Error, Finding, Work,
+    Call, Error, Finding, Work,
     error::conflict,
     wordpress::{Extension, ExtensionAction, ExtensionKind, InstallInput},
 };
@@ -34,12 +34,34 @@ fn is_it(extension: &Extension, id: &str) -> bool {
     extension.id == id || slug(&extension.id) == slug(id)
 }
 
-pub fn install(site: &str, kind: ExtensionKind, input: &InstallInput) -> Result<Work, Error> {
-    let (plural, field) = words(kind);
-    let is_url = input.source.contains("://");
-    if !is_url && all(site, kind)?.iter().any(|known| is_it(known, &input.source)) {
-        return Err(conflict(format!("this {field} is installed already")).with_field("source"));
+fn known(site: &str, kind: ExtensionKind, id: &str) -> Result<Option<Extension>, Error> {
+    Ok(all(site, kind)?.into_iter().find(|known| is_it(known, id)))
+}
+
+/// Of a zip, what it will be called is seen only inside of it.
+fn is_zip(source: &str) -> bool {
+    source.contains("://")
+}
+
+pub fn install(call: &Call, site: &str, kind: ExtensionKind, input: &InstallInput) -> Result<Work, Error> {
+    let slug = (!is_zip(&input.source)).then_some(input.source.as_str());
+    let there = slug.map(|slug| known(site, kind, slug)).transpose()?.flatten();
+    let work = match (there, sent::was(&call.operation_id)?) {
+        // This very operation installed it, and was cut off.
+        (Some(_), true) => Work::done_with(&input.source),
+        (Some(_), false) => {
+            return Err(conflict(format!("this {} is installed already", words(kind).1)).with_field("source"));
+        }
+        (None, _) => finish(&send_install(call, site, kind, input)?, slug.map(str::to_owned))?,
+    };
+    match (work, slug) {
+        // Its activation has a documented call of its own.
+        (Work::Done(_), Some(slug)) if input.activate => change(site, kind, slug, ExtensionAction::Activate),
+        (work, _) => Ok(work),
     }
+}
+
+fn send_install(call: &Call, site: &str, kind: ExtensionKind, input: &InstallInput) -> Result<Value, Error> {
     let mut body = body(site, kind, &input.source);
     if let Some(version) = &input.version {
         body["version"] = version.as_str().into();
@@ -47,14 +69,7 @@ pub fn install(site: &str, kind: ExtensionKind, input: &InstallInput) -> Result<
     if input.activate {
         body["activate"] = true.into();
     }
-    let answer = send(post(&[plural, "install"], &body))?;
-    // What a zip will be called is seen only inside of it.
-    let target = (!is_url).then(|| input.source.clone());
-    match finish(&answer, target)? {
-        // Its activation has a documented call of its own.
-        Work::Done(_) if input.activate && !is_url => change(site, kind, &input.source, ExtensionAction::Activate),
-        work => Ok(work),
-    }
+    accepted(sent::send(&call.operation_id, post(&[words(kind).0, "install"], &body))?)
 }
 
 pub fn change(site: &str, kind: ExtensionKind, id: &str, action: ExtensionAction) -> Result<Work, Error> {
@@ -65,18 +80,18 @@ pub fn change(site: &str, kind: ExtensionKind, id: &str, action: ExtensionAction
 
 /// After a crash: what was to be deleted is gone or not.
 pub fn deleted(site: &str, kind: ExtensionKind, id: &str) -> Result<Finding, Error> {
-    let there = all(site, kind)?.iter().any(|known| is_it(known, id));
+    let there = known(site, kind, id)?.is_some();
     Ok(if there { Finding::Absent } else { Finding::Found(Work::done_with(id)) })
 }
 
-/// After a crash: what was to be installed is there or not. What a zip brought can't be told, and a second step may be missing.
-pub fn installed(site: &str, kind: ExtensionKind, source: &str, activate: bool) -> Result<Finding, Error> {
-    if source.contains("://") {
+/// After a crash: what was to be installed is there or not; sending it again finishes what was begun. Of a zip it can't be told.
+pub fn installed(operation: &str, site: &str, kind: ExtensionKind, source: &str, activate: bool) -> Result<Finding, Error> {
+    if !sent::was(operation)? {
+        return Ok(Finding::Absent);
+    }
+    if is_zip(source) {
         return Ok(Finding::Unknown);
     }
-    match all(site, kind)?.into_iter().find(|known| is_it(known, source)) {
-        None => Ok(Finding::Absent),
-        Some(known) if activate && !known.active => Ok(Finding::Found(change(site, kind, source, ExtensionAction::Activate)?)),
-        Some(known) => Ok(Finding::Found(Work::done_with(known.id))),
-    }
+    let is_so = known(site, kind, source)?.is_some_and(|known| known.active || !activate);
+    Ok(if is_so { Finding::Found(Work::done_with(source)) } else { Finding::Absent })
 }
