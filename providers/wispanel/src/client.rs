@@ -25,9 +25,9 @@ pub fn get_of(last: &[&str], site: &str) -> Request {
     get(&[&["wordpress"], last].concat()).query("id", site)
 }
 
-/// The answer's JSON; null where a success has no body, or one that isn't JSON.
+/// The answer's JSON; null where a success has no body. A page of HTML is no success: panels answer so where they know no such call.
 pub fn told(response: &Response) -> Result<Value, Error> {
-    let value: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let value: Value = if response.body.trim_ascii().is_empty() { Value::Null } else { response.json()? };
     if value.get("success") == Some(&Value::Bool(false)) {
         let silent = || internal("WisPanel says that it didn't succeed, and not why").with_upstream_status(response.status);
         return Err(error::of_body(&value, response.status).unwrap_or_else(silent));
@@ -37,9 +37,10 @@ pub fn told(response: &Response) -> Result<Value, Error> {
 
 /// An answer that must have a body.
 pub fn read(request: Request) -> Result<Value, Error> {
-    let response = request.send()?;
-    told(&response)?;
-    response.json()
+    match told(&request.send()?)? {
+        Value::Null => Err(internal("WisPanel answered nothing")),
+        told => Ok(told),
+    }
 }
 
 /// All items of a list.

@@ -57,6 +57,8 @@ fn kind(status: u16, code: &str, text: &str) -> ErrorKind {
         "FORBIDDEN" => ErrorKind::Forbidden,
         "RATE_LIMITED" => ErrorKind::RateLimited,
         "CONFLICT" => ErrorKind::Conflict,
+        // `"success": false` under a good status, for a reason of its own.
+        _ if (200..=299).contains(&status) => ErrorKind::InvalidInput,
         _ => error::from_status(status, None).kind,
     }
 }
@@ -161,6 +163,7 @@ mod tests {
             (409, "", "busy", ErrorKind::Conflict),
             (500, "INTERNAL_ERROR", "wp-cli exited with 1", ErrorKind::Unavailable),
             (200, "NOT_FOUND", "no such plugin", ErrorKind::NotFound),
+            (200, "", "wp-cli isn't there", ErrorKind::InvalidInput),
         ] {
             let error = parse(&json_response(status, &json!({"success": false, "code": code, "error": text}))).unwrap();
             assert_eq!(error.kind, kind, "{status} {code} {text}");

@@ -10,6 +10,8 @@ const POLL: u32 = 6_000;
 /// Much of the panel's work is done when it answers.
 const AT_FIRST: u32 = 100;
 const MINUTE: u64 = 60_000;
+/// Minutes that any work may take.
+const LONGEST: u64 = 60;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handle {
@@ -95,12 +97,16 @@ impl Handle {
 
     /// It goes on, as the panel says.
     pub fn running(&self, percent: Option<u8>, now: u64) -> Result<Progress, Error> {
-        self.unless_late(60, percent, now)
+        self.unless_late(LONGEST, percent, now)
     }
 
     /// Nothing is to be seen of it, and nothing says that it goes on.
     pub fn unseen(&self, now: u64) -> Result<Progress, Error> {
         self.unless_late(10, None, now)
+    }
+
+    pub const fn is_late(&self, now: u64) -> bool {
+        now.saturating_sub(self.since) > LONGEST * MINUTE
     }
 
     fn unless_late(&self, minutes: u64, percent: Option<u8>, now: u64) -> Result<Progress, Error> {

@@ -10,7 +10,7 @@ use crate::{
     reconcile, sent, sites,
 };
 use portico_sdk::{
-    BackupStatus, Error, Finding, Operations, Progress, clock,
+    BackupStatus, Error, ErrorKind, Finding, Operations, Progress, clock,
     error::{internal, not_found},
 };
 use serde_json::Value;
@@ -18,7 +18,12 @@ use serde_json::Value;
 impl Operations for WisPanel {
     fn poll(&self, operation: &str, handle: &str) -> Result<Progress, Error> {
         let handle = Handle::parse(handle)?;
-        let progress = look(&handle, clock::now())?;
+        let now = clock::now();
+        let progress = match look(&handle, now) {
+            // Answers that make no sense aren't waited for without end either.
+            Err(error) if error.is(ErrorKind::Internal) && handle.is_late(now) => Progress::Failed(error),
+            looked => looked?,
+        };
         if !matches!(progress, Progress::Running(_)) {
             sent::clear(operation)?;
         }

@@ -11,7 +11,7 @@ use portico_sdk::{
     backups::{BackupCreate, RestoreInput},
     error::unavailable,
     sites::{Admin, SiteClone, SiteCreate},
-    testing::{FakeHost, Method},
+    testing::{FakeHost, Method, response},
     wordpress::Target,
 };
 use serde_json::{Value, json};
@@ -104,6 +104,23 @@ fn a_status_is_put_together() {
     assert_eq!(WisPanel.get_status(&Target { site: "wp_2".into(), environment: None }).unwrap_err().kind, ErrorKind::NotFound);
     let staging = Target { site: "wp_1".into(), environment: Some("staging".into()) };
     assert_eq!(WisPanel.get_status(&staging).unwrap_err().kind, ErrorKind::NotFound);
+}
+
+#[test]
+fn a_page_of_html_is_no_success() {
+    let host = FakeHost::install();
+    listed(&host, &[installation("wp_1", "a.example")]);
+    let page = |method, path| {
+        host.on(method, path).reply_with(|_| Ok(response(200, &[("content-type", "text/html")], "<!doctype html>")))
+    };
+    page(Method::Delete, "/wordpress/delete");
+    assert_eq!(Sites::delete(&WisPanel, &call(), "wp_1").unwrap_err().kind, ErrorKind::Internal);
+    host.on(Method::Delete, "/wordpress/delete").reply_with(|_| Ok(response(204, &[], "")));
+    let gone = pending(Sites::delete(&WisPanel, &call(), "wp_1").unwrap());
+    page(Method::Get, "/wordpress/installations");
+    assert_eq!(WisPanel.poll(OPERATION, &gone.handle).unwrap_err().kind, ErrorKind::Internal, "it couldn't look");
+    host.advance(61 * 60_000);
+    assert!(matches!(poll(&gone.handle), Progress::Failed(_)), "and doesn't try for ever");
 }
 
 #[test]
