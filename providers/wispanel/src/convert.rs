@@ -11,7 +11,7 @@ mod toolkit;
 pub use account::{subscription, usage};
 pub use progress::{State, job, state};
 pub use read::{flag, items, object, text};
-pub use toolkit::{cache, checksums, extension, link, replacements, security};
+pub use toolkit::{cache, checksums, extension, link, replacements, security, slug};
 
 use portico_sdk::{
     Backup, BackupKind, BackupStatus, Contents, Domain, DomainStatus, Environment, EnvironmentKind, Error, Page, PageRequest,

@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn places() {
-        let there = json!({"domain": "Blog.com", "path": "/home/a/domains/blog.com/public_html/"});
+        let there = json!({"domain": "Blog.com", "path": "/var/www/domains/blog.com/public_html/"});
         for (domain, path, expected) in [
             ("blog.com", Some("public_html"), true),
             ("blog.com", None, true),

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 /// Its id is what the panel's calls name it by: its slug, as WP-CLI's `name` is.
 pub fn extension(value: &Value) -> Result<Extension, Error> {
-    let id = id_of(value, &["slug", "name", "plugin", "theme", "stylesheet", "file", "id"], "a plugin or theme")?;
+    let told = id_of(value, &["slug", "name", "plugin", "theme", "stylesheet", "file", "id"], "a plugin or theme")?;
+    let id = slug(&told).to_owned();
     let status = text(value, &["status"]).map(|status| status.to_ascii_lowercase());
     Ok(Extension {
         name: text(value, &["title", "display_name", "label", "name"]).unwrap_or_else(|| id.clone()),
@@ -28,6 +29,12 @@ pub fn extension(value: &Value) -> Result<Extension, Error> {
         native: native_of(value),
         id,
     })
+}
+
+/// `akismet` of `akismet/akismet.php`, which is how WordPress itself names a plugin; `hello` of `hello.php`.
+pub fn slug(name: &str) -> &str {
+    let folder = name.split('/').find(|part| !part.is_empty()).unwrap_or(name);
+    folder.strip_suffix(".php").filter(|rest| !rest.is_empty()).unwrap_or(folder)
 }
 
 /// The newest version, if there is a newer one: WP-CLI tells `update` ("available", "none") and `update_version`.
@@ -144,6 +151,10 @@ mod tests {
             assert_eq!((told.id.as_str(), told.active, told.update.as_deref()), (id, active, update), "{value}");
         }
         assert_eq!(extension(&json!({"name": "akismet", "title": "Akismet Anti-spam"})).unwrap().name, "Akismet Anti-spam");
+        for (name, id) in [("akismet/akismet.php", "akismet"), ("hello.php", "hello"), (".php", ".php"), ("/", "/"), ("a", "a")]
+        {
+            assert_eq!(extension(&json!({"plugin": name})).unwrap().id, id);
+        }
         for value in [json!({}), json!([]), json!("akismet"), json!({"name": ""})] {
             assert!(extension(&value).is_err(), "{value}");
         }

@@ -28,14 +28,8 @@ fn body(site: &str, kind: ExtensionKind, id: &str) -> Value {
     with_id(site, json!({words(kind).1: id}))
 }
 
-/// `akismet` for `akismet/akismet.php`, too: that is how other hosts and WordPress itself name a plugin.
-fn is_it(extension: &Extension, id: &str) -> bool {
-    let slug = |id: &str| id.split('/').next().unwrap_or_default().trim_end_matches(".php").to_owned();
-    extension.id == id || slug(&extension.id) == slug(id)
-}
-
 fn known(site: &str, kind: ExtensionKind, id: &str) -> Result<Option<Extension>, Error> {
-    Ok(all(site, kind)?.into_iter().find(|known| is_it(known, id)))
+    Ok(all(site, kind)?.into_iter().find(|known| known.id == convert::slug(id)))
 }
 
 /// Of a zip, what it will be called is seen only inside of it.
@@ -44,11 +38,11 @@ fn is_zip(source: &str) -> bool {
 }
 
 pub fn install(call: &Call, site: &str, kind: ExtensionKind, input: &InstallInput) -> Result<Work, Error> {
-    let slug = (!is_zip(&input.source)).then_some(input.source.as_str());
+    let slug = (!is_zip(&input.source)).then(|| convert::slug(&input.source));
     let there = slug.map(|slug| known(site, kind, slug)).transpose()?.flatten();
     let work = match (there, sent::was(&call.operation_id)?) {
         // This very operation installed it, and was cut off.
-        (Some(_), true) => Work::done_with(&input.source),
+        (Some(_), true) => Work::done_with(convert::slug(&input.source)),
         (Some(_), false) => {
             return Err(conflict(format!("this {} is installed already", words(kind).1)).with_field("source"));
         }
@@ -93,5 +87,5 @@ pub fn installed(operation: &str, site: &str, kind: ExtensionKind, source: &str,
         return Ok(Finding::Unknown);
     }
     let is_so = known(site, kind, source)?.is_some_and(|known| known.active || !activate);
-    Ok(if is_so { Finding::Found(Work::done_with(source)) } else { Finding::Absent })
+    Ok(if is_so { Finding::Found(Work::done_with(convert::slug(source))) } else { Finding::Absent })
 }

@@ -23,7 +23,7 @@ pub fn target() -> Target {
 
 pub fn installation(id: &str, domain: &str) -> Value {
     json!({
-        "id": id, "domain": domain, "domain_id": 0, "path": format!("/home/a/domains/{domain}/public_html"), "version": "6.9.4",
+        "id": id, "domain": domain, "domain_id": 0, "path": format!("/var/www/domains/{domain}/public_html"), "version": "6.9.4",
         "site_title": "My Site", "site_url": format!("https://{domain}"), "admin_url": format!("https://{domain}/wp-admin/"),
         "db_name": "a_wp", "db_user": "a_wp", "db_host": "localhost", "table_prefix": "wp_", "debug": false, "multisite": false,
     })
