@@ -10,11 +10,8 @@ use portico_tests::{
     simulators::{Dialect, Fault, Kinsta, LiveWpEngine, Simulator, SiteIco, SitePod, kinsta, wpengine},
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
+use tokio::time::Instant;
 
 const ICO: &str = "canary-of-siteico-7391";
 const POD: &str = "canary-of-sitepod-7392";
