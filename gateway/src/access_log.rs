@@ -53,37 +53,82 @@ pub fn write(line: &Line<'_>) {
 
 impl Line<'_> {
     fn put(&self, form: Form, out: &mut Vec<u8>) {
-        let (now, micros) = (clock::now(), self.took.as_micros());
-        let (method, status) = (self.method, self.status);
-        // Writing to memory doesn't fail.
-        let _ = match form {
-            Form::Json => write!(out, "{{\"timestamp\":\"{now}\",\"level\":\"INFO\",\"request_id\":"),
-            Form::Text => write!(out, "{now}  INFO access: request_id="),
-        };
+        match form {
+            Form::Json => self.put_json(out),
+            Form::Text => self.put_text(out),
+        }
+    }
+
+    fn put_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        put_now(out);
+        out.extend_from_slice(b"\",\"level\":\"INFO\",\"request_id\":");
         quote(self.request_id, out);
         // Hexadecimal digits and addresses need no escape.
-        if let Some(trace) = self.trace_id {
-            let _ = match form {
-                Form::Json => write!(out, ",\"trace_id\":\"{trace}\""),
-                Form::Text => write!(out, " trace_id={trace}"),
-            };
-        }
-        if let Some(client) = self.client {
-            let _ = match form {
-                Form::Json => write!(out, ",\"client\":\"{client}\""),
-                Form::Text => write!(out, " client={client}"),
-            };
-        }
-        let _ = match form {
-            Form::Json => write!(out, ",\"method\":\"{method}\",\"path\":"),
-            Form::Text => write!(out, " method=\"{method}\" path="),
-        };
+        put_if(b",\"trace_id\":\"", self.trace_id, b"\"", out);
+        put_if(b",\"client\":\"", self.client, b"\"", out);
+        out.extend_from_slice(b",\"method\":\"");
+        out.extend_from_slice(self.method.as_bytes());
+        out.extend_from_slice(b"\",\"path\":");
         quote(self.path, out);
-        let _ = match form {
-            Form::Json => writeln!(out, ",\"status\":{status},\"micros\":{micros},\"target\":\"access\"}}"),
-            Form::Text => writeln!(out, " status={status} micros={micros}"),
-        };
+        out.extend_from_slice(b",\"status\":");
+        put_number(self.status.into(), out);
+        out.extend_from_slice(b",\"micros\":");
+        put_number(self.micros(), out);
+        out.extend_from_slice(b",\"target\":\"access\"}\n");
     }
+
+    fn put_text(&self, out: &mut Vec<u8>) {
+        put_now(out);
+        out.extend_from_slice(b"  INFO access: request_id=");
+        quote(self.request_id, out);
+        put_if(b" trace_id=", self.trace_id, b"", out);
+        put_if(b" client=", self.client, b"", out);
+        out.extend_from_slice(b" method=\"");
+        out.extend_from_slice(self.method.as_bytes());
+        out.extend_from_slice(b"\" path=");
+        quote(self.path, out);
+        out.extend_from_slice(b" status=");
+        put_number(self.status.into(), out);
+        out.extend_from_slice(b" micros=");
+        put_number(self.micros(), out);
+        out.push(b'\n');
+    }
+
+    fn micros(&self) -> u64 {
+        u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The time as RFC 3339 has it, to the millisecond. Its seconds are written once for all lines of one.
+fn put_now(out: &mut Vec<u8>) {
+    thread_local! {
+        static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    let now = clock::now().as_millis();
+    let (second, millis) = (now.div_euclid(1000), now.rem_euclid(1000));
+    SECOND.with_borrow_mut(|(written, text)| {
+        if *written != second {
+            *text = clock::from_unix(second).to_string();
+            text.truncate(text.trim_end_matches('Z').len());
+            *written = second;
+        }
+        out.extend_from_slice(text.as_bytes());
+    });
+    let digit = |of: i64| b'0' + (millis / of % 10) as u8;
+    out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1), b'Z']);
+}
+
+fn put_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn put_if(before: &[u8], value: Option<impl fmt::Display>, after: &[u8], out: &mut Vec<u8>) {
+    let Some(value) = value else { return };
+    out.extend_from_slice(before);
+    // Writing to memory doesn't fail.
+    let _ = write!(out, "{value}");
+    out.extend_from_slice(after);
 }
 
 /// As a JSON string; nothing in it can end the line or begin another field.
@@ -117,6 +162,8 @@ mod tests {
             let text = put(Form::Json, path);
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let at: crate::model::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+            assert!((0..10_000).contains(&(clock::now().as_millis() - at.as_millis())), "{text}");
             assert_eq!((&line["path"], &line["status"], &line["micros"]), (&path.into(), &200.into(), &42.into()));
             assert_eq!(
                 (&line["target"], &line["request_id"], &line["method"]),

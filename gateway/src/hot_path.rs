@@ -7,8 +7,8 @@
 
 use crate::{
     api::Api,
-    layers::{self, Gate, Observer},
-    policy::{self, Authenticator, ClientAddress},
+    layers::{self, Gate, Observer, Served},
+    policy::{self, Authenticator, ClientAddress, Secure},
 };
 use axum::{Router, body::Body};
 use futures_util::future::Either;
@@ -40,17 +40,17 @@ impl HotPath {
         Self { api, authenticator, gate, observer }
     }
 
-    pub fn answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        let started = Instant::now();
+    pub fn answer<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Response<Body>> {
         let site = site_of(request)?;
+        let started = Instant::now();
         let headers = request.headers();
-        let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
-        let principal = self.authenticator.known(layers::credential(headers).ok()?, client)?;
+        let principal = self.authenticator.known(layers::credential(headers).ok()?, client.0, started)?;
         policy::authorize(&principal, ACTION).ok()?;
-        let response = self.api.kept_site(&principal, site, headers)?;
-        let passed = self.gate.pass(client, &principal)?;
+        let (connection, response) = self.api.kept_site(&principal, site, headers)?;
+        let passed = self.gate.pass(client.0, &principal, started)?;
         let response = self.gate.tell(response, passed);
-        Some(self.observer.observed(request, ROUTE, response, started))
+        let served = Served { route: ROUTE, provider: &connection.record.provider, client, started };
+        Some(self.observer.observed(request, &served, response))
     }
 }
 
@@ -66,6 +66,14 @@ fn site_of<B>(request: &Request<B>) -> Option<&str> {
 fn needs_the_stack(headers: &HeaderMap) -> bool {
     const NAMES: [HeaderName; 4] = [header::CACHE_CONTROL, header::COOKIE, header::ORIGIN, header::EXPECT];
     NAMES.iter().any(|name| headers.contains_key(name))
+}
+
+/// Where a request comes from, as the server tells; the stack finds it among the request's extensions.
+#[derive(Clone, Copy)]
+pub struct Whence {
+    pub client: ClientAddress,
+    /// Over TLS, here or at a trusted proxy.
+    pub secure: bool,
 }
 
 /// The short way, and behind it the whole stack: what the server serves.
@@ -86,17 +94,20 @@ impl Way {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Way {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<Ready<Result<Self::Response, Infallible>>, <Router as tower::Service<Request<Body>>>::Future>;
+/// An answer that is there already, or one that the stack gives.
+type Answer = Either<Ready<Result<Response<Body>, Infallible>>, <Router as tower::Service<Request<Body>>>::Future>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        match self.hot_path.as_ref().and_then(|hot_path| hot_path.answer(&request)) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            // A router is always ready.
-            None => Either::Right(self.stack.clone().call(request.map(Body::new))),
+impl Way {
+    pub fn call(&self, mut request: Request<Incoming>, whence: Whence) -> Answer {
+        if let Some(response) = self.hot_path.as_ref().and_then(|hot_path| hot_path.answer(&request, whence.client)) {
+            return Either::Left(ready(Ok(response)));
         }
+        request.extensions_mut().insert(whence.client);
+        if whence.secure {
+            request.extensions_mut().insert(Secure);
+        }
+        // A router is always ready.
+        Either::Right(self.stack.clone().call(request.map(Body::new)))
     }
 }
 

@@ -13,7 +13,7 @@ mod problem;
 
 pub use authenticate::credential;
 pub use limits::Gate;
-pub use observe::Observer;
+pub use observe::{Observer, Served};
 
 use crate::{
     api::{self, Actions, Api},

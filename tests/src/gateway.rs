@@ -100,6 +100,13 @@ impl Gateway {
         self.child.id()
     }
 
+    /// Its memory that is in RAM.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the gateway runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

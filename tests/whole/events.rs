@@ -293,12 +293,6 @@ async fn three_hundred_hear_the_same_and_one_more_is_too_many() {
     .await;
 }
 
-fn resident_kib(gateway: &Gateway) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("the gateway runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim_end_matches("kB").trim().parse().expect("a number")
-}
-
 #[tokio::test]
 #[ignore = "because it measures: it needs 10,100 file descriptors and a quiet machine (cargo test … -- --ignored --nocapture)"]
 async fn five_thousand_idle_watchers() {
@@ -311,11 +305,11 @@ async fn five_thousand_idle_watchers() {
     drop(few);
     eventually("the first to be gone", async || (gateway.metric("portico_event_watchers", &[]).await == 0.0).then_some(()))
         .await;
-    let before = resident_kib(&gateway);
+    let before = gateway.resident_kib();
     let mut streams = crowd(&gateway, MANY).await;
-    let idle = resident_kib(&gateway);
+    let idle = gateway.resident_kib();
     let took = tell_all(&gateway, &mut streams).await;
-    let after = resident_kib(&gateway);
+    let after = gateway.resident_kib();
     let each = |kib: u64| kib.saturating_sub(before) as f64 / MANY as f64;
     eprintln!(
         "{MANY} watchers: {before} KiB before, {:.1} KiB each when idle, {:.1} KiB each after an event, which reached all in {took:?}",

@@ -39,7 +39,7 @@ async fn served(gateway: &Gateway) {
 
 /// Runs the attack, and normal requests until it ends, and a few after it.
 async fn served_during<T>(gateway: &Gateway, attack: impl Future<Output = T>) -> T {
-    let before = resident_mib(gateway);
+    let before = gateway.resident_kib() / 1024;
     let mut attack = std::pin::pin!(attack);
     let mut count = 0;
     let result = loop {
@@ -51,15 +51,9 @@ async fn served_during<T>(gateway: &Gateway, attack: impl Future<Output = T>) ->
     for _ in 0..3 {
         served(gateway).await;
     }
-    let grown = resident_mib(gateway).saturating_sub(before);
+    let grown = (gateway.resident_kib() / 1024).saturating_sub(before);
     assert!(grown < 200, "the attack took {grown} MiB; {count} normal requests");
     result
-}
-
-fn resident_mib(gateway: &Gateway) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("the gateway runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim_end_matches("kB").trim().parse::<u64>().expect("a number") / 1024
 }
 
 async fn cut(gateway: &Gateway, reason: &str) -> f64 {
@@ -289,4 +283,23 @@ async fn an_idle_http_2_connection_is_closed_although_it_answers_pings() {
     let before = Instant::now();
     assert!(closed(&mut stream, Duration::from_secs(20)).await);
     assert!(before.elapsed() >= Duration::from_millis(400), "it was closed after {:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_may_rest_longer_than_a_head_may_take() {
+    let gateway = gateway("[server]\nheader_timeout_ms = 1000\nidle_timeout_ms = 60000\n").await;
+    let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    const ASKED: &[u8] = b"HEAD /docs HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut answer = [0; 4096];
+    for _ in 0..2 {
+        stream.write_all(ASKED).await.expect("it is open");
+        assert!(stream.read(&mut answer).await.expect("it is open") > 0);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    // The next head begins and doesn't end.
+    stream.write_all(&ASKED[..ASKED.len() - 1]).await.expect("it is open");
+    let before = Instant::now();
+    assert!(closed(&mut stream, Duration::from_secs(20)).await);
+    assert!(before.elapsed() >= Duration::from_millis(900), "it was closed after {:?}", before.elapsed());
+    assert!(cut(&gateway, "no_request").await >= 1.0);
 }

@@ -158,7 +158,7 @@ async fn answers_strings_that_lift_to_10_gigabytes() {
     let stage = stage().await;
     stage.connect("aliases", json!({})).await;
     stage.fails("aliases", "alias", "lift", &["lift"]).await;
-    let resident = resident_bytes(stage.gateway.pid());
+    let resident = stage.gateway.resident_kib() * 1024;
     assert!(resident < 1 << 30, "the gateway holds {} MiB after it", resident >> 20);
 }
 
@@ -278,10 +278,4 @@ async fn a_changed_connection_gets_instances_of_its_own() {
     let _ = stage.api.json(Method::PATCH, "/connections/changes", &[], &body).await.is(200);
     let native = live(&stage.api, "/sites/changes~read").await.is(200).json()["native"].clone();
     assert_eq!(native, json!({"memory": null, "state": "one"}), "memory of an older revision was used again");
-}
-
-fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the gateway runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its resident memory");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number of KiB") << 10
 }

@@ -11,6 +11,7 @@ mod cache;
 mod clients;
 mod cors;
 mod courtesy;
+mod crowds;
 mod deployments;
 mod docs_page;
 mod engine_e2e;

@@ -120,29 +120,29 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
     let found = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
-    answer(&connection, &found, &headers)
+    Ok(super::served_by(&connection, answer(&connection, &found, &headers)?))
 }
 
 fn answer(connection: &Connection, found: &Found, headers: &HeaderMap) -> Result<Response, Problem> {
     let Answer::Site(site) = &found.answer else { return Err(super::answer_of_another_kind()) };
     let read = Read::of(headers, found);
-    let response = match connection.labels.of(&site.id) {
-        None => read.answer_kept(found, None, site)?,
-        Some(labels) => read.answer_kept(found, Some(Arc::clone(&labels)), &site.with(&labels))?,
-    };
-    Ok(super::served_by(connection, response))
+    match connection.labels.of(&site.id) {
+        None => read.answer_kept(found, None, site),
+        Some(labels) => read.answer_kept(found, Some(Arc::clone(&labels)), &site.with(&labels)),
+    }
 }
 
 impl Api {
     /// What [`get`] answers when it needn't wait for anything.
-    pub fn kept_site(&self, principal: &Principal, site: &str, headers: &HeaderMap) -> Option<Response> {
+    pub fn kept_site(&self, principal: &Principal, site: &str, headers: &HeaderMap) -> Option<(Arc<Connection>, Response)> {
         let (slug, native) = site.split_once('~')?;
         if !principal.scopes.covers(slug) {
             return None;
         }
         let query = Query::SitesGet { site: unescape(native).ok()? };
         let (connection, found) = self.dispatch.kept(principal.organization, slug, query)?;
-        answer(&connection, &found, headers).ok()
+        let response = answer(&connection, &found, headers).ok()?;
+        Some((connection, response))
     }
 }
 

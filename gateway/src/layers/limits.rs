@@ -25,6 +25,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::Instant;
 
 pub struct Gate {
     limits: Arc<Limits>,
@@ -75,7 +76,7 @@ pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Ne
     else {
         return Err(Error::gateway("a request without a principal or a place came to its limits").into());
     };
-    let verdict = gate.limits.principal(principal.credential_id(), principal.organization);
+    let verdict = gate.limits.principal(principal.credential_id(), principal.organization, Instant::now());
     place.note(verdict);
     if let Some(refused) = verdict.filter(|verdict| !verdict.passes) {
         return Err(gate.limited(&refused));
@@ -105,12 +106,12 @@ fn too_late(most: Duration) -> Problem {
 impl Gate {
     /// The same limits for a request that is answered at once, without waiting: it takes no place, since it leaves none. None: one of
     /// them refuses, which took nothing of that one; the stack says so.
-    pub fn pass(&self, client: Option<IpAddr>, principal: &Principal) -> Option<Passed> {
-        let address = self.limits.ip(client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    pub fn pass(&self, client: IpAddr, principal: &Principal, now: Instant) -> Option<Passed> {
+        let address = self.limits.ip(client, now);
         if address.is_some_and(|verdict| !verdict.passes) {
             return None;
         }
-        let verdict = self.limits.principal(principal.credential_id(), principal.organization);
+        let verdict = self.limits.principal(principal.credential_id(), principal.organization, now);
         let passes = verdict.is_none_or(|verdict| verdict.passes);
         passes.then(|| Passed(Verdict::tightest(address, verdict)))
     }
@@ -124,11 +125,12 @@ impl Gate {
     fn address(&self, request: &Request, login: bool) -> Option<Verdict> {
         // Where no listener told an address, all requests count as one client's.
         let client = request.extensions().get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
-        let address = self.limits.ip(client);
+        let now = Instant::now();
+        let address = self.limits.ip(client, now);
         if !login || address.is_some_and(|verdict| !verdict.passes) {
             return address;
         }
-        Verdict::tightest(address, self.limits.login(client))
+        Verdict::tightest(address, self.limits.login(client, now))
     }
 
     fn limited(&self, refused: &Verdict) -> Problem {

@@ -3,6 +3,8 @@
 //! Invariant: labels are route templates, methods, statuses and provider names; a path, an id or a header never becomes one.
 //! The log line holds the path without its query, and no header but the ids in `X-Request-Id` and `traceparent`.
 
+mod short;
+
 use crate::{
     access_log::{self, Line},
     api::{RequestId, ServedBy},
@@ -15,7 +17,8 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, Method};
-use std::sync::Arc;
+use short::ShortCounters;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Longer ids from clients are replaced.
@@ -23,11 +26,12 @@ const MAX_ID: usize = 128;
 
 pub struct Observer {
     metrics: Arc<Metrics>,
+    short: ShortCounters,
 }
 
 impl Observer {
-    pub const fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, short: ShortCounters::default() }
     }
 }
 
@@ -50,7 +54,7 @@ impl Drop for InFlight<'_> {
 pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let _in_flight = InFlight::new(&observer.metrics);
-    let id = request_id(request.headers());
+    let id: Arc<str> = request_id(request.headers()).to_str().unwrap_or_default().into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -59,7 +63,10 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     let trail = Trail { request_id: Arc::clone(&id), trace };
     let response = trail.followed_by(next.run(request)).await;
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    observer.finish(&Asked { id: &id, method: &method, path: uri.path(), route, client, trace, started }, response)
+    let took = started.elapsed();
+    observer.count(route, &method, &response, took);
+    let asked = Asked { id: &id, method: &method, path: uri.path(), client, trace };
+    told(&asked, took, HeaderValue::from_str(&id).ok(), response)
 }
 
 /// What is known of a request when it is answered.
@@ -67,45 +74,51 @@ struct Asked<'a> {
     id: &'a str,
     method: &'a Method,
     path: &'a str,
-    route: &'a str,
     client: Option<ClientAddress>,
     trace: Option<Trace>,
-    started: Instant,
+}
+
+/// By whom and since when a request was answered that didn't come through the stack.
+pub struct Served<'a> {
+    pub route: &'static str,
+    pub provider: &'a str,
+    pub client: ClientAddress,
+    pub started: Instant,
+}
+
+/// Into the log, and the request's id into the answer.
+fn told(asked: &Asked<'_>, took: Duration, id: Option<HeaderValue>, mut response: Response) -> Response {
+    access_log::write(&Line {
+        request_id: asked.id,
+        trace_id: asked.trace.as_ref().map(|trace| trace as &dyn std::fmt::Display),
+        client: asked.client.map(|ClientAddress(address)| address),
+        method: asked.method.as_str(),
+        path: asked.path,
+        status: response.status().as_u16(),
+        took,
+    });
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }
 
 impl Observer {
     /// The same for an answer that didn't come through the stack.
-    pub fn observed<B>(&self, request: &http::Request<B>, route: &str, response: Response, started: Instant) -> Response {
-        self.metrics.hot_path_answers.inc();
+    pub fn observed<B>(&self, request: &http::Request<B>, served: &Served<'_>, response: Response) -> Response {
+        let took = served.started.elapsed();
+        self.short.count(&self.metrics, served, response.status(), took);
         let id = request_id(request.headers());
-        let (method, path) = (request.method(), request.uri().path());
-        let client = request.extensions().get::<ClientAddress>().copied();
-        let trace = Trace::of(request.headers());
-        self.finish(&Asked { id: &id, method, path, route, client, trace, started }, response)
+        let (method, path, trace) = (request.method(), request.uri().path(), Trace::of(request.headers()));
+        let known = id.to_str().unwrap_or_default();
+        told(&Asked { id: known, method, path, client: Some(served.client), trace }, took, Some(id.clone()), response)
     }
 
-    fn finish(&self, asked: &Asked<'_>, mut response: Response) -> Response {
-        if let Ok(value) = HeaderValue::from_str(asked.id) {
-            response.headers_mut().insert(REQUEST_ID, value);
-        }
-        self.count(asked.route, asked.method, &response, asked.started);
-        access_log::write(&Line {
-            request_id: asked.id,
-            trace_id: asked.trace.as_ref().map(|trace| trace as &dyn std::fmt::Display),
-            client: asked.client.map(|ClientAddress(address)| address),
-            method: asked.method.as_str(),
-            path: asked.path,
-            status: response.status().as_u16(),
-            took: asked.started.elapsed(),
-        });
-        response
-    }
-
-    fn count(&self, route: &str, method: &Method, response: &Response, started: Instant) {
+    fn count(&self, route: &str, method: &Method, response: &Response, took: Duration) {
         let provider = response.extensions().get::<ServedBy>().map_or("", |served| &*served.0);
         let status = response.status();
         self.metrics.requests.with_label_values(&[route, method_label(method), status.as_str(), provider]).inc();
-        self.metrics.request_seconds.with_label_values(&[route, provider]).observe(started.elapsed().as_secs_f64());
+        self.metrics.request_seconds.with_label_values(&[route, provider]).observe(took.as_secs_f64());
     }
 }
 
@@ -123,12 +136,16 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-fn request_id(headers: &HeaderMap) -> Arc<str> {
-    let plain = |id: &&str| {
-        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/=+".contains(&byte))
+/// As it was sent, or a new one. Always visible ASCII.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let plain = |id: &&HeaderValue| {
+        (1..=MAX_ID).contains(&id.len())
+            && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/=+".contains(byte))
     };
-    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(plain) {
-        Some(sent) => sent.into(),
-        None => uuid::Uuid::now_v7().to_string().into(),
+    if let Some(sent) = headers.get(REQUEST_ID).filter(plain) {
+        return sent.clone();
     }
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let new = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(new).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }

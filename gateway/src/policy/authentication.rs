@@ -150,8 +150,8 @@ impl Authenticator {
     }
 
     /// The principal behind a credential that was looked up a moment ago: what can be said without asking the store.
-    pub fn known(&self, credential: Option<&[u8]>, client: Option<IpAddr>) -> Option<Arc<Principal>> {
-        self.remembered(&hash(token_of(credential?)?)).filter(|principal| principal.scopes.admit(client))
+    pub fn known(&self, credential: Option<&[u8]>, client: IpAddr, now: Instant) -> Option<Arc<Principal>> {
+        self.remembered(&hash(token_of(credential?)?), now).filter(|principal| principal.scopes.admit(Some(client)))
     }
 
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.
@@ -167,7 +167,7 @@ impl Authenticator {
     }
 
     async fn principal(&self, hash: [u8; 32]) -> Result<Arc<Principal>, Refusal> {
-        if let Some(principal) = self.remembered(&hash) {
+        if let Some(principal) = self.remembered(&hash, Instant::now()) {
             return Ok(principal);
         }
         let epoch = self.epoch();
@@ -181,10 +181,11 @@ impl Authenticator {
         Ok(self.remember(Principal::of_token(&record, hash), expires_at, epoch))
     }
 
-    pub(super) fn remembered(&self, hash: &[u8; 32]) -> Option<Arc<Principal>> {
+    pub(super) fn remembered(&self, hash: &[u8; 32], now: Instant) -> Option<Arc<Principal>> {
         let memo = self.memo.read().unwrap_or_else(PoisonError::into_inner);
         let known = memo.get(hash).filter(|known| known.epoch == self.epoch())?;
-        (known.looked_up.elapsed() < MEMO && is_current(known.expires_at)).then(|| Arc::clone(&known.principal))
+        (now.saturating_duration_since(known.looked_up) < MEMO && is_current(known.expires_at))
+            .then(|| Arc::clone(&known.principal))
     }
 
     pub(super) fn remember(&self, principal: Principal, expires_at: Option<Timestamp>, epoch: u64) -> Arc<Principal> {

@@ -196,22 +196,22 @@ impl Limits {
     }
 
     /// Before anything is known of the caller but the address. None: this limit is off.
-    pub fn ip(&self, client: IpAddr) -> Option<Verdict> {
-        self.take(Policy::Ip, &network(client))
+    pub fn ip(&self, client: IpAddr, now: Instant) -> Option<Verdict> {
+        self.take(Policy::Ip, &network(client), now)
     }
 
     /// Attempts to log in, beside the limit of the address.
-    pub fn login(&self, client: IpAddr) -> Option<Verdict> {
-        self.take(Policy::Login, &network(client))
+    pub fn login(&self, client: IpAddr, now: Instant) -> Option<Verdict> {
+        self.take(Policy::Login, &network(client), now)
     }
 
     /// The token's or session's limit, then the organization's; the tightest of both.
-    pub fn principal(&self, credential: Uuid, organization: OrganizationId) -> Option<Verdict> {
-        let token = self.take(Policy::Token, &credential.as_u128());
+    pub fn principal(&self, credential: Uuid, organization: OrganizationId, now: Instant) -> Option<Verdict> {
+        let token = self.take(Policy::Token, &credential.as_u128(), now);
         if token.is_some_and(|verdict| !verdict.passes) {
             return token;
         }
-        Verdict::tightest(token, self.take(Policy::Organization, &organization.0.as_u128()))
+        Verdict::tightest(token, self.take(Policy::Organization, &organization.0.as_u128(), now))
     }
 
     /// A place among the requests in progress, unless there is none or this one had to wait too long for a processor. Before
@@ -234,9 +234,9 @@ impl Limits {
         self.meters[policy as usize].as_ref().map(Meter::quota)
     }
 
-    fn take(&self, policy: Policy, caller: &u128) -> Option<Verdict> {
+    fn take(&self, policy: Policy, caller: &u128, now: Instant) -> Option<Verdict> {
         let meter = self.meters[policy as usize].as_ref()?;
-        let now = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX / 2);
+        let now = u64::try_from(now.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX / 2);
         let reading = meter.take(self.hasher.hash_one(caller), now);
         Some(Verdict {
             policy,
@@ -276,19 +276,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refused_client_is_served_when_it_was_told_to_come_back() {
         let limits = limits("off", "2/min", "off");
-        assert!((0..2).all(|_| limits.principal(id(1), ORGANIZATION).unwrap().passes));
-        let refused = limits.principal(id(1), ORGANIZATION).unwrap();
+        assert!((0..2).all(|_| limits.principal(id(1), ORGANIZATION, Instant::now()).unwrap().passes));
+        let refused = limits.principal(id(1), ORGANIZATION, Instant::now()).unwrap();
         assert_eq!((refused.passes, refused.remaining, refused.more_in), (false, 0, Duration::from_secs(30)));
-        assert!(limits.principal(id(2), ORGANIZATION).unwrap().passes, "another token has a limit of its own");
+        assert!(limits.principal(id(2), ORGANIZATION, Instant::now()).unwrap().passes, "another token has a limit of its own");
         tokio::time::advance(refused.more_in).await;
-        let served = limits.principal(id(1), ORGANIZATION).unwrap();
+        let served = limits.principal(id(1), ORGANIZATION, Instant::now()).unwrap();
         assert_eq!((served.passes, served.remaining, served.whole_in), (true, 0, Duration::from_secs(60)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn tokens_share_their_organization_and_a_refused_one_takes_nothing_of_it() {
         let limits = limits("off", "2/min", "5/min");
-        let passes = |token| limits.principal(id(token), ORGANIZATION).unwrap();
+        let passes = |token| limits.principal(id(token), ORGANIZATION, Instant::now()).unwrap();
         // Ten attempts of one token pass twice and take two of five.
         assert_eq!((0..10).filter(|_| passes(1).passes).count(), 2);
         let tightest = passes(2);
@@ -296,13 +296,13 @@ mod tests {
         assert_eq!((passes(2).policy, passes(3).policy), (Policy::Token, Policy::Organization));
         let refused = passes(3);
         assert_eq!((refused.passes, refused.policy), (false, Policy::Organization));
-        assert!(limits.principal(id(4), OrganizationId(id(101))).unwrap().passes);
+        assert!(limits.principal(id(4), OrganizationId(id(101)), Instant::now()).unwrap().passes);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_ipv6_client_is_its_network_and_an_ipv4_client_its_address() {
         let limits = limits("1/min", "off", "off");
-        let passes = |address: &str| limits.ip(address.parse().unwrap()).unwrap().passes;
+        let passes = |address: &str| limits.ip(address.parse().unwrap(), Instant::now()).unwrap().passes;
         for (address, expected) in [
             ("192.0.2.1", true),
             ("192.0.2.2", true),
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_off_says_nothing() {
         let limits = limits("off", "off", "off");
-        assert_eq!(limits.ip(IpAddr::from([127, 0, 0, 1])), None);
-        assert_eq!(limits.principal(id(1), ORGANIZATION), None);
+        assert_eq!(limits.ip(IpAddr::from([127, 0, 0, 1]), Instant::now()), None);
+        assert_eq!(limits.principal(id(1), ORGANIZATION, Instant::now()), None);
     }
 }

@@ -17,6 +17,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 const SESSION: &str = "pts_";
@@ -142,7 +143,7 @@ impl Authenticator {
     /// `token`: the value of a session's cookie.
     pub async fn authenticate_session(&self, token: &[u8]) -> Result<Arc<Principal>, Refusal> {
         let hash = session_hash(token).ok_or(Refusal::Unauthenticated)?;
-        if let Some(principal) = self.remembered(&hash) {
+        if let Some(principal) = self.remembered(&hash, Instant::now()) {
             return Ok(principal);
         }
         let epoch = self.epoch();
@@ -164,7 +165,7 @@ impl Authenticator {
     /// Asks without noting it as use: a stream that is open doesn't keep its session alive.
     pub(super) async fn session_holds(&self, now: &Principal) -> Result<bool, Error> {
         let hash = now.credential.0;
-        if let Some(principal) = self.remembered(&hash) {
+        if let Some(principal) = self.remembered(&hash, Instant::now()) {
             return Ok(*principal == *now);
         }
         let found = self.session(&hash).await?;

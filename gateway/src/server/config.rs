@@ -17,7 +17,8 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// Of these, so many from one client address (IPv6: one /64); 0 is a quarter. Loopback and trusted proxies are exempt.
     pub max_connections_per_client: usize,
-    /// A request's head must arrive in this time: what slow-loris clients run into.
+    /// A request's head must arrive in this time: what slow-loris clients run into. The first one's begins with the connection,
+    /// that of others over HTTP/1.1 with their first byte.
     pub header_timeout_ms: u64,
     /// A connection without a request in flight is closed after this time, also if it answers pings.
     pub idle_timeout_ms: u64,

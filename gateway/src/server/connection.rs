@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end.
 //!
-//! In go a socket and its place; out come answers. Invariant: every request carries the client's address, and whether it came
-//! over TLS, as extensions, and whoever reads them needn't know about proxies; a connection ends when its time is over, also
+//! In go a socket and its place; out come answers. Invariant: every request comes with the client's address, and whether it came
+//! over TLS, and whoever reads them needn't know about proxies; a connection ends when its time is over, also
 //! when its client goes on answering pings.
 
 use super::{
@@ -10,12 +10,12 @@ use super::{
     life::{Patience, Reason},
     places::{Place, Places, Sizes},
     tls::{HandshakeError, Tls},
-    wire::Wire,
+    wire::{Stream, Wire},
 };
 use crate::{
-    hot_path::Way,
+    hot_path::{Way, Whence},
     metrics::Metrics,
-    policy::{ClientAddress, Secure, TrustedProxies},
+    policy::{ClientAddress, TrustedProxies},
 };
 use axum::body::Body;
 use http::{HeaderValue, header};
@@ -79,14 +79,13 @@ impl Front {
             per_client: config.per_client(),
             handshakes: tls.as_ref().map_or(usize::MAX, |tls| tls.max_handshakes.max(1)),
         };
-        let header_timeout = Duration::from_millis(config.header_timeout_ms);
         Self {
-            builder: builder(header_timeout),
+            builder: builder(),
             places: Places::new(sizes),
             proxies: config.proxies(),
             tls,
             patience: Patience {
-                first_request: header_timeout,
+                head: Duration::from_millis(config.header_timeout_ms),
                 idle: Duration::from_millis(config.idle_timeout_ms),
                 stalled: Duration::from_millis(config.stall_timeout_ms),
             },
@@ -106,9 +105,10 @@ impl Front {
     }
 }
 
-fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD);
+    // How long a head may take, `life` says: hyper's own timer would count the rest before it, too, and cost a timer a request.
+    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -145,17 +145,18 @@ async fn talk(
     peer: IpAddr,
     drain: &CancellationToken,
 ) -> Result<(), Ending> {
-    let wire = match &front.tls {
-        Some(tls) => Wire::Tls(Box::new(tls.handshake(stream, place).await.map_err(Ending::Handshake)?)),
-        None => Wire::Plain(stream),
+    let stream = match &front.tls {
+        Some(tls) => Stream::Tls(Box::new(tls.handshake(stream, place).await.map_err(Ending::Handshake)?)),
+        None => Stream::Plain(stream),
     };
+    let wire = Wire::new(stream, Arc::clone(&place.life));
     let caller = Caller { peer, behind_proxy: front.proxies.trusts(peer), tls: front.tls.is_some() };
     let hsts = front.tls.as_ref().and_then(|tls| tls.hsts.clone());
     let (life, shared) = (Arc::clone(&place.life), Arc::clone(front));
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        let flight = Flight::begin(&life);
-        caller.introduce(&shared.proxies, &mut request);
-        let answer = hyper::service::Service::call(&service, request);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let flight = Flight::begin(&life, request.version());
+        let whence = caller.whence(&shared.proxies, &request);
+        let answer = service.call(request, whence);
         let hsts = hsts.clone();
         async move { answer.await.map(|response| finish(response, flight, hsts)) }
     });
@@ -185,6 +186,8 @@ where
     let (mut leaving, mut draining) = (false, false);
     loop {
         tokio::select! {
+            // What it is woken for nearly always.
+            biased;
             ended = connection.as_mut() => return ended.map_err(Ending::Broken),
             reason = place.life.over(&patience) => {
                 if leaving || reason != Reason::Idle {
@@ -213,14 +216,11 @@ struct Caller {
 }
 
 impl Caller {
-    fn introduce<B>(self, proxies: &TrustedProxies, request: &mut http::Request<B>) {
+    fn whence<B>(self, proxies: &TrustedProxies, request: &http::Request<B>) -> Whence {
         let (client, https) = match self.behind_proxy {
             true => proxies.behind(self.peer, request.headers()),
             false => (ClientAddress(self.peer), false),
         };
-        request.extensions_mut().insert(client);
-        if self.tls || https {
-            request.extensions_mut().insert(Secure);
-        }
+        Whence { client, secure: self.tls || https }
     }
 }

@@ -6,6 +6,7 @@
 use super::life::Life;
 use axum::body::Body;
 use bytes::Bytes;
+use http::Version;
 use http_body::{Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -20,8 +21,8 @@ pub struct Flight {
 }
 
 impl Flight {
-    pub fn begin(life: &Arc<Life>) -> Self {
-        life.begin_request();
+    pub fn begin(life: &Arc<Life>, version: Version) -> Self {
+        life.begin_request(version == Version::HTTP_2);
         Self { life: Arc::clone(life), handed: false, whole: false }
     }
 

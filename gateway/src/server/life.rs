@@ -51,7 +51,8 @@ impl Reason {
 /// How long a connection may be in a state.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    pub first_request: Duration,
+    /// For a head: the first one from the beginning of the connection, others from their first byte.
+    pub head: Duration,
     pub idle: Duration,
     pub stalled: Duration,
 }
@@ -63,6 +64,10 @@ pub struct Life {
     born: Instant,
     /// Milliseconds after birth: when the client last did something that counts.
     moved: AtomicU64,
+    /// The same of the first byte of a head that isn't whole yet; 0: there is none.
+    heard: AtomicU64,
+    /// It is HTTP/2, whose bytes at rest are no heads.
+    is_multiplexed: AtomicBool,
     spoken: AtomicBool,
     in_flight: AtomicU32,
     /// Answers of which there is a piece that the client could take.
@@ -79,6 +84,8 @@ impl Life {
         Self {
             born: Instant::now(),
             moved: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            is_multiplexed: AtomicBool::new(false),
             spoken: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             handed: AtomicU32::new(0),
@@ -91,15 +98,34 @@ impl Life {
 
     /// Something moves: the time starts anew.
     pub fn touch(&self) {
-        let age = self.born.elapsed().as_millis();
-        self.moved.store(u64::try_from(age).unwrap_or(u64::MAX), Relaxed);
+        self.moved.store(self.age(), Relaxed);
     }
 
-    pub fn begin_request(&self) {
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes came. Where no request is in flight they begin the next one's head.
+    pub fn hear(&self) {
+        if self.in_flight.load(Relaxed) == 0 && self.heard.load(Relaxed) == 0 {
+            self.heard.store(self.age().max(1), Relaxed);
+        }
+    }
+
+    /// A head came to its end. `multiplexed`: of HTTP/2.
+    pub fn begin_request(&self, multiplexed: bool) {
         self.in_flight.fetch_add(1, Relaxed);
+        self.heard.store(0, Relaxed);
         if !self.spoken.load(Relaxed) {
+            self.is_multiplexed.store(multiplexed, Relaxed);
             self.spoken.store(true, Relaxed);
         }
+    }
+
+    /// Since when a head is coming.
+    fn head_began(&self) -> Option<Instant> {
+        let heard = self.heard.load(Relaxed);
+        (heard > 0 && !self.is_multiplexed.load(Relaxed)).then(|| self.born + Duration::from_millis(heard))
     }
 
     pub fn end_request(&self, whole: bool) {
@@ -174,21 +200,26 @@ impl Life {
 
     /// When to look again, or why it is over.
     fn judge(&self, patience: &Patience, now: Instant) -> Result<Instant, Reason> {
-        let (limit, reason) = if !self.has_spoken() {
-            (patience.first_request, Some(Reason::NoRequest))
+        let end = if !self.has_spoken() {
+            Some((self.moved() + patience.head, Reason::NoRequest))
         } else if self.in_flight.load(Relaxed) == 0 {
-            (patience.idle, Some(Reason::Idle))
+            Some(
+                self.head_began()
+                    .map_or((self.moved() + patience.idle, Reason::Idle), |at| (at + patience.head, Reason::NoRequest)),
+            )
         } else if self.handed.load(Relaxed) > 0 {
-            (patience.stalled, Some(Reason::Stalled))
+            Some((self.moved() + patience.stalled, Reason::Stalled))
         } else {
             // It is the gateway's turn.
-            (Duration::MAX, None)
+            None
         };
         // The state may change while the timer runs, to one with less patience.
-        let soon = now + patience.stalled.min(patience.idle);
-        let Some(reason) = reason else { return Ok(soon) };
-        let end = self.moved() + limit;
-        if end <= now { Err(reason) } else { Ok(end.min(soon)) }
+        let soon = now + patience.stalled.min(patience.idle).min(patience.head);
+        match end {
+            Some((end, reason)) if end <= now => Err(reason),
+            Some((end, _)) => Ok(end.min(soon)),
+            None => Ok(soon),
+        }
     }
 }
 
@@ -197,7 +228,7 @@ mod tests {
     use super::*;
 
     const PATIENCE: Patience =
-        Patience { first_request: Duration::from_secs(10), idle: Duration::from_secs(120), stalled: Duration::from_secs(30) };
+        Patience { head: Duration::from_secs(10), idle: Duration::from_secs(120), stalled: Duration::from_secs(30) };
 
     /// How long it takes until it is over, and why.
     async fn ending(life: &Life) -> (u64, Reason) {
@@ -210,7 +241,7 @@ mod tests {
     async fn each_state_has_its_time() {
         let life = Life::new();
         assert_eq!(ending(&life).await, (10, Reason::NoRequest));
-        life.begin_request();
+        life.begin_request(false);
         // The gateway thinks for as long as it likes.
         let thinking = tokio::time::timeout(Duration::from_secs(3600), life.over(&PATIENCE)).await;
         assert!(thinking.is_err());
@@ -233,18 +264,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_from_its_first_byte() {
+        let life = Life::new();
+        life.begin_request(false);
+        // Of a body, or of a request that is sent ahead.
+        life.hear();
+        life.touch();
+        life.end_request(true);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            life.hear();
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            // One more byte is no new beginning.
+            life.hear();
+        };
+        assert_eq!(tokio::join!(ending(&life), slow).0, (10, Reason::NoRequest));
+        life.begin_request(false);
+        life.touch();
+        life.end_request(true);
+        assert_eq!(ending(&life).await, (120, Reason::Idle), "a whole head leaves nothing behind");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_of_http_2_begin_no_head() {
+        let life = Life::new();
+        life.begin_request(true);
+        life.touch();
+        life.end_request(true);
+        life.hear();
+        assert_eq!(ending(&life).await, (120, Reason::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_breaks_off_everything_is_sent_away() {
         let life = Life::new();
         for _ in 0..=FEW_ABORTS {
-            life.begin_request();
+            life.begin_request(false);
             life.end_request(true);
         }
         for _ in 0..=FEW_ABORTS {
-            life.begin_request();
+            life.begin_request(false);
             life.end_request(false);
         }
         assert_eq!(ending(&life).await.1, Reason::Idle, "as many answers were taken");
-        life.begin_request();
+        life.begin_request(false);
         life.end_request(false);
         assert_eq!(ending(&life).await, (0, Reason::Aborts));
         life.evict(Reason::Full);

@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn ask(place: &Place) {
-        place.life.begin_request();
+        place.life.begin_request(false);
     }
 
     fn answer(place: &Place) {
