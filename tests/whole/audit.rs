@@ -215,3 +215,26 @@ async fn a_change_and_its_row_survive_a_kill_together() {
     assert!(gateway.sigterm().await.success());
     assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
 }
+
+#[tokio::test]
+async fn failed_logins_are_in_the_log_of_whom_they_were_tried_for() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    gateway.run(&["user", "create", "--organization", "demo", "--email", "ann@example.com"]);
+    let before = rows(api).await.len();
+    let login = async |email: &str| {
+        let body = json!({"email": email, "password": "quite-another-password"});
+        api.json(Method::POST, "/auth/login", &[("sec-fetch-site", "none")], &body).await.problem(401, "wrong_credentials");
+    };
+    login("ann@example.com").await;
+    login("nobody@example.com").await;
+    let all = rows(api).await;
+    assert_eq!(all.len(), before + 1, "who isn't known has no organization: {all:?}");
+    let (actor, action, _, outcome, status) = told(&all[0]);
+    assert_eq!((action.as_str(), outcome.as_str(), status), ("auth.login", "refused", json!(401)));
+    assert!(actor.starts_with("user:") && all[0]["client"].is_string(), "{}", all[0]);
+    gateway.run(&["user", "reset", "ann@example.com"]);
+    let (actor, action, ..) = told(&rows(api).await[0]);
+    assert_eq!((actor.as_str(), action.as_str()), ("operator", "users.reset"));
+    assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
+}

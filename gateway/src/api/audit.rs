@@ -54,7 +54,7 @@ pub struct View<'a> {
     /// Grows by one with every row of the gateway.
     id: i64,
     at: Timestamp,
-    /// `token:…`, `user:…`, or `operator` for a command on the machine itself.
+    /// `token:…`, `user:…`, or `operator` for a command on the machine itself. Of a failed login, who it was tried for.
     actor: &'a str,
     /// The client's address, where it is known.
     #[schemars(with = "Option<String>")]
@@ -163,7 +163,8 @@ fn outcome(cause: &Cause, response: &Response) -> Option<&'static str> {
     if status.is_success() {
         return (!cause.is_recorded()).then_some("done");
     }
-    if status == StatusCode::FORBIDDEN {
+    // A caller who is known and unauthorized sent a wrong password along.
+    if matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
         return Some("refused");
     }
     // An operation's failure is told by its own row.

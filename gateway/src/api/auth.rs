@@ -97,7 +97,7 @@ pub fn unauthenticated() -> Problem {
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
-            AccountError::WrongCredentials => {
+            AccountError::WrongCredentials(_) => {
                 let detail = "the e-mail address or the password is wrong";
                 Self::new(StatusCode::UNAUTHORIZED, "wrong_credentials", detail)
             }
@@ -291,6 +291,20 @@ impl super::Api {
         self.entered(status, entered, visit.cookie)
     }
 
+    /// That somebody failed to come in is in the log of who they tried to be, before they are told; where that is nobody, in the
+    /// gateway's own. Attempts beyond the limits leave no row: a flood must not fill the log.
+    async fn turned_away(&self, error: AccountError, visit: Visit, action: &str) -> Problem {
+        let AccountError::WrongCredentials(user) = error else { return error.into() };
+        let organization = match self.accounts.organization_of(user).await {
+            Ok(organization) => organization,
+            Err(error) => return error.into(),
+        };
+        let tried = user.map_or_else(|| "nobody".to_owned(), |user| format!("user:{user}"));
+        let cause = Cause::new(organization, tried, action).from(Some(visit.client), visit.request_id);
+        let recorded = self.recorded(&cause.entry("refused", Some(StatusCode::UNAUTHORIZED.as_u16()))).await;
+        recorded.err().unwrap_or_else(|| error.into())
+    }
+
     pub(super) fn give(&self, response: &mut Response, entered: &Entered, cookie: SessionCookie) -> Result<(), Problem> {
         let Identity::User { session, .. } = &entered.profile.who else { return Ok(()) };
         let text = cookie.given(&entered.token, self.accounts.session_seconds(session));
@@ -327,7 +341,10 @@ pub async fn login(State(api): Shared, stranger: Stranger, Json(body): Json<Logi
     let organization = body.organization.as_deref().map(organization).transpose()?;
     let login = Login { email: email("email", &address)?, password: password("password", body.password)?, organization };
     let earlier = stranger.earlier.as_ref().and_then(|token| session_hash(token));
-    let entered = api.accounts.login(login, stranger.visit.client, earlier).await?;
+    let entered = match api.accounts.login(login, stranger.visit.client, earlier).await {
+        Ok(entered) => entered,
+        Err(error) => return Err(api.turned_away(error, stranger.visit, "auth.login").await),
+    };
     api.admitted(StatusCode::OK, &entered, stranger.visit, "auth.login").await
 }
 

@@ -60,7 +60,9 @@ pub fn reset(common: &Common, email: &str) -> anyhow::Result<()> {
         let user = store.user_by_email(&email.key).await?;
         let user = user.with_context(|| format!("there is no user {}: `portico user list` shows them", email.address))?;
         let (password, kept) = generated().await?;
-        let cause = Cause::new(None, "operator", "users.reset").about(format!("/members/{}", user.id));
+        // The log of the organization that they joined first; the user is the same person in all.
+        let organization = store.user_memberships(user.id).await?.first().map(|membership| membership.organization.id);
+        let cause = Cause::new(organization, "operator", "users.reset").about(format!("/members/{}", user.id));
         if !store::caused_by(Arc::new(cause), store.user_set_password(user.id, &kept, None)).await? {
             bail!("{} was deleted meanwhile", user.email);
         }

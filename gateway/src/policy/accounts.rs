@@ -65,8 +65,8 @@ impl Default for RegistrationConfig {
 /// Why somebody isn't let in, or may not do what they want.
 #[derive(Debug)]
 pub enum AccountError {
-    /// No such user, or another password: nobody is told which.
-    WrongCredentials,
+    /// No such user, or another password: nobody is told which, and the log alone has whose.
+    WrongCredentials(Option<Uuid>),
     /// Seconds to wait.
     TooManyAttempts(u32),
     /// The session has ended meanwhile.

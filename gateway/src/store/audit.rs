@@ -27,7 +27,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// None: it is about the whole gateway.
     pub organization: Option<OrganizationId>,
-    /// `token:…`, `user:…`, or `operator` for a command on the machine itself.
+    /// `token:…`, `user:…`, `operator` for a command on the machine itself, or `nobody`.
     pub principal: String,
     pub client: Option<IpAddr>,
     /// `connections.create`

@@ -6,7 +6,7 @@
 use super::{AccountError, Accounts, Entered, Mode, new_user};
 use crate::{
     clock,
-    model::{Error, Kind, Role, Slug},
+    model::{Error, Kind, OrganizationId, Role, Slug},
     policy::{
         authentication::Principal,
         email::Email,
@@ -77,21 +77,28 @@ impl Accounts {
         let found = match self.store.user_by_email(key).await {
             Ok(user) => {
                 let kept = user.as_ref().map(|user| user.password.clone());
-                self.passwords.verify(password, kept).await.map(|right| user.filter(|_| right))
+                self.passwords.verify(password, kept).await.map(|right| (user, right))
             }
             Err(error) => Err(error),
         };
         match found {
-            Ok(Some(user)) => {
+            Ok((Some(user), true)) => {
                 attempt.succeeded();
                 Ok(user)
             }
-            Ok(None) => Err(AccountError::WrongCredentials),
+            Ok((user, _)) => Err(AccountError::WrongCredentials(user.map(|user| user.id))),
             Err(error) => {
                 attempt.taken_back();
                 Err(error.into())
             }
         }
+    }
+
+    /// The organization in whose log it stands that somebody tried to be this user. Nobody's is looked for, too, so that the time
+    /// it takes doesn't tell who is known.
+    pub async fn organization_of(&self, user: Option<Uuid>) -> Result<Option<OrganizationId>, Error> {
+        let memberships = self.store.user_memberships(user.unwrap_or_default()).await?;
+        Ok(memberships.first().map(|membership| membership.organization.id))
     }
 
     async fn enter(&self, user: UserRecord, membership: Membership) -> Result<Entered, AccountError> {
@@ -107,7 +114,7 @@ impl Accounts {
             expires_at: now.plus_millis(self.sessions.absolute_millis()),
         };
         if !self.store.session_insert(&session, &user.password, MAX_SESSIONS).await? {
-            return Err(AccountError::WrongCredentials);
+            return Err(AccountError::WrongCredentials(Some(user.id)));
         }
         Ok(Entered { token, profile: self.profile_of(user, session).await? })
     }
