@@ -1,4 +1,4 @@
-//! `portico-bare RESPONSE-FILE`: a bare hyper server that answers every request with the same bytes.
+//! `portico-bare RESPONSE-FILE [MILLISECONDS]`: a bare hyper server that answers every request with the same bytes, after so long.
 //!
 //! In goes a file as `curl -i` prints an answer; out comes an address on stdout, and that answer for every request. It is what
 //! the gateway is compared with: the same runtime, the same bytes, and no work. Invariant: nothing is computed per request.
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 use tokio::net::TcpListener;
 
 struct Answer {
@@ -37,7 +37,8 @@ fn parse(text: &[u8]) -> Result<Answer> {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "the script that starts this reads the address")]
 async fn main() -> Result<()> {
-    let file = std::env::args().nth(1).context("usage: portico-bare RESPONSE-FILE")?;
+    let file = std::env::args().nth(1).context("usage: portico-bare RESPONSE-FILE [MILLISECONDS]")?;
+    let delay = std::env::args().nth(2).map(|text| text.parse().map(Duration::from_millis)).transpose()?;
     let answer: &'static Answer = Box::leak(Box::new(parse(&std::fs::read(file)?)?));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
@@ -46,6 +47,9 @@ async fn main() -> Result<()> {
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
             let service = service_fn(move |_: Request<Incoming>| async move {
+                if let Some(delay) = delay {
+                    tokio::time::sleep(delay).await;
+                }
                 let mut response = Response::new(Full::new(answer.body.clone()));
                 *response.status_mut() = answer.status;
                 *response.headers_mut() = answer.headers.clone();

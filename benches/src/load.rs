@@ -3,7 +3,7 @@
 //!
 //! In go an address and a rate; out comes one line of `name=value` words: answers and latencies of what was served and of what was
 //! refused. Invariant: a latency begins when the request was due, also where no connection was free then, so that a server that
-//! stalls doesn't look fast. `answered_p99_ms` begins when it was sent: the server's part of it.
+//! stalls doesn't look fast. `answered_p50_ms` and `answered_p99_ms` begin when it was sent: the server's part of it.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::{
@@ -141,11 +141,11 @@ impl Seen {
     fn line(mut self, length: Duration) -> String {
         let each_second = self.served.len() as f64 / length.as_secs_f64();
         let [served_p50, served_p99] = percentiles(&mut self.served);
-        let [_, answered_p99] = percentiles(&mut self.answered);
+        let [answered_p50, answered_p99] = percentiles(&mut self.answered);
         let [refused_p50, refused_p99] = percentiles(&mut self.refused);
         format!(
             "served={} served_per_second={each_second:.0} served_p50_ms={served_p50:.2} served_p99_ms={served_p99:.2} \
-             answered_p99_ms={answered_p99:.2} refused={} \
+             answered_p50_ms={answered_p50:.2} answered_p99_ms={answered_p99:.2} refused={} \
              refused_p50_ms={refused_p50:.2} refused_p99_ms={refused_p99:.2} without_retry_after={} other={}",
             self.served.len(),
             self.refused.len(),
