@@ -27,6 +27,46 @@ async fn the_document_is_open_and_is_the_committed_one() {
     assert_eq!(answer.status, 405);
 }
 
+/// An invitation's link in a browser: what is wrong is told, then the account is made and its session begins.
+#[tokio::test]
+async fn an_invitation_is_accepted_in_a_browser() {
+    let gateway = Gateway::start().await;
+    let origin = format!("http://{}", gateway.api_address);
+    let body = json!({"email": "bea@example.com", "role": "operator"});
+    let invited = gateway.api.post("/invitations", &body).await.is(201).json();
+    let browser = Browser::start().await;
+    let says = async |what: &str, words: &str| {
+        wait_until(what, Duration::from_secs(60), async || {
+            let text = browser.run("return document.getElementById('outcome').textContent", &[]).await;
+            text.as_str().is_some_and(|text| text.contains(words)).then_some(())
+        })
+        .await;
+    };
+    let fill = async |name: &str, password: &str| {
+        let script = "document.getElementById('name').value = arguments[0]; \
+                      document.getElementById('password').value = arguments[1]; \
+                      document.querySelector('#new button').click()";
+        browser.run(script, &[json!(name), json!(password)]).await;
+    };
+    browser.open(&format!("{origin}/join#pti_nonsense")).await;
+    fill("Bea", "a-long-enough-password").await;
+    says("the refusal", "invitation").await;
+    browser.open("about:blank").await;
+    let link = invited["link"].as_str().expect("a link");
+    browser.open(&format!("{origin}{link}")).await;
+    fill("Bea", "a-long-enough-password").await;
+    says("the welcome", "Welcome, Bea: you are operator of").await;
+    // The secret is gone from the address, and the session's cookie is there and out of the page's reach.
+    let page = browser.run("return [location.hash, document.cookie]", &[]).await;
+    assert_eq!(page, json!(["", ""]));
+    let me = "return fetch('/api/v1/auth/me').then((answer) => answer.json())";
+    assert_eq!(browser.run(me, &[]).await["user"]["email"], "bea@example.com");
+    let asked = browser.asked_for().await;
+    let leaves = |address: &&String| address.starts_with("http") && !address.starts_with(&format!("{origin}/"));
+    assert_eq!(asked.iter().filter(leaves).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(!gateway.log().contains("pti_"), "an invitation's secret is in the log");
+}
+
 /// Chromium renders the page, sends a request by it, and shows the answer; it asks nobody else for anything.
 #[tokio::test]
 async fn the_page_works_in_a_browser() {

@@ -5,12 +5,18 @@ const outcome = document.getElementById("outcome");
 
 async function accept(body) {
   outcome.textContent = "…";
-  const answer = await fetch("/api/v1/invitations/accept", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ token, ...body }),
-  });
-  const said = await answer.json();
+  let answer, said;
+  try {
+    answer = await fetch("/api/v1/invitations/accept", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ token, ...body }),
+    });
+    said = await answer.json();
+  } catch {
+    outcome.textContent = "No answer came: look at your connection, and try again.";
+    return;
+  }
   if (!answer.ok) {
     outcome.textContent = said.detail;
     return;
