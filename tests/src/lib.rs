@@ -12,6 +12,7 @@ mod document;
 #[path = "../engine/engine.rs"]
 pub mod engine;
 pub mod gateway;
+pub mod memory;
 pub mod simulators;
 mod sse;
 pub mod tls;

@@ -180,6 +180,10 @@ async fn a_guest_never_sees_the_secret_that_the_host_adds() {
     assert!(!reply.text().contains(SECRET), "the guest saw the secret: {}", reply.text());
     assert!(!reply.text().contains("set-cookie"), "{}", reply.text());
     assert!(!gateway.log().contains(SECRET), "the secret is in the log");
+    // Nor is it in the guest's memory, where the rest of what it was told is.
+    let memories = portico_tests::memory::Memories::of(gateway.pid());
+    assert!(memories.count() > 0 && memories.hold("Bearer [redacted]"), "what the guest heard isn't found in its memory");
+    assert!(!memories.hold(SECRET), "the secret is in a guest's memory");
 }
 
 /// What `portico dev` prints is pasted into a shell as it stands.

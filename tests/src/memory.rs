@@ -1,0 +1,75 @@
+//! What guests have in their memories, read out of the running gateway.
+//!
+//! In goes a process; out come the linear memories of its instances as they are now. Invariant: nothing of the gateway's own memory
+//! is among them: a linear memory is told by the image that wasmtime maps into each for its data (`wasm-memory-image`), and reaches
+//! as far as the mappings around it can be written. Memories of instances that are gone were given back and read as zeros.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+};
+
+const IMAGE: &str = "/memfd:wasm-memory-image";
+
+pub struct Memories(Vec<Vec<u8>>);
+
+impl Memories {
+    /// Of the process with this id, which this one started.
+    pub fn of(pid: u32) -> Self {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
+        let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory may be read");
+        let read = |(from, to): (u64, u64)| {
+            let mut bytes = vec![0; usize::try_from(to - from).expect("a length")];
+            memory.read_exact_at(&mut bytes, from).expect("mapped memory can be read");
+            bytes
+        };
+        Self(linear_memories(&maps).into_iter().map(read).collect())
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn hold(&self, text: &str) -> bool {
+        self.0.iter().any(|bytes| memchr::memmem::find(bytes, text.as_bytes()).is_some())
+    }
+}
+
+/// Runs of writable mappings without a gap, those with an image in them.
+fn linear_memories(maps: &str) -> Vec<(u64, u64)> {
+    let mut runs: Vec<(u64, u64, bool)> = Vec::new();
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (range, rights) = (words.next().expect("a range"), words.next().expect("rights"));
+        let (from, to) = range.split_once('-').expect("from and to");
+        let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).expect("an address"));
+        if !rights.starts_with("rw") {
+            continue;
+        }
+        let is_image = line.contains(IMAGE);
+        match runs.last_mut() {
+            Some(run) if run.1 == from => *run = (run.0, to, run.2 || is_image),
+            _ => runs.push((from, to, is_image)),
+        }
+    }
+    runs.into_iter().filter(|run| run.2).map(|(from, to, _)| (from, to)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_is_the_run_around_its_image() {
+        let maps = "\
+1000-2000 rw-p 00000000 00:00 0 
+3000-4000 ---p 00000000 00:00 0 
+4000-5000 rw-p 00000000 00:00 0 
+5000-6000 rw-p 00000000 00:01 36438                      /memfd:wasm-memory-image (deleted)
+6000-9000 rw-p 00000000 00:00 0 
+9000-f000 ---p 00000000 00:00 0 
+f000-f100 r--p 00000000 00:01 1                          /memfd:wasm-memory-image (deleted)
+";
+        assert_eq!(linear_memories(maps), [(0x4000, 0x9000)]);
+    }
+}
