@@ -9,6 +9,8 @@ mod client;
 mod convert;
 mod create;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod image;
 mod power;
