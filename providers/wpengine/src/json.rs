@@ -3,11 +3,15 @@
 //! There is one reader of bytes, and one of each type: a component would otherwise carry both for every type. Invariant: an
 //! answer of another shape is an error of kind `internal`, never a panic.
 
-use portico_sdk::{Error, upstream::Request};
+use portico_sdk::{Error, error::internal, upstream::Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+/// Everything that is read is an object; serde would take a list of its fields' values for one.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
+    if value.is_array() {
+        return Err(internal("the upstream answered with a list where an object was expected"));
+    }
     Ok(T::deserialize(value)?)
 }
 

@@ -88,7 +88,7 @@ fn backups() {
 
 #[test]
 fn domains_and_their_certificates() {
-    let certificates: Vec<Certificate> = read(&json!([
+    let certificates: Vec<Certificate> = serde_json::from_value(json!([
         {"id": 7, "common_name": "customdomain.com", "cert_source": "LETS_ENCRYPT", "status": "ENABLED", "auth_file": "s",
             "domains": ["customdomain.com", "www.customdomain.com"], "expires_time": "2026-01-01T00:00:00Z"},
         {"cert_source": "CERT_SOURCE_UNSPECIFIED", "domains": ["*.wild.example"]},
