@@ -9,6 +9,7 @@ mod bad_input;
 mod billing;
 mod cache;
 mod clients;
+mod contract;
 mod cors;
 mod courtesy;
 mod crowds;
