@@ -62,8 +62,8 @@ impl App {
         let metrics = Arc::new(Metrics::new().context("metrics")?);
         let tls = tls(&config, &metrics)?;
         let data = data::open(&config).await?;
-        let public = Listener::bind("listen", config.listen).await?;
-        let admin = Listener::bind("admin_listen", config.admin_listen).await?;
+        let public = Listener::bind("listen", config.listen)?;
+        let admin = Listener::bind("admin_listen", config.admin_listen)?;
         let dispatch = dispatch(&config, &data, &metrics).await?;
         let shutdown = CancellationToken::new();
         Ok(Self { config, store: data.store, dispatch, sealer: data.sealer, metrics, public, admin, tls, shutdown })

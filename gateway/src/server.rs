@@ -78,7 +78,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     async fn start(config: ServerConfig, shutdown: &CancellationToken) -> SocketAddr {
-        let listener = Listener::bind("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let listener = Listener::bind("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.address;
         let service = Router::new().route("/", axum::routing::get(|| async { "hello" })).route(
             "/slow",

@@ -62,6 +62,20 @@ pub fn ignored(file: &File) -> Vec<String> {
     bare.map(|(offset, _)| file.at(&file.code, offset, "an ignored test says why: #[ignore = \"because …\"]")).collect()
 }
 
+/// Every library has `doctest = false`: running none takes rustdoc as long as reading the whole crate.
+pub fn example(file: &File) -> Vec<String> {
+    if !file.is_rust() {
+        return Vec::new();
+    }
+    let docs = file.text.lines().enumerate().filter_map(|(line, text)| {
+        let doc = ["///", "//!"].iter().find_map(|mark| text.trim_start().strip_prefix(mark))?;
+        doc.trim_start().strip_prefix("```").map(|language| (line + 1, language.trim()))
+    });
+    // Each second one ends a block.
+    let opening = docs.step_by(2).filter(|(_, language)| language.is_empty() || language.starts_with("rust"));
+    opening.map(|(line, _)| format!("{}:{line}: examples in docs aren't run: make it a test", file.path)).collect()
+}
+
 /// Paths and hosts of one developer's machine mean nothing on another.
 pub fn machine(file: &File) -> Vec<String> {
     // Put together here, so that this file doesn't hold them.
@@ -84,6 +98,14 @@ fn broken_form_is_caught() {
     check(unfinished, "tests/a.rs", concat!("// to", "do!()"), None);
     check(ignored, "tests/a.rs", concat!("#[ig", "nore]"), Some("says why"));
     check(ignored, "tests/a.rs", "#[ignore = \"because it needs a GPU\"]", None);
+    for (text, wanted) in [
+        ("/// ```\n/// a();\n/// ```", Some("a.rs:1: examples")),
+        ("/// ```toml\n/// a = 1\n/// ```\n\n  //! ```rust\n  //! ```", Some("a.rs:5: examples")),
+        ("/// ```toml\n/// a = 1\n/// ```", None),
+        ("/// Between ```` ```sh ```` and the end.", None),
+    ] {
+        check(example, "gateway/src/a.rs", text, wanted);
+    }
     check(machine, "README.md", concat!("cd /ho", "me/me"), Some("one machine"));
     check(machine, "README.md", "cd portico", None);
 }

@@ -44,7 +44,7 @@ fn rooms_know_only_what_is_theirs() {
 
 #[test]
 fn files_have_their_form() {
-    assert_none(&[form::head, form::length, form::place, form::unfinished, form::ignored, form::machine]);
+    assert_none(&[form::head, form::length, form::place, form::unfinished, form::ignored, form::example, form::machine]);
 }
 
 #[test]

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an attack without an end of its own goes on.
 const ATTACK: Duration = Duration::from_secs(2);
 
+/// Less than the kernel holds for a listening socket, if only it may be as many as a common `net.core.somaxconn`.
+const AT_ONCE: usize = 500;
+
 async fn gateway(config: &str) -> Gateway {
     Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await
 }
@@ -71,7 +74,8 @@ fn as_many_as(wanted: u64) -> usize {
     usize::try_from(wanted.min(hard.saturating_sub(1000))).expect("a count")
 }
 
-/// Opens connections, a hundred at a time, and says the first words on each.
+/// Opens connections, a hundred at a time, and says the first words on each. What the kernel holds for the gateway stays less than
+/// it may: a connection beyond that would be lost, and tried again only after seconds.
 async fn crowd(gateway: &Gateway, count: usize, words: &[u8]) -> Vec<TcpStream> {
     let open = async || {
         let mut stream = TcpStream::connect(gateway.api_address).await.expect("the kernel takes it");
@@ -83,8 +87,19 @@ async fn crowd(gateway: &Gateway, count: usize, words: &[u8]) -> Vec<TcpStream> 
     while all.len() < count {
         let some = 100.min(count - all.len());
         all.extend(futures_util::future::join_all((0..some).map(|_| open())).await);
+        if all.len().is_multiple_of(AT_ONCE) {
+            taken(gateway, all.len()).await;
+        }
     }
     all
+}
+
+/// Waits until the gateway has this many connections.
+async fn taken(gateway: &Gateway, count: usize) {
+    wait_until("the crowd to be taken in", Duration::from_secs(60), async || {
+        (gateway.metric("portico_connections_open", &[]).await >= count as f64).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -433,10 +433,9 @@ async fn the_link_of_an_invitation_works_in_a_browser() {
 async fn guessing_tells_nothing_and_gets_slower() {
     let gateway = Gateway::start().await;
     let stranger = Browser::new(&gateway);
-    let mut medians = Vec::new();
-    for known in [true, false] {
-        let mut times = Vec::new();
-        for number in 0..10 {
+    let mut least = [Duration::MAX; 2];
+    for number in 0..10 {
+        for (known, least) in [true, false].into_iter().zip(&mut least) {
             // Each account once, since the same one would have to wait.
             let email = format!("{known}-{number}@example.com");
             if known {
@@ -445,14 +444,13 @@ async fn guessing_tells_nothing_and_gets_slower() {
             let begun = Instant::now();
             let problem =
                 stranger.post("/auth/login", &login_of(&email, "a wrong password")).await.problem(401, "wrong_credentials");
-            times.push(begun.elapsed());
+            // Whatever else the machine does only adds to it.
+            *least = begun.elapsed().min(*least);
             assert_eq!(problem["detail"], "the e-mail address or the password is wrong");
         }
-        times.sort();
-        medians.push(times[times.len() / 2]);
     }
-    let (fast, slow) = (medians[0].min(medians[1]), medians[0].max(medians[1]));
-    assert!(slow < 2 * fast, "known and unknown users can be told apart: {medians:?}");
+    let [known, unknown] = least;
+    assert!(known.max(unknown) < 2 * known.min(unknown), "known and unknown users can be told apart: {least:?}");
     for email in ["guessed@example.com", "unknown@example.com"] {
         for _ in 0..5 {
             stranger.post("/auth/login", &login_of(email, "a wrong password")).await.problem(401, "wrong_credentials");

@@ -39,7 +39,7 @@ pub struct Kinsta {
 
 impl Kinsta {
     pub fn new() -> Self {
-        Self { unknown_for: 3, running_for: 2, ..Self::default() }
+        Self { unknown_for: 2, running_for: 1, ..Self::default() }
     }
 
     pub fn sites(&self) -> Vec<&str> {
