@@ -145,6 +145,7 @@ async fn answer(
     let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let request = Seen { method: parts.method, path, headers: parts.headers, body };
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+    crate::routes::arrived(&request.method, &request.path);
     let mut answer = script(&request);
     while let Answer::After(pause, then) = answer {
         tokio::time::sleep(pause).await;
