@@ -33,6 +33,7 @@ pub fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMa
     if operation.is_null() {
         return;
     }
+    crate::routes::asked(&method, template);
     let answer = DOCUMENT.resolved(&operation["responses"][status.as_str()]);
     let text = String::from_utf8_lossy(body);
     assert!(!answer.is_null(), "{method} {path} answers {status}, which its document doesn't know: {text}");

@@ -216,7 +216,9 @@ impl Drop for Gateway {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.kill9();
         }
-        if std::thread::panicking() {
+        if !std::thread::panicking() {
+            crate::routes::check();
+        } else {
             let log = self.log();
             let from = log.len().saturating_sub(6000);
             let from = (from..log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);

@@ -13,6 +13,7 @@ mod document;
 pub mod engine;
 pub mod gateway;
 pub mod memory;
+mod routes;
 pub mod simulators;
 mod sse;
 pub mod tls;

@@ -8,10 +8,12 @@ pub mod kinsta;
 mod server;
 mod siteico;
 mod sitepod;
+pub mod wispanel;
 pub mod wpengine;
 
 pub use kinsta::Kinsta;
 pub use server::{Fault, Request, Simulator, World};
 pub use siteico::SiteIco;
 pub use sitepod::{Dialect, SitePod};
+pub use wispanel::WisPanel;
 pub use wpengine::{LiveWpEngine, SeedWpEngine};

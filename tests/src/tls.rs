@@ -1,6 +1,6 @@
-//! The client's side of TLS, with certificates that were made for the test.
+//! TLS with certificates that were made for the test.
 //!
-//! In goes a folder; out come a certificate and its key as files, and a client that trusts them alone. Invariant: nothing is
+//! In goes a folder; out come a certificate and its key as files, a client that trusts them alone, and a server that shows them. Invariant: nothing is
 //! trusted that the test didn't make.
 
 use bytes::Bytes;
@@ -8,12 +8,12 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// A self-signed certificate for `localhost` that expires at the start of this year.
 pub struct Certificate {
@@ -36,6 +36,22 @@ impl Certificate {
         let key = folder.join("key.pem");
         fs::write(&key, &self.key).expect("the key");
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("its mode");
+    }
+
+    /// SHA-256 of the certificate, as openssl prints it: bytes in upper case with colons between.
+    pub fn fingerprint(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.der());
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+
+    /// A server that shows it.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("PEM");
+        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+        let mut config = builder.with_single_cert(vec![self.der()], key).expect("a certificate and its key");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
     }
 
     fn der(&self) -> CertificateDer<'static> {

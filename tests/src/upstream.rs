@@ -22,7 +22,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -56,6 +61,7 @@ pub enum Answer {
 }
 
 pub struct Upstream {
+    scheme: &'static str,
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     server: JoinHandle<()>,
@@ -65,15 +71,25 @@ type Script = dyn Fn(&Seen) -> Answer + Send + Sync;
 
 impl Upstream {
     pub async fn start(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_as(None, script).await
+    }
+
+    /// Over https.
+    pub async fn start_tls(tls: TlsAcceptor, script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_as(Some(tls), script).await
+    }
+
+    async fn start_as(tls: Option<TlsAcceptor>, script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
         let address = listener.local_addr().expect("its address");
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let server = tokio::spawn(accept(listener, Arc::new(script), Arc::clone(&seen)));
-        Self { address, seen, server }
+        let server = tokio::spawn(accept(listener, tls, Arc::new(script), Arc::clone(&seen)));
+        Self { scheme, address, seen, server }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -96,17 +112,25 @@ impl Drop for Upstream {
     }
 }
 
-async fn accept(listener: TcpListener, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
     // Ends the connections with the listener: a test's upstream that is gone is gone.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
-        let service = service_fn(move |request| answer(request, Arc::clone(&script), Arc::clone(&seen)));
+        let (tls, script, seen) = (tls.clone(), Arc::clone(&script), Arc::clone(&seen));
         connections.spawn(async move {
-            // A client that breaks the connection is the test's own doing.
-            drop(auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await);
+            let Some(tls) = tls else { return serve(stream, script, seen).await };
+            // Who doesn't trust the certificate goes away: that is what a test may want to see.
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, script, seen).await;
+            }
         });
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, script: Arc<Script>, seen: Arc<Mutex<Vec<Seen>>>) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&script), Arc::clone(&seen)));
+    // A client that breaks the connection is the test's own doing.
+    drop(auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await);
 }
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
@@ -121,6 +145,7 @@ async fn answer(
     let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let request = Seen { method: parts.method, path, headers: parts.headers, body };
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+    crate::routes::arrived(&request.method, &request.path);
     let mut answer = script(&request);
     while let Answer::After(pause, then) = answer {
         tokio::time::sleep(pause).await;

@@ -1,6 +1,7 @@
 //! What the five hosts' own APIs offer has a home in ours: the table, and the tests that no other module has.
 //!
-//! Invariant: `HOSTS.md` is written from the table alone; an endpoint or a test that it names and that isn't there is a failure.
+//! Invariant: `HOSTS.md` is written from the table alone; an endpoint or a test that it names and that isn't there is a failure, and so
+//! is a test that ends without having gone where it says (`portico_tests::routes`).
 
 #[path = "hosts/table.rs"]
 mod table;
@@ -14,8 +15,8 @@ use table::HOSTS;
 const HEAD: &str = "# Which endpoint of which host has which home
 
 Every endpoint of the hosts' own APIs, as their documents have them, the endpoint of Portico that does the same for all hosts, and
-the test that goes there. Written by a test from `tests/whole/hosts/table.rs`: `UPDATE_GOLDEN=1 cargo test --workspace --test whole
-hosts::`.
+the test that goes there, which fails if it doesn't. Written by a test from `tests/whole/hosts/table.rs`: `UPDATE_GOLDEN=1 cargo
+test --workspace --test whole hosts::`.
 ";
 
 /// Method and path of an operation of the document.
@@ -27,8 +28,9 @@ fn endpoint(document: &Value, id: &str) -> Option<String> {
 }
 
 fn is_a_test(name: &str) -> bool {
-    let Some((module, function)) = name.split_once("::") else { return false };
-    let source = std::fs::read_to_string(root().join(format!("tests/whole/{module}.rs"))).unwrap_or_default();
+    let Some((module, function)) = name.rsplit_once("::") else { return false };
+    let file = format!("tests/whole/{}.rs", module.replace("::", "/"));
+    let source = std::fs::read_to_string(root().join(file)).unwrap_or_default();
     source.contains(&format!("#[tokio::test]\nasync fn {function}("))
 }
 

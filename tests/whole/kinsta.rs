@@ -91,6 +91,8 @@ async fn a_site_from_its_creation_to_its_end() {
     let path = format!("{site}/backups/{}", backup["id"].as_str().expect("an id"));
     world.change(Method::POST, format!("{path}/restore"), json!({})).await;
     assert_eq!(world.begun("backups:restore"), 1);
+    let kept = world.read(&format!("/operations/{}", made["id"].as_str().expect("an id"))).await;
+    assert_eq!((&kept["status"], &kept["result"]["id"]), (&json!("succeeded"), &made["result"]["id"]), "{kept}");
 
     world.change(Method::POST, format!("{site}/domains"), json!({"name": "www.shop.example", "primary": true})).await;
     let domains = world.read(&format!("{site}/domains")).await;
@@ -132,7 +134,11 @@ async fn environments_plugins_caches_and_numbers() {
     );
     let logs = world.read(&format!("{site}/logs?source=access")).await;
     assert_eq!(logs["data"][0]["at"], "2025-10-28T10:30:00Z", "{logs}");
+    let environments = world.read(&format!("{site}/environments")).await;
+    assert_eq!(environments["data"].as_array().map(Vec::len), Some(2), "{environments}");
     world.change(Method::DELETE, format!("{site}/environments/QA"), Value::Null).await;
+    let clone = world.change(Method::POST, format!("{site}/clone"), json!({"name": "Shop two"})).await;
+    assert_eq!(clone["result"]["name"], "Shop two", "{clone}");
     // What Kinsta can't do names itself.
     let refused = world.gateway.api.post(&format!("{site}/stop"), &json!({})).await.problem(501, "unsupported");
     assert!(refused.to_string().contains("sites.stop"), "{refused}");

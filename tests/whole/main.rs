@@ -46,5 +46,6 @@ mod tokens;
 mod trail;
 mod transfers;
 mod upstreams;
+mod wispanel;
 mod wordpress;
 mod wpengine;

@@ -70,10 +70,14 @@ async fn everything_that_siteico_can() {
     let primary = done(api, Method::PUT, &format!("{site}/domains/example.com/primary"), &json!({})).await;
     assert_eq!((&primary["result"]["name"], &primary["result"]["primary"]), (&json!("example.com"), &json!(true)), "{primary}");
     done(api, Method::DELETE, &format!("{site}/domains/www.example.com"), &json!({})).await;
+    let domains = api.send(Method::GET, &format!("{site}/domains"), &[("cache-control", "no-cache")], Default::default()).await;
+    assert_eq!(domains.is(200).json()["data"].as_array().map(Vec::len), Some(1));
 
     let subscription = api.get("/billing/subscription?connection=ico").await.is(200).json();
     assert_eq!((&subscription["plan"], &subscription["price"]["amount"]), (&json!("pro"), &json!(1900)), "{subscription}");
     assert_eq!(api.get("/billing/invoices?connection=ico").await.is(200).json()["total"], 3);
+    let usage = api.get("/billing/usage?connection=ico").await.is(200).text();
+    assert!(usage.contains("\"sites\":2"), "{usage}");
     let checkout = api.post("/billing/checkout", &json!({"connection": "ico", "plan": "agency"})).await.json();
     assert!(text(&checkout["url"]).starts_with("https://checkout.stripe.com/"), "{checkout}");
     api.get(&format!("{site}/environments")).await.problem(501, "unsupported");

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use portico_tests::{
     Gateway,
-    simulators::{Dialect, Fault, Kinsta, LiveWpEngine, Simulator, SiteIco, SitePod, kinsta, wpengine},
+    simulators::{Dialect, Fault, Kinsta, LiveWpEngine, Simulator, SiteIco, SitePod, WisPanel, kinsta, wispanel, wpengine},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path, time::Duration};
@@ -22,16 +22,20 @@ struct World {
     wpengine: Simulator<LiveWpEngine>,
     siteico: Simulator<SiteIco>,
     sitepod: Simulator<SitePod>,
+    /// Behind a certificate of its own making.
+    wispanel: Simulator<WisPanel>,
 }
 
 impl World {
     async fn new() -> Self {
+        let certificate = wispanel::certificate();
         let world = Self {
             gateway: Gateway::start().await,
             kinsta: Simulator::start(Kinsta::new()).await,
             wpengine: Simulator::start(LiveWpEngine::new()).await,
             siteico: Simulator::start(SiteIco::new("me@example.com", ICO)).await,
             sitepod: Simulator::start(SitePod::new(Dialect::Live, "me@example.com", POD)).await,
+            wispanel: Simulator::start_tls(WisPanel::new(&["blog.example"]), &certificate).await,
         };
         let url = |simulator: String, base: &str| format!("{simulator}{base}");
         for (provider, settings, secrets) in [
@@ -47,9 +51,13 @@ impl World {
             ),
             ("siteico", json!({"url": world.siteico.url()}), json!({"username": "me@example.com", "password": ICO})),
             ("sitepod", json!({"url": world.sitepod.url()}), json!({"email": "me@example.com", "password": POD})),
+            ("wispanel", json!({"base_url": world.wispanel.url()}), json!({"api_key": wispanel::KEY})),
         ] {
-            let body =
+            let mut body =
                 json!({"id": provider, "provider": provider, "name": provider, "settings": settings, "secrets": secrets});
+            if provider == "wispanel" {
+                body["tls"] = json!({"fingerprint": certificate.fingerprint()});
+            }
             let _ = world.gateway.api.post("/connections", &body).await.is(201);
         }
         world
@@ -75,11 +83,17 @@ impl World {
     /// A site on each host that can make one, with a backup where that can be: their paths.
     async fn furnish(&self) -> Vec<String> {
         let mut sites = Vec::new();
-        for connection in ["sandbox", "kinsta", "wpengine", "siteico"] {
+        for connection in ["sandbox", "kinsta", "wpengine", "siteico", "wispanel"] {
             let admin = json!({"user": "anna", "email": "anna@shop.example", "password": "correct horse battery"});
             let mut body = json!({"connection": connection, "name": format!("Shop {connection}")});
-            if connection == "kinsta" {
-                body["admin"] = admin;
+            match connection {
+                "kinsta" => body["admin"] = admin,
+                "wispanel" => {
+                    body["admin"] = admin;
+                    body["domain"] = json!("shop.example");
+                    body["options"] = json!({"add_domain": true});
+                }
+                _ => {}
             }
             let made = self.done("/sites", &body).await;
             let site = format!("/sites/{}", made["result"]["id"].as_str().expect("an id"));
@@ -104,7 +118,7 @@ async fn one_list_of_all_hosts_whatever_one_of_them_does() {
     let whole = world.live("/sites?limit=100").await;
     assert_eq!((&whole["errors"], whole["total"].is_u64()), (&json!([]), true), "{whole}");
     let all = connections(&whole);
-    assert!(["sandbox", "kinsta", "wpengine", "siteico"].iter().all(|one| all.contains(*one)), "{all:?}");
+    assert!(["sandbox", "kinsta", "wpengine", "siteico", "wispanel"].iter().all(|one| all.contains(*one)), "{all:?}");
 
     // A backup where there are none is refused by name, before anything is sent.
     let seen = world.sitepod.seen().len();
@@ -129,7 +143,7 @@ async fn one_list_of_all_hosts_whatever_one_of_them_does() {
     }
 
     // What a support person reads of each host that was asked for a site that isn't there.
-    for connection in ["sandbox", "kinsta", "wpengine"] {
+    for connection in ["sandbox", "kinsta", "wpengine", "wispanel"] {
         let problem = world.gateway.api.get(&format!("/sites/{connection}~absent-1")).await.is(404).json();
         let words = problem["detail"].as_str().expect("words");
         assert!(problem["code"] == "not_found" && words.len() > 8, "{connection}: {problem}");
@@ -140,12 +154,13 @@ async fn one_list_of_all_hosts_whatever_one_of_them_does() {
 async fn secrets_of_every_host_are_found_nowhere() {
     let world = World::new().await;
     world.furnish().await;
-    let canaries = [kinsta::KEY, wpengine::live::PASSWORD, ICO, POD];
+    // The last is in what the panel tells of its sites.
+    let canaries = [kinsta::KEY, wpengine::live::PASSWORD, ICO, POD, wispanel::KEY, wispanel::DB_PASSWORD];
     let mut told = String::new();
     for path in ["/sites?limit=100", "/connections", "/operations?limit=100", "/audit?limit=100", "/providers"] {
         told += &world.gateway.api.get(path).await.is(200).text();
     }
-    for connection in ["kinsta", "wpengine", "siteico", "sitepod"] {
+    for connection in ["kinsta", "wpengine", "siteico", "sitepod", "wispanel"] {
         let path = format!("/connections/{connection}");
         told += &world.gateway.api.get(&path).await.is(200).text();
         told += &world.gateway.api.post(&format!("{path}/test"), &json!({})).await.text();
@@ -159,8 +174,13 @@ async fn secrets_of_every_host_are_found_nowhere() {
             .iter()
             .any(|request| request.header("authorization").is_some_and(|value| value.contains(kinsta::KEY))),
         world.siteico.seen().iter().any(|request| String::from_utf8_lossy(&request.body).contains(ICO)),
+        world
+            .wispanel
+            .seen()
+            .iter()
+            .any(|request| request.header("authorization").is_some_and(|value| value.contains(wispanel::KEY))),
     ];
-    assert_eq!(sent, [true, true], "the canaries never were in use, so their absence says nothing");
+    assert_eq!(sent, [true, true, true], "the canaries never were in use, so their absence says nothing");
     for canary in canaries {
         assert!(!told.contains(canary), "{canary} is in an answer, the metrics or the log");
     }

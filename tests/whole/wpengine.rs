@@ -227,6 +227,7 @@ async fn a_seed_site_from_its_creation_to_its_end() {
     assert_eq!((&backup["description"], &backup["size"]), (&json!("before"), &json!(1_200_000_000)), "{backup}");
     let one = format!("{site}/backups/{}", backup["id"].as_str().expect("an id"));
     assert_eq!(scene.gateway.api.get(&format!("{one}/download")).await.is(200).text(), "the backup's bytes");
+    assert_eq!(scene.read(&format!("{site}/backups")).await["data"][0]["id"], backup["id"]);
     let body = json!({"environment": "staging", "database": true, "files": true});
     scene.change(Method::POST, format!("{one}/restore"), body).await;
     let restore =
@@ -239,6 +240,9 @@ async fn a_seed_site_from_its_creation_to_its_end() {
     assert_eq!((&deployment["result"]["status"], &deployment["result"]["changes"]["added"]), (&json!("completed"), &json!(5)));
     let current = scene.read(&format!("{site}/environments/staging/current")).await;
     assert_eq!(current["id"], deployment["result"]["id"], "{current}");
+    assert_eq!(scene.read(&format!("{site}/deployments")).await["data"][0]["id"], deployment["result"]["id"]);
+    let one_deployment = format!("{site}/deployments/{}", deployment["result"]["id"].as_str().expect("an id"));
+    assert_eq!(scene.read(&one_deployment).await["id"], deployment["result"]["id"]);
     let broken = json!({"type": "git", "repository": "https://github.com/username/repo", "branch": "broken"});
     let failed = scene.gateway.api.post(&format!("{site}/deployments"), &json!({"source": broken})).await;
     assert!(failed.text().contains("its logs say why"), "{}", failed.text());

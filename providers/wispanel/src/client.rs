@@ -5,7 +5,7 @@
 use crate::{convert, error, settings::UPSTREAM};
 use portico_sdk::{
     Error, ErrorKind, Upstream,
-    error::{forbidden, internal},
+    error::{forbidden, internal, unavailable},
     upstream::{Request, Response},
 };
 use serde_json::Value;
@@ -15,6 +15,9 @@ pub const PANEL: Upstream = Upstream::named(UPSTREAM).with_error_parser(error::p
 
 /// More pages than this are an answer that makes no sense: with 60 requests a minute, nobody could wait for them.
 const MAX_PAGES: u64 = 50;
+
+/// So often a list is begun whose pages change meanwhile.
+const READS: u32 = 3;
 
 pub fn get(path: &[&str]) -> Request {
     PANEL.get(path.iter().copied())
@@ -43,8 +46,18 @@ pub fn read(request: Request) -> Result<Value, Error> {
     }
 }
 
-/// All items of a list.
+/// All items of a list. What comes or goes while its pages are read moves others from page to page: then it is read again.
 pub fn list(request: &Request, names: &[&str]) -> Result<Vec<Value>, Error> {
+    for _ in 0..READS {
+        if let Some(items) = pages(request, names)? {
+            return Ok(items);
+        }
+    }
+    Err(unavailable("WisPanel's list changed each time while its pages were read"))
+}
+
+/// None when the list changed meanwhile, as its total tells.
+fn pages(request: &Request, names: &[&str]) -> Result<Option<Vec<Value>>, Error> {
     let first = convert::items(read(request.clone())?, names)?;
     if first.last_page > MAX_PAGES {
         return Err(internal(format!("WisPanel tells of {} pages, and {MAX_PAGES} are read at most", first.last_page)));
@@ -52,12 +65,15 @@ pub fn list(request: &Request, names: &[&str]) -> Result<Vec<Value>, Error> {
     let mut items = first.items;
     for page in 2..=first.last_page {
         let next = convert::items(read(request.clone().query("page", page))?, names)?;
+        if next.total != first.total {
+            return Ok(None);
+        }
         if next.page.is_some_and(|told| told != page) {
             return Err(internal(format!("WisPanel was asked for page {page} of a list and gave another one")));
         }
         items.extend(next.items);
     }
-    Ok(items)
+    Ok(Some(items))
 }
 
 /// Whose key it is: `{"username", "role", "status", "package", …}`.

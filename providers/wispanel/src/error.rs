@@ -91,6 +91,15 @@ pub fn one_line(text: &str) -> Option<String> {
     (!short.is_empty() && !short.contains(['<', '>'])).then(|| short.to_owned())
 }
 
+/// What the panel repeats of a password that it refuses is for no log and no answer.
+pub fn without(error: Error, password: &str) -> Error {
+    if password.is_empty() || !error.message.contains(password) {
+        return error;
+    }
+    let message = error.message.replace(password, "…");
+    Error { message, ..error }
+}
+
 /// Seconds until the limit's period ends; `X-RateLimit-Reset` is a Unix time.
 fn reset(header: Option<&str>, now: impl FnOnce() -> u64) -> Option<u32> {
     let at: u64 = header?.trim().parse().ok()?;
@@ -183,6 +192,15 @@ mod tests {
         {
             assert_eq!(reset(Some(header), || START), seconds, "{header}");
         }
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let refused = || error::invalid_input("admin.password", "WisPanel says: hunter2 is weak: hunter2");
+        let without = |password| without(refused(), password);
+        assert_eq!(without("hunter2").message, "WisPanel says: … is weak: …");
+        assert_eq!((without("").message, without("other").message), (refused().message, refused().message));
+        assert_eq!(without("hunter2").field.as_deref(), Some("admin.password"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariant: the panel's list decides what there is; a place that has an installation never gets another one.
 
 use crate::{
-    WisPanel, client, convert,
+    WisPanel, client, convert, error,
     handle::{Handle, Place, Task},
     sent,
     wordpress::in_production,
@@ -130,7 +130,7 @@ impl Sites for WisPanel {
             "admin_email": admin.email,
             "db_name": options.db_name.clone().unwrap_or_else(|| made_up(&call.operation_id)),
         });
-        make(call, place, options.add_domain, "install", &body)
+        make(call, place, options.add_domain, "install", &body).map_err(|error| error::without(error, password))
     }
 
     fn delete(&self, _call: &Call, id: &str) -> Result<Work, Error> {

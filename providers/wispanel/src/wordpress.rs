@@ -181,7 +181,7 @@ impl Wordpress for WisPanel {
         let site = of(target)?;
         let (password, shown) = chosen(input.password);
         let more = json!({"username": input.user, "email": input.email, "password": password});
-        send(post(&["admin", "create"], &with_id(site, more)))?;
+        send(post(&["admin", "create"], &with_id(site, more))).map_err(|error| error::without(error, &password))?;
         Ok(shown.map_or_else(|| Completion::of(site), |shown| Completion::of(site).with_secret("password", shown)).into())
     }
 
@@ -189,7 +189,8 @@ impl Wordpress for WisPanel {
         let site = of(target)?;
         let (password, shown) = chosen(password.map(str::to_owned));
         let more = json!({"username": user, "password": password});
-        send(post(&["password", "reset"], &with_id(site, more)).repeatable())?;
+        let request = post(&["password", "reset"], &with_id(site, more)).repeatable();
+        send(request).map_err(|error| error::without(error, &password))?;
         Ok(shown.map_or_else(|| Completion::of(site), |shown| Completion::of(site).with_secret("password", shown)).into())
     }
 

@@ -70,6 +70,30 @@ fn sites_are_listed_to_the_last_page() {
     assert_eq!(Sites::get(&WisPanel, "wp_9").unwrap_err().kind, ErrorKind::NotFound);
 }
 
+/// What is removed from the first page moves the first of the second to where nobody looks again.
+#[test]
+fn a_list_that_changes_while_its_pages_are_read_is_read_again() {
+    let host = FakeHost::install();
+    let page = |number: u64, total: u64, items: Value| {
+        let meta = json!({"total": total, "per_page": 1, "current_page": number, "last_page": 2});
+        json!({"success": true, "data": items, "meta": meta})
+    };
+    let answer = |page: Value| host.on(Method::Get, "/wordpress/installations").times(1).reply(200, page);
+    let (a, b) = (json!([installation("wp_1", "a.example")]), json!([installation("wp_2", "b.example")]));
+    // The script's newest answer comes first.
+    answer(page(2, 2, b.clone()));
+    answer(page(1, 2, a.clone()));
+    answer(page(2, 2, json!([])));
+    answer(page(1, 3, a.clone()));
+    let all = Sites::list(&WisPanel, &PageRequest::first(5)).unwrap();
+    assert_eq!(all.items.iter().map(|site| site.id.as_str()).collect::<Vec<_>>(), ["wp_1", "wp_2"]);
+    for total in 0..3 {
+        answer(page(2, total, b.clone()));
+        answer(page(1, 9, a.clone()));
+    }
+    assert_eq!(Sites::list(&WisPanel, &PageRequest::first(5)).unwrap_err().kind, ErrorKind::Unavailable, "and not for ever");
+}
+
 #[test]
 fn a_key_without_the_right_is_told_from_a_wrong_one() {
     let host = FakeHost::install();

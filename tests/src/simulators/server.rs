@@ -4,7 +4,7 @@
 //! which faults were injected. Invariant: a fault that lets the request through (`Cut`, `Late`) changes the world first,
 //! as a host does whose answer is lost; every other one changes nothing.
 
-use crate::{Answer, Seen, Upstream};
+use crate::{Answer, Seen, Upstream, tls::Certificate};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -120,6 +120,15 @@ pub struct Simulator<W> {
 
 impl<W: World> Simulator<W> {
     pub async fn start(world: W) -> Self {
+        Self::start_as(world, None).await
+    }
+
+    /// Over https, with this certificate.
+    pub async fn start_tls(world: W, certificate: &Certificate) -> Self {
+        Self::start_as(world, Some(certificate)).await
+    }
+
+    async fn start_as(world: W, certificate: Option<&Certificate>) -> Self {
         let world = Arc::new(Mutex::new(world));
         let faults = Arc::new(Mutex::new(Vec::new()));
         let (of_answers, to_take) = (Arc::clone(&world), Arc::clone(&faults));
@@ -128,10 +137,14 @@ impl<W: World> Simulator<W> {
             let fault = take(&mut locked(&to_take), &request);
             apply(fault, || locked(&of_answers).answer(&request))
         };
-        Self { upstream: Upstream::start(answer).await, world, faults }
+        let upstream = match certificate {
+            None => Upstream::start(answer).await,
+            Some(certificate) => Upstream::start_tls(certificate.acceptor(), answer).await,
+        };
+        Self { upstream, world, faults }
     }
 
-    /// `http://127.0.0.1:port`
+    /// `http://127.0.0.1:port`, or `https://…`
     pub fn url(&self) -> String {
         self.upstream.url()
     }

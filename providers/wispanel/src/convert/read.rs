@@ -72,13 +72,15 @@ pub struct Items {
     pub page: Option<u64>,
     /// 1 where the answer tells nothing of pages.
     pub last_page: u64,
+    /// Of all pages, where the answer tells.
+    pub total: Option<u64>,
 }
 
 /// A list's items: the answer itself, or what it holds under one of `names`, `data` or `items`, once or twice inside. A list
 /// without anything in it may be null (Go's empty slice).
 pub fn items(answer: Value, names: &[&str]) -> Result<Items, Error> {
     let meta = |name| answer.get("meta").and_then(|meta| number(meta, &[name]));
-    let (page, last_page) = (meta("current_page"), meta("last_page").unwrap_or(1));
+    let (page, last_page, total) = (meta("current_page"), meta("last_page").unwrap_or(1), meta("total"));
     let mut inside = answer;
     for _ in 0..3 {
         let Value::Object(mut object) = inside else { break };
@@ -87,8 +89,8 @@ pub fn items(answer: Value, names: &[&str]) -> Result<Items, Error> {
         inside = object.remove(*known.ok_or_else(missing)?).unwrap_or_default();
     }
     match inside {
-        Value::Array(items) => Ok(Items { items, page, last_page }),
-        Value::Null => Ok(Items { items: Vec::new(), page, last_page }),
+        Value::Array(items) => Ok(Items { items, page, last_page, total }),
+        Value::Null => Ok(Items { items: Vec::new(), page, last_page, total }),
         _ => Err(internal("WisPanel answered something that holds no list")),
     }
 }

@@ -89,7 +89,9 @@ fn the_four_shapes_of_a_success() {
         items: vec![json!({"id": 1})],
         page: last_page.map(|_| 1),
         last_page: last_page.unwrap_or(1),
+        total: last_page,
     };
+    let empty = || Items { items: vec![], page: None, last_page: 1, total: None };
     for (answer, expected) in [
         (json!([{"id": 1}]), one(None)),
         (json!({"accounts": [{"id": 1}], "total": 1}), one(None)),
@@ -99,8 +101,8 @@ fn the_four_shapes_of_a_success() {
             one(Some(3)),
         ),
         (json!({"success": true, "data": {"installations": [{"id": 1}]}}), one(None)),
-        (json!({"accounts": null, "total": 0}), Items { items: vec![], page: None, last_page: 1 }),
-        (json!(null), Items { items: vec![], page: None, last_page: 1 }),
+        (json!({"accounts": null, "total": 0}), empty()),
+        (json!(null), empty()),
     ] {
         assert_eq!(items(answer.clone(), &["installations", "accounts"]).unwrap(), expected, "{answer}");
     }
