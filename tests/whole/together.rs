@@ -1,12 +1,17 @@
 //! One organization with every host behind one door: one list, a backup on each that can, one host down and another slow.
 //!
-//! The hosts are simulators. Invariant: what one host does to its own connection, no other connection's answer shows; and the
+//! The hosts are simulators, but for the real Docker Engine. Invariant: what one host does to its own connection, no other connection's answer shows; and the
 //! secrets of all of them, each of its own kind, are found in nothing that the gateway gives away or keeps.
 
+use super::{
+    engine_e2e::{engine, plain_image},
+    recovery::docker_grant,
+};
 use bytes::Bytes;
 use http::Method;
 use portico_tests::{
-    Gateway,
+    Gateway, Setup,
+    memory::Memories,
     simulators::{Dialect, Fault, Kinsta, LiveWpEngine, Simulator, SiteIco, SitePod, WisPanel, kinsta, wispanel, wpengine},
 };
 use serde_json::{Value, json};
@@ -15,6 +20,9 @@ use tokio::time::Instant;
 
 const ICO: &str = "canary-of-siteico-7391";
 const POD: &str = "canary-of-sitepod-7392";
+
+/// With any grant of its own, a configuration has to allow the simulators, too.
+const LOOPBACK: &str = "[[grants]]\norganization = \"*\"\nprovider = \"*\"\nnetworks = [\"127.0.0.0/8\"]\nhttp = true\n";
 
 struct World {
     gateway: Gateway,
@@ -28,9 +36,13 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::configured(String::new()).await
+    }
+
+    async fn configured(config: String) -> Self {
         let certificate = wispanel::certificate();
         let world = Self {
-            gateway: Gateway::start().await,
+            gateway: Gateway::start_with(Setup { config, ..Setup::default() }).await,
             kinsta: Simulator::start(Kinsta::new()).await,
             wpengine: Simulator::start(LiveWpEngine::new()).await,
             siteico: Simulator::start(SiteIco::new("me@example.com", ICO)).await,
@@ -80,6 +92,21 @@ impl World {
         features.map(|name| name.as_str().expect("a name").to_owned()).collect()
     }
 
+    /// Plans, uploads what is missing, and commits.
+    async fn deploy_content(&self, site: &str) -> Value {
+        let page = Bytes::from_static(b"<h1>all of them</h1>");
+        let hash = blake3::hash(&page).to_hex().to_string();
+        // The host looks only at the form of this one.
+        let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let file =
+            json!({"path": "/index.html", "blake3": hash, "sha256": sha256, "size": page.len(), "content_type": "text/html"});
+        let plan = self.gateway.api.post(&format!("{site}/deployments/plans"), &json!({"files": [file]})).await.is(201).json();
+        let plan = format!("{site}/deployments/plans/{}", plan["id"].as_str().expect("an id"));
+        let headers = [("content-type", "application/octet-stream")];
+        let _ = self.gateway.api.send(Method::PUT, &format!("{plan}/blobs/{hash}"), &headers, page).await.is(201);
+        self.done(&format!("{plan}/commit"), &json!({})).await
+    }
+
     /// A site on each host that can make one, with a backup where that can be: their paths.
     async fn furnish(&self) -> Vec<String> {
         let mut sites = Vec::new();
@@ -113,12 +140,23 @@ fn connections(list: &Value) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn one_list_of_all_hosts_whatever_one_of_them_does() {
-    let world = World::new().await;
-    let sites = world.furnish().await;
+    let engine = engine().await;
+    let world = World::configured(engine.as_ref().map(docker_grant).unwrap_or_default() + LOOPBACK).await;
+    let mut sites = world.furnish().await;
+    let mut hosts = BTreeSet::from(["sandbox", "kinsta", "wpengine", "siteico", "wispanel", "sitepod"]);
+    if let Some(engine) = &engine {
+        let (image, _turn) = plain_image(engine).await;
+        world.gateway.connect("docker", "docker", json!({"namespace": "together", "images": {"plain": image}})).await;
+        let made = world.done("/sites", &json!({"connection": "docker", "name": "Shop", "kind": "plain"})).await;
+        sites.push(format!("/sites/{}", made["result"]["id"].as_str().expect("an id")));
+        hosts.insert("docker");
+    }
+    // A project of SitePod begins with its first deployment.
+    world.deploy_content("/sites/sitepod~my-site").await;
     let whole = world.live("/sites?limit=100").await;
     assert_eq!((&whole["errors"], whole["total"].is_u64()), (&json!([]), true), "{whole}");
     let all = connections(&whole);
-    assert!(["sandbox", "kinsta", "wpengine", "siteico", "wispanel"].iter().all(|one| all.contains(*one)), "{all:?}");
+    assert!(hosts.iter().all(|one| all.contains(*one)), "{all:?}");
 
     // A backup where there are none is refused by name, before anything is sent.
     let seen = world.sitepod.seen().len();
@@ -150,6 +188,46 @@ async fn one_list_of_all_hosts_whatever_one_of_them_does() {
     }
 }
 
+/// A deployment on each that can: from git where the host takes that, by content elsewhere; and what all of them use, in one sum.
+#[tokio::test]
+async fn deployments_and_one_sum_of_what_is_used() {
+    let world = World::new().await;
+    let mut sites = world.furnish().await;
+    sites.push("/sites/sitepod~my-site".to_owned());
+    let mut deployed = Vec::new();
+    for site in &sites {
+        let connection = site.trim_start_matches("/sites/").split('~').next().expect("a connection");
+        let features = world.features(connection).await;
+        let deployment = if features.contains("deployments.create.git") {
+            let source = json!({"type": "git", "repository": "https://git.example.com/shop.git", "branch": "main"});
+            world.done(&format!("{site}/deployments"), &json!({"source": source})).await
+        } else if features.contains("deployments.plan") {
+            world.deploy_content(site).await
+        } else {
+            world.gateway.api.get(&format!("{site}/deployments")).await.problem(501, "unsupported");
+            continue;
+        };
+        let id = deployment["result"]["id"].as_str().unwrap_or_else(|| panic!("no id: {deployment}"));
+        assert_eq!(world.live(&format!("{site}/deployments")).await["data"][0]["id"], *id, "{connection}");
+        deployed.push(connection);
+    }
+    assert_eq!(deployed, ["sandbox", "sitepod"]);
+
+    let sum = world.live("/billing/usage").await;
+    assert_eq!(sum["errors"], json!([]), "{sum}");
+    let counted: Vec<&str> = sum["connections"].as_array().expect("connections").iter().filter_map(Value::as_str).collect();
+    assert_eq!(counted, ["kinsta", "sandbox", "siteico", "wispanel", "wpengine"], "{sum}");
+    for key in ["sites", "storage", "bandwidth", "visits"] {
+        let mut parts = Vec::new();
+        for connection in &counted {
+            parts.push(world.live(&format!("/billing/usage?connection={connection}")).await[key].as_u64());
+        }
+        let known: Vec<u64> = parts.iter().flatten().copied().collect();
+        let wanted = if known.is_empty() { Value::Null } else { json!(known.iter().sum::<u64>()) };
+        assert_eq!(sum[key], wanted, "{key}: {parts:?}");
+    }
+}
+
 #[tokio::test]
 async fn secrets_of_every_host_are_found_nowhere() {
     let world = World::new().await;
@@ -166,6 +244,18 @@ async fn secrets_of_every_host_are_found_nowhere() {
         told += &world.gateway.api.post(&format!("{path}/test"), &json!({})).await.text();
     }
     told += &world.gateway.admin.fresh().get("/metrics").await.is(200).text();
+    // Hosts that repeat what they were sent: the answers don't, nor do the guests remember.
+    world.kinsta.inject(Method::GET, "/v2/**", 1000, Fault::Echo(200));
+    world.wpengine.inject(Method::GET, "/v1/**", 1000, Fault::Echo(400));
+    world.siteico.inject(Method::GET, "/api/**", 1000, Fault::Echo(500));
+    world.sitepod.inject(Method::GET, "/api/**", 1000, Fault::Echo(200));
+    world.wispanel.inject(Method::GET, "/**", 1000, Fault::Echo(404));
+    told += &world.live("/sites?limit=100").await.to_string();
+    let memories = Memories::of(world.gateway.pid());
+    assert!(memories.count() >= 5 && memories.hold("[redacted]"), "what hosts repeated isn't in any guest's memory");
+    for canary in [kinsta::KEY, wpengine::live::PASSWORD, ICO, POD, wispanel::KEY] {
+        assert!(!memories.hold(canary), "{canary} is in a guest's memory");
+    }
     told += &world.gateway.log();
     let sent = [
         world

@@ -87,6 +87,8 @@ pub enum Fault {
     Cut,
     /// It is done, and the answer comes later than this.
     Late(Duration),
+    /// This status, and all headers of the request as the answer's text.
+    Echo(u16),
     /// No answer at all, and nothing is done.
     Silent,
 }
@@ -135,7 +137,7 @@ impl<W: World> Simulator<W> {
         let answer = move |seen: &Seen| {
             let request = Request::of(seen);
             let fault = take(&mut locked(&to_take), &request);
-            apply(fault, || locked(&of_answers).answer(&request))
+            apply(fault, &request, || locked(&of_answers).answer(&request))
         };
         let upstream = match certificate {
             None => Upstream::start(answer).await,
@@ -192,7 +194,7 @@ fn take(faults: &mut [Ordered], request: &Request) -> Option<Fault> {
     Some(fault.fault.clone())
 }
 
-fn apply(fault: Option<Fault>, real: impl FnOnce() -> Answer) -> Answer {
+fn apply(fault: Option<Fault>, request: &Request, real: impl FnOnce() -> Answer) -> Answer {
     const PAGE: &[u8] = b"<html><body><h1>Bad gateway</h1></body></html>";
     let html = || ("content-type", "text/html; charset=utf-8".to_owned());
     match fault {
@@ -206,6 +208,10 @@ fn apply(fault: Option<Fault>, real: impl FnOnce() -> Answer) -> Answer {
         Some(Fault::Redirect(url)) => Answer::Raw(302, vec![("location", url), html()], Bytes::from_static(PAGE)),
         Some(Fault::Cut) => cut(real()),
         Some(Fault::Late(pause)) => Answer::After(pause, Box::new(real())),
+        Some(Fault::Echo(status)) => {
+            let headers = [("content-type", "text/plain".to_owned()), ("x-echo", format!("{:?}", request.headers))];
+            Answer::Raw(status, headers.into(), format!("{:?}", request.headers).into())
+        }
         Some(Fault::Silent) => Answer::Never,
     }
 }
