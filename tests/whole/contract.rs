@@ -80,6 +80,11 @@ async fn works(component: &Path) {
 }
 
 #[tokio::test]
+async fn what_was_built_when_the_contract_was_frozen_works() {
+    works(&root().join("tests/fixtures/contract-1.0.0.wasm")).await;
+}
+
+#[tokio::test]
 async fn a_component_of_today_works() {
     works(&root().join("target/components/whole.wasm")).await;
 }
