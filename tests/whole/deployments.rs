@@ -233,7 +233,7 @@ async fn a_plan_sends_a_post_and_a_reading_call_does_not() {
     let body = json!({"files": [file("/a", 'a', 1)]});
     let plan = gateway.api.post("/sites/planner~1/deployments/plans", &body).await.is(201).json();
     assert_eq!((&plan["id"], &plan["missing"]), (&json!("a=2F1"), &json!(["a".repeat(64)])), "{plan}");
-    gateway.api.get("/sites/planner~1/deployments/1").await.problem(502, "upstream_credentials");
+    gateway.api.get("/sites/planner~1/deployments/1").await.problem(502, "request_refused");
     let seen = upstream.seen();
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert_eq!((&seen[0].method, seen[0].path.as_str(), seen[0].json()), (&Method::POST, "/plans", json!({"paths": ["/a"]})));

@@ -225,7 +225,7 @@ async fn names_an_upstream_that_it_was_not_granted() {
     stage.connect("wanders", json!({"url": upstream.url()})).await;
     let reply = stage.ask("wanders", "ungranted").await;
     assert!(reply.text().contains("elsewhere"), "it isn't named: {}", reply.text());
-    reply.problem(502, "upstream_credentials");
+    reply.problem(502, "upstream_not_granted");
     assert_eq!(upstream.seen().len(), 0);
 }
 

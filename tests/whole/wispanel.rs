@@ -36,7 +36,9 @@ async fn the_pinned_certificate_and_no_other() {
         let last = report["checks"].as_array().and_then(|checks| checks.last()).expect("a check").clone();
         let path = format!("/sites?connection={id}");
         let list = api.send(Method::GET, &path, &[("cache-control", "no-cache")], Bytes::new()).await.is(200).json();
-        let why = list["errors"][0]["detail"].as_str().unwrap_or_default().to_owned();
+        let error = &list["errors"][0];
+        let why =
+            error.as_object().map(|_| format!("{}: {}", text(&error["code"]), text(&error["detail"]))).unwrap_or_default();
         (report["ok"] == true, format!("{}: {}", text(&last["check"]), text(&last["detail"])), why)
     };
     let url = panel.url();
@@ -54,7 +56,7 @@ async fn the_pinned_certificate_and_no_other() {
         let _ = api.post("/connections", &body(id, tls, url)).await.is(201);
         let (ok, told, why) = told(id).await;
         assert!(!ok && told.starts_with("upstream.panel.tls: ") && told.contains(words), "{told}");
-        assert!(why.contains(words), "the list doesn't say it: {why}");
+        assert!(why.starts_with("upstream_tls: ") && why.contains(words), "the list doesn't say it: {why}");
     }
     assert_eq!(panel.seen().len(), 0, "a key was shown to a server that nobody trusts");
     for (id, tls, url) in [

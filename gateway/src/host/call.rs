@@ -25,6 +25,12 @@ use tokio::{
     time::{Instant, error::Elapsed, timeout_at},
 };
 
+/// A guest that hands a failure of an import on, hands on what that failure is called.
+fn with_code(error: Error, coded: Option<Error>) -> Error {
+    let code = coded.filter(|coded| coded.kind == error.kind && coded.message == error.message).and_then(|coded| coded.code);
+    Error { code, ..error }
+}
+
 /// What came back of a guest call, before it was judged.
 pub(super) type Lifted<T> = Result<wasmtime::Result<Result<T, types::Error>>, Elapsed>;
 
@@ -111,9 +117,10 @@ impl Running {
         match judge(&mut self.instance, lifted, self.asked)? {
             Ok(answer) => Ok((self, answer)),
             Err(error) => {
-                let gateway = self.instance.store.data_mut().gateway_error.take();
+                let data = self.instance.store.data_mut();
+                let (gateway, coded) = (data.gateway_error.take(), data.coded.take());
                 self.rest();
-                Err(gateway.unwrap_or_else(|| error_from_guest(error)))
+                Err(gateway.unwrap_or_else(|| with_code(error_from_guest(error), coded)))
             }
         }
     }
@@ -214,3 +221,21 @@ macro_rules! ask {
     }};
 }
 pub(super) use ask;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_kept_with_the_failure_that_has_it() {
+        let coded = || Some(Error::new(Kind::Unavailable, "its certificate").with_code("upstream_tls"));
+        for (error, code) in [
+            (Error::new(Kind::Unavailable, "its certificate"), "upstream_tls"),
+            (Error::new(Kind::Unavailable, "another"), "upstream_unavailable"),
+            (Error::new(Kind::Internal, "its certificate"), "upstream_invalid"),
+        ] {
+            assert_eq!(with_code(error, coded()).code(), code);
+        }
+        assert_eq!(with_code(Error::new(Kind::Timeout, "late"), None).code(), "upstream_timeout");
+    }
+}

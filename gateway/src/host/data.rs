@@ -66,6 +66,8 @@ pub(super) struct Data {
     pub(super) last_words: Option<String>,
     /// The gateway's own failure inside an import: it outranks what the guest makes of it.
     pub(super) gateway_error: Option<Error>,
+    /// The last failure of an import that has a code of its own, which the contract has no place for.
+    pub(super) coded: Option<Error>,
 }
 
 impl Data {
@@ -81,6 +83,7 @@ impl Data {
             waiting: false,
             last_words: None,
             gateway_error: None,
+            coded: None,
         }
     }
 
@@ -92,6 +95,7 @@ impl Data {
         self.waiting = false;
         self.last_words = None;
         self.gateway_error = None;
+        self.coded = None;
     }
 
     pub(super) fn end(&mut self) {

@@ -65,11 +65,14 @@ impl Data {
         Ok((reach.upstreams.clone(), SendContext { deadline, lane: reach.lane, writes: reach.writes.clone() }))
     }
 
-    /// What the guest reads of a failure. The gateway's own failures are kept aside for the caller.
+    /// What the guest reads of a failure. The gateway's own failures are kept aside for the caller, and so is a
+    /// code of its own (`upstream_tls`): a guest can't hand it on.
     pub(super) fn failed(&mut self, error: Error) -> types::Error {
         let told = error_to_guest(&error);
         if matches!(error.kind, crate::model::Kind::Gateway) {
             self.gateway_error = Some(error);
+        } else if error.code.is_some() {
+            self.coded = Some(error);
         }
         told
     }
