@@ -265,6 +265,9 @@ async fn tell_all(gateway: &Gateway, streams: &mut [Sse]) -> Duration {
     for event in heard {
         assert_eq!(event.expect("the stream goes on").json["data"]["id"], operation);
     }
+    // Streams that are opened next shall not hear of its end.
+    let end = gateway.api.get(&format!("/operations/{}?wait=30s", operation.as_str().expect("an id"))).await.is(200).json();
+    assert_eq!(end["status"], "succeeded", "{end}");
     took
 }
 
