@@ -137,7 +137,8 @@ impl App {
         let gate = Arc::new(Gate::new(limits, Arc::clone(&self.metrics)));
         let shared = (Arc::clone(&authenticator), Arc::clone(&gate), Arc::clone(&observer));
         // What other origins may read depends on each request's own; the stack knows.
-        let hot_path = self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared));
+        let hot_path =
+            self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared, self.metrics.hot_path_answers.clone()));
         let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();

@@ -1,4 +1,5 @@
-//! The short way of a cached read: one site, kept and fresh, for a caller who is known. It goes before the stack.
+//! The short way of a cached read: one site, kept and fresh, for a caller who is known. It goes before the stack, as does the refusal of
+//! what can't have its turn at a processor.
 //!
 //! In goes a request as hyper read it; out comes its answer, or nothing, and then the stack answers. Invariant: it decides nothing by
 //! itself. Who may ask, how often, and what is answered, the same functions say that the stack calls; where any of them has to wait, to
@@ -6,14 +7,15 @@
 //! the address of a caller whose other limits are used up.
 
 use crate::{
-    api::Api,
-    layers::{self, Gate, Observer, Served},
+    api::{Api, lane},
+    layers::{self, Gate, HadTurn, Observer, Served},
     policy::{self, Authenticator, ClientAddress, Secure},
 };
 use axum::{Router, body::Body};
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use http::{HeaderMap, HeaderName, Method, Request, Response, header};
 use hyper::body::Incoming;
+use prometheus::IntCounter;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
@@ -32,12 +34,25 @@ pub struct HotPath {
     authenticator: Arc<Authenticator>,
     gate: Arc<Gate>,
     observer: Arc<Observer>,
+    answers: IntCounter,
 }
 
 impl HotPath {
     /// With the parts that the stack has, too.
-    pub fn new(api: Arc<Api>, (authenticator, gate, observer): (Arc<Authenticator>, Arc<Gate>, Arc<Observer>)) -> Self {
-        Self { api, authenticator, gate, observer }
+    pub fn new(
+        api: Arc<Api>,
+        (authenticator, gate, observer): (Arc<Authenticator>, Arc<Gate>, Arc<Observer>),
+        answers: IntCounter,
+    ) -> Self {
+        Self { api, authenticator, gate, observer, answers }
+    }
+
+    /// Too many wait for their turn: that is said before the stack, which would take as long as answering.
+    fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
+        let id = Observer::name(request.headers());
+        let response = self.gate.no_turn(request.uri(), client.0, &id);
+        let served = Served { route: "unmatched", provider: "", client, started: Instant::now() };
+        self.observer.observed(request, id, &served, response)
     }
 
     pub fn answer<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Response<Body>> {
@@ -50,7 +65,8 @@ impl HotPath {
         let passed = self.gate.pass(client.0, &principal, started)?;
         let response = self.gate.tell(response, passed);
         let served = Served { route: ROUTE, provider: &connection.record.provider, client, started };
-        Some(self.observer.observed(request, &served, response))
+        self.answers.inc();
+        Some(self.observer.observed(request, Observer::name(headers), &served, response))
     }
 }
 
@@ -94,8 +110,8 @@ impl Way {
     }
 }
 
-/// An answer that is there already, or one that the stack gives.
-type Answer = Either<Ready<Result<Response<Body>, Infallible>>, <Router as tower::Service<Request<Body>>>::Future>;
+/// An answer that is there already, or one that the stack gives. In a box, since a connection that only watches has room for it.
+type Answer = Either<Ready<Result<Response<Body>, Infallible>>, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
 impl Way {
     pub fn call(&self, mut request: Request<Incoming>, whence: Whence) -> Answer {
@@ -106,8 +122,20 @@ impl Way {
         if whence.secure {
             request.extensions_mut().insert(Secure);
         }
-        // A router is always ready.
-        Either::Right(self.stack.clone().call(request.map(Body::new)))
+        let mut stack = self.stack.clone();
+        let Some(hot_path) = self.hot_path.clone() else {
+            // A router is always ready.
+            return Either::Right(Box::pin(stack.call(request.map(Body::new))));
+        };
+        Either::Right(Box::pin(async move {
+            if !lane::looks_up(request.method(), request.uri().path()) {
+                if !hot_path.gate.turn().await {
+                    return Ok(hot_path.refuse(&request, whence.client));
+                }
+                request.extensions_mut().insert(HadTurn);
+            }
+            stack.call(request.map(Body::new)).await
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ mod observe;
 mod problem;
 
 pub use authenticate::credential;
-pub use limits::Gate;
+pub use limits::{Gate, HadTurn};
 pub use observe::{Observer, Served};
 
 use crate::{

@@ -19,6 +19,12 @@ pub fn of(method: &Method, template: &str) -> (Lane, bool) {
     (lane, template == LOGIN && *method == Method::POST)
 }
 
+/// The same of a look-up, before the route is known.
+pub fn looks_up(method: &Method, path: &str) -> bool {
+    let operation = path.strip_prefix("/api/v1/operations/").filter(|rest| !rest.is_empty() && !rest.contains('/'));
+    operation.is_some() && (*method == Method::GET || *method == Method::HEAD)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +38,16 @@ mod tests {
             found.map(|endpoint| endpoint.name).collect::<Vec<_>>()
         };
         assert_eq!(lanes(Lane::LookUp), ["operations.get"]);
+        for (method, path, wanted) in [
+            (Method::GET, "/api/v1/operations/op_1", true),
+            (Method::HEAD, "/api/v1/operations/op_1", true),
+            (Method::POST, "/api/v1/operations/op_1", false),
+            (Method::GET, "/api/v1/operations/op_1/events", false),
+            (Method::GET, "/api/v1/operations/", false),
+            (Method::GET, "/api/v1/operations", false),
+        ] {
+            assert_eq!(looks_up(&method, path), wanted, "{method} {path}");
+        }
         assert_eq!(lanes(Lane::Upload), ["deployments.upload"]);
     }
 }

@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fields::Fields;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, Uri};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -39,6 +39,10 @@ impl Gate {
     }
 }
 
+/// Request extension: it had its turn at a processor before it came to the stack.
+#[derive(Clone, Copy)]
+pub struct HadTurn;
+
 /// That a request is within its limits, and what is left of them.
 pub struct Passed(Option<Verdict>);
 
@@ -47,9 +51,10 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     let matched = request.extensions().get::<MatchedPath>();
     let (lane, login) = lane::of(request.method(), matched.map_or("", MatchedPath::as_str));
     let verdict = gate.address(&request, login);
+    let has_turn = lane == Lane::LookUp || request.extensions().get::<HadTurn>().is_some();
     let entered = match verdict {
         Some(refused) if !refused.passes => Err(gate.limited(&refused)),
-        _ => gate.limits.enter(lane).await.map_err(|busy| gate.busy(busy)),
+        _ => gate.admit(has_turn, lane).await.map_err(|busy| gate.busy(busy)),
     };
     let place = match entered {
         Ok(place) => place,
@@ -114,6 +119,26 @@ impl Gate {
         let verdict = self.limits.principal(principal.credential_id(), principal.organization, now);
         let passes = verdict.is_none_or(|verdict| verdict.passes);
         passes.then(|| Passed(Verdict::tightest(address, verdict)))
+    }
+
+    /// A place, after the request's turn, where it didn't have that before the stack.
+    async fn admit(&self, has_turn: bool, lane: Lane) -> Result<Place, Busy> {
+        if !has_turn && !self.limits.turn().await {
+            return Err(Busy::Queue);
+        }
+        self.limits.enter(lane)
+    }
+
+    /// The turn of a request before the stack, which takes longer than a refusal may.
+    pub async fn turn(&self) -> bool {
+        self.limits.turn().await
+    }
+
+    /// What a request gets that has no turn.
+    pub fn no_turn(&self, uri: &Uri, client: IpAddr, id: &HeaderValue) -> Response {
+        let verdict = self.limits.ip(client, Instant::now());
+        let id = RequestId(id.to_str().unwrap_or_default().into());
+        self.told(problem::written(self.busy(Busy::Queue).into_response(), uri, Some(id)), verdict)
     }
 
     /// Tells in an answer what is left.

@@ -104,11 +104,21 @@ fn told(asked: &Asked<'_>, took: Duration, id: Option<HeaderValue>, mut response
 }
 
 impl Observer {
+    /// What the request is called: as it was sent, or a new id.
+    pub fn name(headers: &HeaderMap) -> HeaderValue {
+        request_id(headers)
+    }
+
     /// The same for an answer that didn't come through the stack.
-    pub fn observed<B>(&self, request: &http::Request<B>, served: &Served<'_>, response: Response) -> Response {
+    pub fn observed<B>(
+        &self,
+        request: &http::Request<B>,
+        id: HeaderValue,
+        served: &Served<'_>,
+        response: Response,
+    ) -> Response {
         let took = served.started.elapsed();
-        self.short.count(&self.metrics, served, response.status(), took);
-        let id = request_id(request.headers());
+        self.short.count(&self.metrics, request.method(), served, response.status(), took);
         let (method, path, trace) = (request.method(), request.uri().path(), Trace::of(request.headers()));
         let known = id.to_str().unwrap_or_default();
         told(&Asked { id: known, method, path, client: Some(served.client), trace }, took, Some(id.clone()), response)

@@ -214,13 +214,14 @@ impl Limits {
         Verdict::tightest(token, self.take(Policy::Organization, &organization.0.as_u128(), now))
     }
 
-    /// A place among the requests in progress, unless there is none or this one had to wait too long for a processor. Before
-    /// authentication: it costs next to nothing. Waits only where requests queue already. What is answered from memory at once
-    /// needs none: that costs no more than a refusal.
-    pub async fn enter(&self, lane: Lane) -> Result<Place, Busy> {
-        if lane != Lane::LookUp && !self.queue.pass().await {
-            return Err(Busy::Queue);
-        }
+    /// The request's turn at a processor; false where too many wait for theirs. Before anything else is done for it: waits only
+    /// where requests queue already. What is answered from memory at once needs no turn: that costs no more than a refusal.
+    pub async fn turn(&self) -> bool {
+        self.queue.pass().await
+    }
+
+    /// A place among the requests in progress, unless there is none. Before authentication: it costs next to nothing.
+    pub fn enter(&self, lane: Lane) -> Result<Place, Busy> {
         self.room.enter(lane)
     }
 

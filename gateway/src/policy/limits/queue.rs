@@ -2,9 +2,10 @@
 //!
 //! Requests that only compute are never "in progress" for long, however many have come: they queue for the runtime's workers, where
 //! no count of ours sees them. So while there is a queue, a request goes to its end once before anything is done for it, and knows how
-//! long that took. When it took too long, and nobody got through quickly for a while, the request is refused: what is served was
-//! quick (controlled delay, as in CoDel, RFC 8289). Invariant: without a queue of many requests that stands for long, nothing is
-//! refused: a burst is over before, and a machine that is busy with something else isn't helped by refusing ours.
+//! long that took. When it took too long, and nobody got through quickly for a while, the queue is kept short from then on: only so
+//! many may wait as get their turn in time, and the others are refused at once, without waiting, until nobody had to be refused for
+//! a second. How many those are is learned from how long they waited. Invariant: without a queue of many requests that stands for
+//! long, nothing is refused: a burst is over before, and a machine that is busy with something else isn't helped by refusing ours.
 
 use std::{
     future::poll_fn,
@@ -21,6 +22,11 @@ const ALERT: Duration = Duration::from_millis(100);
 /// How long, and by how many requests, a wait beyond the target must have been met before one is refused.
 const PATIENCE: Duration = Duration::from_millis(500);
 const MANY: u32 = 100;
+/// For so long after a refusal the queue is kept short.
+const HOLD: Duration = Duration::from_secs(1);
+/// Requests that may always wait, and as many as may wait at first.
+const LEAST: u32 = 2;
+const FIRST: u32 = 16;
 
 pub struct Queue {
     /// How long a request should wait at most; zero: nothing is refused.
@@ -32,6 +38,22 @@ pub struct Queue {
     /// Since when nobody got through quickly; 0: somebody did, lately.
     standing_since: AtomicU64,
     late: AtomicU32,
+    /// Until when the queue is kept short.
+    short_until: AtomicU64,
+    /// Requests in it, and how many may be while it is kept short.
+    waiting: AtomicU32,
+    most: AtomicU32,
+    /// When that number may change again.
+    settled_at: AtomicU64,
+}
+
+/// A request's place in the queue.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Queue {
@@ -43,6 +65,10 @@ impl Queue {
             alert_until: AtomicU64::new(0),
             standing_since: AtomicU64::new(0),
             late: AtomicU32::new(0),
+            short_until: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
+            most: AtomicU32::new(FIRST),
+            settled_at: AtomicU64::new(0),
         }
     }
 
@@ -52,17 +78,37 @@ impl Queue {
             return true;
         }
         let came = self.epoch.elapsed();
-        let sample = self.number.fetch_add(1, Relaxed).is_multiple_of(SAMPLE);
-        if !sample && nanos(came) >= self.alert_until.load(Relaxed) {
+        if self.is_short(came) {
+            if self.waiting.load(Relaxed) >= self.most.load(Relaxed) {
+                self.short_until.store(nanos(came + HOLD), Relaxed);
+                return false;
+            }
+        } else if !self.looks(came) {
             return true;
         }
+        self.waiting.fetch_add(1, Relaxed);
+        let waiting = Waiting(&self.waiting);
         to_the_end().await;
+        drop(waiting);
         let now = self.epoch.elapsed();
         self.judge(now.saturating_sub(came), now)
     }
 
+    /// One of a few, or one of all after somebody had to wait.
+    fn looks(&self, now: Duration) -> bool {
+        self.number.fetch_add(1, Relaxed).is_multiple_of(SAMPLE) || nanos(now) < self.alert_until.load(Relaxed)
+    }
+
+    fn is_short(&self, now: Duration) -> bool {
+        nanos(now) < self.short_until.load(Relaxed)
+    }
+
     /// Of a request that waited so long. A quarter of the target is a queue worth looking at, and less is the end of one.
     fn judge(&self, waited: Duration, now: Duration) -> bool {
+        if self.is_short(now) {
+            self.learn(waited, now);
+            return true;
+        }
         if waited <= self.target / 4 {
             self.standing_since.store(0, Relaxed);
             self.late.store(0, Relaxed);
@@ -77,7 +123,29 @@ impl Queue {
             Ok(_) => nanos(now),
             Err(since) => since,
         };
-        late < MANY || nanos(now).saturating_sub(since) < nanos(PATIENCE)
+        let patient = late < MANY || nanos(now).saturating_sub(since) < nanos(PATIENCE);
+        if !patient {
+            self.most.store(FIRST, Relaxed);
+            self.short_until.store(nanos(now + HOLD), Relaxed);
+        }
+        patient
+    }
+
+    /// So many may wait that they wait for half of the target to all of it. What was changed must show before it is changed again.
+    fn learn(&self, waited: Duration, now: Duration) {
+        let settled = self.settled_at.load(Relaxed);
+        let moment = nanos(now);
+        if moment < settled || self.settled_at.compare_exchange(settled, moment + nanos(self.target), Relaxed, Relaxed).is_err()
+        {
+            return;
+        }
+        let most = self.most.load(Relaxed);
+        let step = (most / 8).max(1);
+        if waited > self.target {
+            self.most.store(most.saturating_sub(step).max(LEAST), Relaxed);
+        } else if waited < self.target / 2 {
+            self.most.store(most.saturating_add(step), Relaxed);
+        }
     }
 }
 
@@ -113,15 +181,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_standing_queue_refuses_who_is_late_until_it_is_gone() {
+    async fn a_standing_queue_is_kept_short_until_nobody_is_refused() {
         let queue = Queue::new(TARGET);
         assert_eq!(passed(&queue, 1000, 2000, |_| 4), 2000);
-        // Half a second of patience, then nobody who is late passes, and everybody who isn't.
-        assert_eq!(passed(&queue, 3000, 500, |_| 20), 500);
-        assert_eq!(passed(&queue, 3500, 1000, |number| if number % 2 == 0 { 6 } else { 4 }), 500);
-        // Somebody comes through quickly, and there is patience again.
-        assert_eq!(passed(&queue, 4500, 1, |_| 1), 1);
-        assert_eq!(passed(&queue, 4501, 500, |_| 20), 500);
+        // Half a second of patience; then one is refused, and from then on it depends on how many wait.
+        assert_eq!(passed(&queue, 3000, 501, |_| 20), 500);
+        assert!(queue.is_short(Duration::from_millis(3501)));
+        assert_eq!(passed(&queue, 3501, 200, |_| 20), 200);
+        assert_eq!(queue.most.load(Relaxed), LEAST, "they waited too long");
+        assert_eq!(passed(&queue, 3701, 200, |_| 4), 200);
+        assert_eq!(queue.most.load(Relaxed), LEAST, "they got their turn in time");
+        assert_eq!(passed(&queue, 3901, 200, |_| 1), 200);
+        let grown = queue.most.load(Relaxed);
+        assert!(grown > 40, "{grown}");
+        // A second without a refusal, and there is patience again after somebody came through quickly.
+        assert_eq!(passed(&queue, 4600, 1, |_| 1), 1);
+        assert_eq!(passed(&queue, 4601, 500, |_| 20), 500);
+    }
+
+    #[tokio::test]
+    async fn while_it_is_kept_short_who_finds_it_full_is_refused_at_once() {
+        let queue = Queue::new(TARGET);
+        queue.most.store(2, Relaxed);
+        queue.short_until.store(u64::MAX, Relaxed);
+        assert_eq!(tokio::join!(queue.pass(), queue.pass(), queue.pass()), (true, true, false));
+        assert!(queue.pass().await, "those have left it");
+        // Whoever goes away while waiting leaves it, too.
+        let mut gone = Box::pin(queue.pass());
+        assert!(futures_util::poll!(gone.as_mut()).is_pending());
+        assert_eq!(queue.waiting.load(Relaxed), 1);
+        drop(gone);
+        assert_eq!(queue.waiting.load(Relaxed), 0);
     }
 
     #[tokio::test]
