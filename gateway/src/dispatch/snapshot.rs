@@ -162,7 +162,7 @@ impl Snapshots {
             self.0.counters.absent();
             return Err(Error::clone(&error));
         }
-        let (joined, outcome) = self.renew(&key, lifetime, ask).await;
+        let (joined, outcome) = self.renew(&key, None, lifetime, ask).await;
         outcome.map(|snapshot| self.found(snapshot, if joined { Came::Joined } else { Came::Missing }))
     }
 
@@ -188,10 +188,10 @@ impl Snapshots {
         }
         if may_be_stale && over <= self.0.stale_while_revalidate {
             // It runs in a task of its own; nobody waits for it.
-            drop(self.begin(&key, lifetime, ask));
+            drop(self.begin(&key, Some(Arc::clone(&newest)), lifetime, ask));
             return Ok(self.found(newest, Came::Stale));
         }
-        match self.renew(&key, lifetime, ask).await.1 {
+        match self.renew(&key, Some(Arc::clone(&newest)), lifetime, ask).await.1 {
             Ok(renewed) => Ok(self.found(renewed, Came::Expired)),
             Err(error) if may_be_stale => self.instead(newest, over, error),
             Err(error) => Err(error),
@@ -210,17 +210,25 @@ impl Snapshots {
     async fn renew<F>(
         &self,
         key: &Key,
+        seen: Option<Arc<Snapshot>>,
         lifetime: Duration,
         ask: impl FnOnce(Query) -> F,
     ) -> (bool, Result<Arc<Snapshot>, Error>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let (joined, flight) = self.begin(key, lifetime, ask);
+        let (joined, flight) = self.begin(key, seen, lifetime, ask);
         (joined, flight.await.map_err(|error| Error::clone(&error)))
     }
 
-    fn begin<F>(&self, key: &Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> (bool, Flight<Arc<Snapshot>>)
+    /// `seen`: what the caller found. Another call may have ended since the caller looked; then its outcome is the answer.
+    fn begin<F>(
+        &self,
+        key: &Key,
+        seen: Option<Arc<Snapshot>>,
+        lifetime: Duration,
+        ask: impl FnOnce(Query) -> F,
+    ) -> (bool, Flight<Arc<Snapshot>>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
@@ -228,6 +236,9 @@ impl Snapshots {
             let (inner, key) = (Arc::clone(&self.0), key.clone());
             let asked = ask(key.query.clone());
             async move {
+                if let Some(known) = inner.known_since(&key, seen.as_ref()) {
+                    return known;
+                }
                 let outcome = asked.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime)));
                 inner.keep(key, outcome.as_ref());
                 outcome
@@ -242,6 +253,14 @@ impl Snapshots {
 }
 
 impl Inner {
+    /// What is kept in place of what was seen.
+    fn known_since(&self, key: &Key, seen: Option<&Arc<Snapshot>>) -> Option<Result<Arc<Snapshot>, Error>> {
+        match self.kept.get(key).map(|slot| slot.newest()) {
+            Some(newest) => seen.is_none_or(|seen| !Arc::ptr_eq(seen, &newest)).then_some(Ok(newest)),
+            None => self.absent.get(key).map(|error| Err(Error::clone(&error))),
+        }
+    }
+
     fn keep(&self, key: Key, outcome: Result<&Arc<Snapshot>, &Error>) {
         match outcome {
             Ok(snapshot) => {

@@ -81,6 +81,26 @@ async fn an_answer_is_given_for_its_time_then_renewed_behind_then_fetched() {
     fixture.check(Freshness::Within(Duration::from_secs(3)), Ok(Came::Expired), 5).await;
 }
 
+/// Between a caller's look into the cache and its joining of a call, the call that others wait for may end.
+#[tokio::test(start_paused = true)]
+async fn what_a_call_brought_since_the_look_is_not_asked_for_again() {
+    let fixture = fixture();
+    let never = |_: Query| async { Err(Error::new(Kind::Internal, "it was asked again")) };
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
+    let found = fixture.snapshots.missing(key(Query::SitesList), LIFETIME, never).await.unwrap();
+    // Nor is it renewed, when what was seen isn't the newest any more.
+    let seen = Arc::clone(&found.snapshot);
+    seconds(11).await;
+    fixture.check(Freshness::Live, Ok(Came::Asked), 2).await;
+    let (_, renewed) = fixture.snapshots.renew(&key(Query::SitesList), Some(seen), LIFETIME, never).await;
+    assert!(!Arc::ptr_eq(&renewed.unwrap(), &found.snapshot));
+    // Nor what turned out not to be there.
+    fixture.gone.store(true, Ordering::Relaxed);
+    fixture.check(Freshness::Live, Err(Kind::NotFound), 3).await;
+    let (_, gone) = fixture.snapshots.renew(&key(Query::SitesList), None, LIFETIME, never).await;
+    assert_eq!(gone.unwrap_err().kind, Kind::NotFound);
+}
+
 #[tokio::test(start_paused = true)]
 async fn old_answers_stand_in_for_a_failing_upstream_and_then_no_longer() {
     let fixture = fixture();
