@@ -77,6 +77,18 @@ pub async fn connect(gateway: &Gateway, settings: &[u8]) -> TcpStream {
     stream
 }
 
+/// Reads until so many answers have begun; an error if the server closes before.
+pub async fn begun(stream: &mut TcpStream, mut answers: usize) -> io::Result<()> {
+    while answers > 0 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        answers -= usize::from(head[3] == HEADERS);
+    }
+    Ok(())
+}
+
 /// Reads until the server closes, or for so long; true if it closed.
 pub async fn closed(stream: &mut TcpStream, within: Duration) -> bool {
     let end = async {
