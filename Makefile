@@ -1,7 +1,7 @@
 # Everything is done by cargo and the scripts here; `make help` lists the ways in.
 #
 # Every cargo call selects the whole workspace: cargo picks dependency features by the selected packages, and another
-# selection would build wasmtime a second time.
+# selection would build wasmtime a second time. Lints and docs have a target folder of their own, where they wait for no build.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -35,13 +35,13 @@ fmt: ## Format the code
 	cargo fmt --all
 
 lint: ## Run clippy, warnings are errors
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --target-dir target/lint --locked --workspace --all-targets -- -D warnings
 
 deny: ## Check licences, sources, duplicates and advisories of the dependencies
 	@scripts/deny
 
 docs: ## Build the code's documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --target-dir target/lint --locked --workspace --no-deps --document-private-items
 
 clean: ## Remove everything that was built
 	cargo clean
