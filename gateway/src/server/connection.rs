@@ -186,9 +186,8 @@ where
     let (mut leaving, mut draining) = (false, false);
     loop {
         tokio::select! {
-            // What it is woken for nearly always.
+            // Its end first: a client that never pauses would use up what a task may do at a time, and no timer would be heard.
             biased;
-            ended = connection.as_mut() => return ended.map_err(Ending::Broken),
             reason = place.life.over(&patience) => {
                 if leaving || reason != Reason::Idle {
                     return Err(Ending::Closed(reason));
@@ -203,6 +202,7 @@ where
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
+            ended = connection.as_mut() => return ended.map_err(Ending::Broken),
         }
     }
 }
