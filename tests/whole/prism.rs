@@ -50,6 +50,16 @@ impl Call {
     }
 }
 
+/// The calls that are judged of a provider in this dialect, as the table of all providers has its columns.
+pub fn calls(column: &str) -> Vec<(Method, String, Value)> {
+    let row = match column {
+        "kinsta" => &kinsta::ROW,
+        "wpengine-live" => &wpengine::ROW,
+        _ => return Vec::new(),
+    };
+    (row.calls)().into_iter().map(|call| (call.method, call.path, call.body)).collect()
+}
+
 #[tokio::test]
 async fn every_request_to_kinsta_is_valid() {
     judge(&kinsta::ROW).await;

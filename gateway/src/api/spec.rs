@@ -234,6 +234,7 @@ impl Endpoint {
 
     /// Whether a provider may be asked, with all that can go wrong there.
     pub fn asks_provider(&self) -> bool {
-        self.path.starts_with("/sites") || self.path.starts_with("/billing")
+        let cancels = self.path.ends_with("/cancel");
+        cancels || self.path.starts_with("/sites") || self.path.starts_with("/billing")
     }
 }

@@ -16,6 +16,11 @@ pub fn require_preparation(configuration: &Configuration, preparation: &Preparat
     require_action(configuration, preparation.action())
 }
 
+/// Of work that runs at the upstream already.
+pub fn require_cancel(configuration: &Configuration) -> Result<(), Error> {
+    require(configuration, "operations.cancel")
+}
+
 /// An action that no feature stands for is carried by those of its fields.
 pub fn require_action(configuration: &Configuration, action: Action) -> Result<(), Error> {
     behind(action).map_or(Ok(()), |feature| require(configuration, feature))

@@ -60,6 +60,7 @@ impl Carrier for Arc<Dispatch> {
 
     async fn cancel(&self, connection: ConnectionId, handle: &str, context: &CallContext) -> Result<(), Error> {
         let (connection, configured) = self.target(connection).await?;
+        feature::require_cancel(configured.configuration()).map_err(|error| connection.blame(error))?;
         self.host.cancel(&configured, handle, context).await.map_err(|error| connection.blame(error))
     }
 

@@ -27,6 +27,7 @@ const READS: &[&str] = &[
     "billing.checkout",
     "billing.invoices",
     "billing.usage",
+    "operations.cancel",
 ];
 
 const WORK: &[&str] = &[

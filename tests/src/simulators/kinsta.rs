@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub const KEY: &str = "kinsta-simulators-key";
 pub const COMPANY: &str = "54fb80af-576c-4fdc-ba4f-b596c83f15a1";
 const USER: &str = "0b7e2f7c-93f1-4a0c-8a9b-0f6f3d8f1c11";
+const ARCHIVE: &str = "1915fa3a-7ef4-4766-806d-71104be7deb0";
 const NOBODY: &str = "No or invalid API key provided to the request";
 const NOTHING: &str = "Could not find data or the user does not have permissions to retrieve it";
 const BAD: &str = "Bad request format";
@@ -33,6 +34,8 @@ pub struct Kinsta {
     pub next_fails: Option<&'static str>,
     /// How often which operation was begun: `sites:add`.
     pub begun: BTreeMap<&'static str, usize>,
+    /// Where an archive of each environment can be downloaded, if anywhere.
+    pub archive: Option<String>,
     /// Bodies of the changes, as they arrived.
     pub changes: Vec<Value>,
 }
@@ -44,6 +47,11 @@ impl Kinsta {
 
     pub fn sites(&self) -> Vec<&str> {
         self.sites.iter().map(|site| site.name.as_str()).collect()
+    }
+
+    /// One that was there before.
+    pub fn add_site(&mut self, name: &str) {
+        self.carry_out(Effect::NewSite { name: name.to_owned(), wordpress: true });
     }
 
     pub fn backups(&self) -> usize {
@@ -121,6 +129,12 @@ impl Kinsta {
             ["sites", "environments", "domains", id, "verification-records"] => ok(json!({"site_domain": {
                 "verification_records": [{"name": "_acme-challenge", "value": format!("{id}.kinstavalidation.app"), "type": "CNAME"}],
                 "pointing_records": [{"name": "@", "value": "192.0.2.10", "type": "A"}]}})),
+            ["sites", "environments", id, "downloadable-backups"] => {
+                let name = self.environment(id)?.name.clone();
+                let archive = |link: &String| json!({"id": ARCHIVE, "created_at": 1_665_382_600_770_u64, "is_generation_in_progress": false, "download_link": link});
+                let archives: Vec<Value> = self.archive.iter().map(archive).collect();
+                ok(json!({"environment": {"display_name": name, "downloadable_backups": archives}}))
+            }
             ["sites", "environments", id, rest @ ..] => self.environment(id)?.read(rest),
             _ => None,
         }
@@ -154,10 +168,14 @@ impl Kinsta {
             (
                 "POST",
                 ["sites", "tools", "clear-cache"] | ["sites", "edge-caching", "clear"] | ["sites", "cdn", "clear-cache"],
-            )
-            | ("PUT", ["sites", "edge-caching", "status"]) => {
+            ) => {
                 let _ = self.environment(&text("environment_id"))?;
                 Some(self.begin("cache:clear", Effect::Nothing))
+            }
+            ("PUT", ["sites", "edge-caching", "status"]) => {
+                let environment = self.environment(&text("environment_id"))?.id.clone();
+                let enabled = body["enabled"].as_bool()?;
+                Some(self.begin("edge-cache:switch", Effect::EdgeCache { environment, enabled }))
             }
             ("POST", ["sites", id, "environments", rest @ ..]) => {
                 let (site, name) = (self.site(id)?.id.clone(), text("display_name"));
@@ -207,9 +225,11 @@ impl Kinsta {
             ("POST", ["run-wp-cli-command"]) => {
                 Some(self.begin("environment:run-wp-cli-command", Effect::Command { environment, command: text("wp_command") }))
             }
-            ("PUT", ["plugins"]) => {
+            ("PUT", [kind @ ("plugins" | "themes")]) => {
                 let (name, version) = (text("name"), text("update_version"));
-                Some(self.begin("wp-plugin:update", Effect::Plugin { environment, name, version }))
+                let (what, kind) =
+                    if *kind == "plugins" { ("wp-plugin:update", "plugin") } else { ("wp-theme:update", "theme") };
+                Some(self.begin(what, Effect::Extension { environment, kind, name, version }))
             }
             _ => None,
         }

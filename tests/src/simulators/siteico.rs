@@ -115,6 +115,12 @@ impl SiteIco {
         }
     }
 
+    /// One that was there before.
+    pub fn add_site(&mut self, name: &str) {
+        self.add(&json!(name));
+        self.sites.iter_mut().for_each(|site| (site.status, site.next) = ("running", None));
+    }
+
     fn add(&mut self, name: &Value) -> Answer {
         let Some(name) = name.as_str().filter(|name| !name.is_empty()) else { return error(400, "name is required") };
         if self.sites.iter().any(|site| site.name == name) {
@@ -186,7 +192,7 @@ impl Site {
         let id: u64 = self.id.parse().unwrap_or_default();
         json!({
             "id": id, "name": self.name, "status": self.status, "domain": primary, "phpVersion": "8.3",
-            "createdAt": "2026-11-01T00:00:00Z", "adminPassword": "never-to-be-seen-1",
+            "createdAt": "2026-11-01T00:00:00Z", "webserver": "nginx", "adminPassword": "never-to-be-seen-1",
         })
     }
 

@@ -71,6 +71,11 @@ impl SitePod {
         }
     }
 
+    /// One that was there before.
+    pub fn add_project(&mut self, name: &str) {
+        self.projects.push(name.to_owned());
+    }
+
     /// Every token has run out.
     pub fn end_sessions(&mut self) {
         self.tokens.clear();
@@ -317,12 +322,16 @@ impl World for SitePod {
         match (method, path) {
             ("GET", ["auth", "info"]) => Answer::Json(200, json!({"id": "u1", "email": self.email, "is_admin": false})),
             ("GET", ["projects"]) if self.dialect == Dialect::Live => {
-                let view = |name: &String| json!({"id": name, "name": name, "subdomain": name, "created_at": now()});
+                let view =
+                    |name: &String| json!({"id": name, "name": name, "subdomain": name, "owner": "u1", "created_at": now()});
                 Answer::Json(200, self.projects.iter().map(view).collect())
             }
             ("GET", ["projects", name]) if self.dialect == Dialect::Live => {
                 match self.projects.iter().any(|known| known == name) {
-                    true => Answer::Json(200, json!({"id": name, "name": name, "subdomain": name, "created_at": now()})),
+                    true => Answer::Json(
+                        200,
+                        json!({"id": name, "name": name, "subdomain": name, "owner": "u1", "created_at": now()}),
+                    ),
                     false => error(404, "project not found"),
                 }
             }

@@ -35,6 +35,18 @@ fn adapt(method: &Method, path: &str, mut answer: Value) -> Value {
         second["domains"] = json!([]);
         environments.push(second);
     }
+    // One that isn't active, and so can be deleted.
+    for (path_end, list) in [("/plugins", "wp_plugins"), ("/themes", "wp_themes")] {
+        let extensions = answer.pointer_mut(&format!("/environment/container_info/{list}/data")).and_then(Value::as_array_mut);
+        if let Some(extensions) = extensions
+            && path.ends_with(path_end)
+        {
+            let mut second = extensions.first().cloned().unwrap_or_default();
+            second["name"] = json!("unused");
+            second["status"] = json!("inactive");
+            extensions.push(second);
+        }
+    }
     answer
 }
 
@@ -138,6 +150,7 @@ fn extensions() -> Vec<Call> {
             post(&all, json!({"source": "https://downloads.wordpress.org/theme/astra.4.6.5.zip"})),
             post(&format!("{all}/{name}/update"), Value::Null),
             post(&format!("{all}/{name}/activate"), Value::Null),
+            delete(&format!("{all}/unused")),
         ]);
     }
     calls.push(post("/wordpress/plugins/akismet/deactivate", Value::Null));

@@ -4,7 +4,7 @@
 
 use super::{
     Kinsta,
-    site::{Backup, Domain, Environment, Plugin, Site},
+    site::{Backup, Domain, Environment, Extension, Site},
 };
 
 pub struct Operation {
@@ -38,7 +38,8 @@ pub enum Effect {
     NewDomain { environment: String, name: String },
     NoDomains { environment: String, ids: Vec<String> },
     Primary { environment: String, id: String },
-    Plugin { environment: String, name: String, version: String },
+    Extension { environment: String, kind: &'static str, name: String, version: String },
+    EdgeCache { environment: String, enabled: bool },
     Command { environment: String, command: String },
     Nothing,
 }
@@ -72,7 +73,7 @@ impl Kinsta {
     fn new_environment(&mut self, name: &str, wordpress: bool) -> Environment {
         let (id, domain) = (self.uuid(), self.uuid());
         let first = Domain { name: format!("{domain}.kinsta.cloud"), id: domain.clone(), active: true };
-        let akismet = Plugin { name: "akismet".to_owned(), version: "1.0.0".to_owned(), active: false };
+        let old = |name: &str, active| Extension { name: name.to_owned(), version: "1.0.0".to_owned(), active };
         Environment {
             id,
             name: name.to_owned(),
@@ -81,7 +82,9 @@ impl Kinsta {
             domains: vec![first],
             primary: domain,
             backups: Vec::new(),
-            plugins: vec![akismet],
+            plugins: vec![old("akismet", false)],
+            themes: vec![old("twentytwentyfive", true), old("twentytwentyfour", false)],
+            has_edge_cache: true,
         }
     }
 
@@ -93,7 +96,8 @@ impl Kinsta {
             | Effect::NewDomain { environment, .. }
             | Effect::NoDomains { environment, .. }
             | Effect::Primary { environment, .. }
-            | Effect::Plugin { environment, .. }
+            | Effect::Extension { environment, .. }
+            | Effect::EdgeCache { environment, .. }
             | Effect::Command { environment, .. } => environment.clone(),
             _ => return,
         };
@@ -104,10 +108,11 @@ impl Kinsta {
             Effect::NewDomain { name, .. } => environment.domains.push(Domain { id, name, active: false }),
             Effect::NoDomains { ids, .. } => environment.domains.retain(|domain| !ids.contains(&domain.id)),
             Effect::Primary { id, .. } => environment.primary = id,
-            Effect::Plugin { name, version, .. } => {
-                let plugins = environment.plugins.iter_mut().filter(|plugin| plugin.name == name);
-                plugins.for_each(|plugin| plugin.version.clone_from(&version));
+            Effect::Extension { kind, name, version, .. } => {
+                let found = environment.extensions(kind).iter_mut().filter(|one| one.name == name);
+                found.for_each(|one| one.version.clone_from(&version));
             }
+            Effect::EdgeCache { enabled, .. } => environment.has_edge_cache = enabled,
             Effect::Command { command, .. } => environment.run(&command),
             _ => {}
         }

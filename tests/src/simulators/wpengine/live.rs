@@ -94,6 +94,24 @@ impl LiveWpEngine {
         Self::default()
     }
 
+    /// One that was there before, with its install.
+    pub fn add_site(&mut self, name: &str) {
+        let (id, site) = (self.id(), self.id());
+        let install = format!("before{}", self.installs.len());
+        self.sites.push(Site { id: site.clone(), name: name.to_owned() });
+        self.installs.push(Install {
+            id,
+            name: install,
+            site,
+            environment: "production".to_owned(),
+            backups: Vec::new(),
+            domains: Vec::new(),
+            purged: Vec::new(),
+            overwritten_by: Vec::new(),
+            work: Work(0),
+        });
+    }
+
     pub fn install(&self, name: &str) -> Option<&Install> {
         self.installs.iter().find(|install| install.name == name)
     }

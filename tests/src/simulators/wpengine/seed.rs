@@ -36,6 +36,8 @@ pub struct SeedWpEngine {
     pub sites: Vec<SeedSite>,
     /// Where downloads are said to be.
     pub base: String,
+    /// The most rows of a list's page, whatever is asked for.
+    pub page: usize,
     last: u32,
 }
 
@@ -56,13 +58,22 @@ impl World for SeedWpEngine {
 
 impl Default for SeedWpEngine {
     fn default() -> Self {
-        Self { sites: Vec::new(), base: "https://wpengineapi.com/v1".to_owned(), last: 0 }
+        Self { sites: Vec::new(), base: "https://wpengineapi.com/v1".to_owned(), page: 100, last: 0 }
     }
 }
 
 impl SeedWpEngine {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that was there before.
+    pub fn add_site(&mut self, name: &str) {
+        let fields =
+            json!({"name": name, "environment": "production", "created_at": CREATED, "url": "https://before.wpengine.com"});
+        let mut site = Thing::new(self.id("site"), fields, "active");
+        site.work = Work(0);
+        self.sites.push(SeedSite { site, backups: Vec::new(), deployments: Vec::new(), restores: Vec::new() });
     }
 
     fn id(&mut self, kind: &str) -> String {
@@ -72,7 +83,7 @@ impl SeedWpEngine {
 
     fn on_sites(&mut self, method: &str, request: &Request) -> Option<Answer> {
         match method {
-            "GET" => Some(list(request, self.sites.iter().map(|site| site.site.json()).collect())),
+            "GET" => Some(list(request, self.page, self.sites.iter().map(|site| site.site.json()).collect())),
             "POST" => {
                 let body = request.json();
                 if body["name"].as_str().is_none_or(str::is_empty) {
@@ -144,7 +155,7 @@ impl SeedSite {
     fn on_backups(&mut self, method: &str, path: &[&str], request: &Request, new: &str, base: &str) -> Option<Answer> {
         let place = path.first().and_then(|id| self.backups.iter().position(|backup| backup.id == *id));
         match (method, path) {
-            ("GET", []) => Some(list(request, self.backups.iter().rev().map(Thing::json).collect())),
+            ("GET", []) => Some(list(request, 100, self.backups.iter().rev().map(Thing::json).collect())),
             ("POST", []) => {
                 let mut fields = parts(&request.json(), &["description", "type"]);
                 fields["site_id"] = json!(self.site.id);
@@ -181,7 +192,7 @@ impl SeedSite {
         match (method, path) {
             ("GET", []) => {
                 let wanted = |one: &Value| request.query("status").is_none_or(|status| one["status"] == status);
-                Some(list(request, self.deployments.iter().rev().map(Thing::json).filter(wanted).collect()))
+                Some(list(request, 100, self.deployments.iter().rev().map(Thing::json).filter(wanted).collect()))
             }
             ("POST", []) => {
                 let body = request.json();
@@ -250,11 +261,12 @@ impl Thing {
     }
 }
 
-fn list(request: &Request, all: Vec<Value>) -> Answer {
-    let (page, per_page) = (number(request.query("page"), 1), number(request.query("per_page"), 10));
-    if page == 0 || !(1..=100).contains(&per_page) {
+fn list(request: &Request, most: usize, all: Vec<Value>) -> Answer {
+    let (page, wanted) = (number(request.query("page"), 1), number(request.query("per_page"), 10));
+    if page == 0 || !(1..=100).contains(&wanted) {
         return refusal(422, "validation_error", "per_page is 1 to 100");
     }
+    let per_page = wanted.min(most);
     let total = all.len();
     let results: Vec<Value> = all.into_iter().skip((page - 1) * per_page).take(per_page).collect();
     let pagination = json!({"total": total, "count": results.len(), "per_page": per_page, "current_page": page,
