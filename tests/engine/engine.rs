@@ -60,6 +60,19 @@ impl Engine {
         Ok(image)
     }
 
+    /// That web server under another name of this Engine, which stays whatever happens to the first: pulled now, and then there.
+    pub async fn kept_image(&self) -> Result<String> {
+        const KEPT: (&str, &str) = ("portico-test/kept", "1");
+        let image = self.pullable_image().await?;
+        let (name, tag) = image.rsplit_once(':').context("no tag")?;
+        let kept = format!("/images/{}/tag?repo={}&tag={}", urlencode(&image), urlencode(KEPT.0), KEPT.1);
+        for path in [format!("/images/create?fromImage={}&tag={tag}", urlencode(name)), kept] {
+            let (status, body) = self.request(Method::POST, &path, None).await?;
+            ensure!(status.is_success(), "{path}: {status} {body}");
+        }
+        Ok(format!("{}:{}", KEPT.0, KEPT.1))
+    }
+
     /// Everything on the Engine that has this label (`name` or `name=value`), as `container <name>`, `network <name>` and
     /// `volume <name>`, sorted: what a test compares with nothing after a deletion.
     pub async fn labelled(&self, label: &str) -> Result<Vec<String>> {

@@ -434,7 +434,12 @@ async fn guessing_tells_nothing_and_gets_slower() {
     let gateway = Gateway::start().await;
     let stranger = Browser::new(&gateway);
     let mut least = [Duration::MAX; 2];
-    for number in 0..10 {
+    let are_alike = |[known, unknown]: [Duration; 2]| known.max(unknown) < 2 * known.min(unknown);
+    // On a busy machine it takes longer until both had a quiet moment.
+    for number in 0..60 {
+        if number >= 10 && are_alike(least) {
+            break;
+        }
         for (known, least) in [true, false].into_iter().zip(&mut least) {
             // Each account once, since the same one would have to wait.
             let email = format!("{known}-{number}@example.com");
@@ -449,8 +454,7 @@ async fn guessing_tells_nothing_and_gets_slower() {
             assert_eq!(problem["detail"], "the e-mail address or the password is wrong");
         }
     }
-    let [known, unknown] = least;
-    assert!(known.max(unknown) < 2 * known.min(unknown), "known and unknown users can be told apart: {least:?}");
+    assert!(are_alike(least), "known and unknown users can be told apart: {least:?}");
     for email in ["guessed@example.com", "unknown@example.com"] {
         for _ in 0..5 {
             stranger.post("/auth/login", &login_of(email, "a wrong password")).await.problem(401, "wrong_credentials");

@@ -31,6 +31,7 @@ mod identity;
 mod kinsta;
 mod labels;
 mod limits;
+mod overload;
 mod paging;
 mod prism;
 mod prometheus;

@@ -80,26 +80,38 @@ impl Walks {
 
     /// The first stretch. The walk is kept only when there is more to come.
     pub fn begin(&self, walk: Walk, limit: usize, scope: &Scope<'_>) -> Result<Stretch, Problem> {
-        self.stretch(Uuid::new_v4(), Arc::new(walk), 0, limit, scope)
+        self.stretch(None, Arc::new(walk), 0, limit, scope)
     }
 
     pub fn resume(&self, cursor: &str, limit: usize, scope: &Scope<'_>) -> Result<Stretch, Problem> {
         let position: Position = scope.open(cursor)?;
         let walk = self.0.get(&position.walk).ok_or_else(cursor::expired)?;
-        self.stretch(position.walk, walk, position.offset, limit, scope)
+        self.stretch(Some(position.walk), walk, position.offset, limit, scope)
     }
 
-    fn stretch(&self, id: Uuid, walk: Arc<Walk>, offset: usize, limit: usize, scope: &Scope<'_>) -> Result<Stretch, Problem> {
+    /// `id`: of a walk that is kept.
+    fn stretch(
+        &self,
+        id: Option<Uuid>,
+        walk: Arc<Walk>,
+        offset: usize,
+        limit: usize,
+        scope: &Scope<'_>,
+    ) -> Result<Stretch, Problem> {
         let end = walk.rows.len().min(offset.saturating_add(limit));
         let next = if end < walk.rows.len() {
-            if offset == 0 {
-                self.0.insert(id, Arc::clone(&walk));
-            }
+            let id = id.unwrap_or_else(|| self.keep(&walk));
             Some(scope.seal(&Position { walk: id, offset: end })?)
         } else {
             None
         };
         Ok(Stretch { walk, range: offset.min(end)..end, next, begins: offset == 0 })
+    }
+
+    fn keep(&self, walk: &Arc<Walk>) -> Uuid {
+        let id = Uuid::new_v4();
+        self.0.insert(id, Arc::clone(walk));
+        id
     }
 }
 

@@ -59,7 +59,10 @@ pub fn simulated(archives: &Archives) -> Vec<Subject> {
 
 /// On an Engine that runs.
 pub async fn docker(engine: &Engine) -> Subject {
-    let (image, _turn) = plain_image(engine).await;
+    // What others pull and remove has its turn; this one stays.
+    let (_, turn) = plain_image(engine).await;
+    let image = engine.kept_image().await.expect("an image");
+    drop(turn);
     let begin = move |_| {
         // Each group's sites have a namespace of their own.
         let namespace = format!("conformance-{}", uuid());

@@ -149,7 +149,7 @@ const SITEPOD: &[Row] = &[
     ("POST /rollback", "deployments.rollback", "sitepod::deployed_by_content_released_and_rolled_back"),
     ("GET /current", "environments.current", "sitepod::deployed_by_content_released_and_rolled_back"),
     ("GET /history", "deployments.list", "sitepod::deployed_by_content_released_and_rolled_back"),
-    ("GET /health", "connections.test", "sitepod::the_seeds_dialect_deploys_as_well"),
+    ("GET /health", "connections.test", "hosts::a_connection_is_tested_and_forgotten"),
     ("GET /domains", "domains.list", "sitepod::domains_lead_to_prod"),
     ("POST /domains", "domains.create", "sitepod::domains_lead_to_prod"),
     ("POST /domains/{domain}/verify", "domains.verify", "sitepod::domains_lead_to_prod"),
