@@ -118,6 +118,10 @@ impl Way {
         if let Some(response) = self.hot_path.as_ref().and_then(|hot_path| hot_path.answer(&request, whence.client)) {
             return Either::Left(ready(Ok(response)));
         }
+        let looks_up = lane::looks_up(request.method(), request.uri().path());
+        if let Some(hot_path) = self.hot_path.as_ref().filter(|hot_path| !looks_up && hot_path.gate.is_full()) {
+            return Either::Left(ready(Ok(hot_path.refuse(&request, whence.client))));
+        }
         request.extensions_mut().insert(whence.client);
         if whence.secure {
             request.extensions_mut().insert(Secure);
@@ -128,7 +132,7 @@ impl Way {
             return Either::Right(Box::pin(stack.call(request.map(Body::new))));
         };
         Either::Right(Box::pin(async move {
-            if !lane::looks_up(request.method(), request.uri().path()) {
+            if !looks_up {
                 if !hot_path.gate.turn().await {
                     return Ok(hot_path.refuse(&request, whence.client));
                 }

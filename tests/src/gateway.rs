@@ -242,6 +242,10 @@ fn spawn(folder: &Path, setup: &Setup) -> Result<Child> {
     }
     command.env("PORTICO_LISTEN", "127.0.0.1:0").env("PORTICO_ADMIN_LISTEN", "127.0.0.1:0");
     command.env("PORTICO_DATA_DIR", folder.join("data")).env("NO_COLOR", "1");
+    // Many tests share this machine, and what they do to each other is no overload of the gateway's.
+    if !setup.config.contains("queue_ms") {
+        command.env("PORTICO_LIMITS__QUEUE_MS", "0");
+    }
     command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().context("can't start the gateway")

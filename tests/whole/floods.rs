@@ -48,7 +48,13 @@ impl Deref for Target {
 async fn gateway(config: &str) -> Target {
     static TURN: Mutex<()> = Mutex::const_new(());
     let turn = TURN.lock().await;
-    Target { gateway: Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await, _turn: turn }
+    // Floods are what this is for.
+    let as_delivered = ("PORTICO_LIMITS__QUEUE_MS".to_owned(), "2".to_owned());
+    Target {
+        gateway: Gateway::start_with(Setup { config: config.to_owned(), environment: vec![as_delivered], ..Setup::default() })
+            .await,
+        _turn: turn,
+    }
 }
 
 /// One request over a connection of its own.

@@ -129,6 +129,11 @@ impl Gate {
         self.limits.enter(lane)
     }
 
+    /// Whether a request would be refused at once.
+    pub fn is_full(&self) -> bool {
+        self.limits.is_full()
+    }
+
     /// The turn of a request before the stack, which takes longer than a refusal may.
     pub async fn turn(&self) -> bool {
         self.limits.turn().await

@@ -68,7 +68,7 @@ impl Default for LimitsConfig {
             in_flight: count(512),
             in_flight_per_organization: count(192),
             waiting: count(4096),
-            queue_ms: 5,
+            queue_ms: 2,
             request_seconds: 120,
         }
     }
@@ -212,6 +212,11 @@ impl Limits {
             return token;
         }
         Verdict::tightest(token, self.take(Policy::Organization, &organization.0.as_u128(), now))
+    }
+
+    /// Whether too many wait for their turn, so that one more would be refused at once.
+    pub fn is_full(&self) -> bool {
+        self.queue.is_full()
     }
 
     /// The request's turn at a processor; false where too many wait for theirs. Before anything else is done for it: waits only

@@ -20,7 +20,7 @@ const SAMPLE: u64 = 16;
 /// How long all of them look after one had to wait.
 const ALERT: Duration = Duration::from_millis(100);
 /// How long, and by how many requests, a wait beyond the target must have been met before one is refused.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(100);
 const MANY: u32 = 100;
 /// For so long after a refusal the queue is kept short.
 const HOLD: Duration = Duration::from_secs(1);
@@ -72,18 +72,30 @@ impl Queue {
         }
     }
 
+    /// True: the queue is kept short, and has no room for one more.
+    pub fn is_full(&self) -> bool {
+        // What is off is never short.
+        if self.short_until.load(Relaxed) == 0 {
+            return false;
+        }
+        let now = self.epoch.elapsed();
+        let full = self.is_short(now) && self.waiting.load(Relaxed) >= self.most.load(Relaxed);
+        if full {
+            self.short_until.store(nanos(now + HOLD), Relaxed);
+        }
+        full
+    }
+
     /// True: the request's turn came in time, or being late is no reason yet. Waits for its turn where there is a queue.
     pub async fn pass(&self) -> bool {
         if self.target.is_zero() {
             return true;
         }
+        if self.is_full() {
+            return false;
+        }
         let came = self.epoch.elapsed();
-        if self.is_short(came) {
-            if self.waiting.load(Relaxed) >= self.most.load(Relaxed) {
-                self.short_until.store(nanos(came + HOLD), Relaxed);
-                return false;
-            }
-        } else if !self.looks(came) {
+        if !self.is_short(came) && !self.looks(came) {
             return true;
         }
         self.waiting.fetch_add(1, Relaxed);
@@ -184,9 +196,9 @@ mod tests {
     async fn a_standing_queue_is_kept_short_until_nobody_is_refused() {
         let queue = Queue::new(TARGET);
         assert_eq!(passed(&queue, 1000, 2000, |_| 4), 2000);
-        // Half a second of patience; then one is refused, and from then on it depends on how many wait.
-        assert_eq!(passed(&queue, 3000, 501, |_| 20), 500);
-        assert!(queue.is_short(Duration::from_millis(3501)));
+        // A tenth of a second of patience; then one is refused, and from then on it depends on how many wait.
+        assert_eq!(passed(&queue, 3000, 101, |_| 20), 100);
+        assert!(queue.is_short(Duration::from_millis(3101)));
         assert_eq!(passed(&queue, 3501, 200, |_| 20), 200);
         assert_eq!(queue.most.load(Relaxed), LEAST, "they waited too long");
         assert_eq!(passed(&queue, 3701, 200, |_| 4), 200);
@@ -196,7 +208,7 @@ mod tests {
         assert!(grown > 40, "{grown}");
         // A second without a refusal, and there is patience again after somebody came through quickly.
         assert_eq!(passed(&queue, 4600, 1, |_| 1), 1);
-        assert_eq!(passed(&queue, 4601, 500, |_| 20), 500);
+        assert_eq!(passed(&queue, 4601, 100, |_| 20), 100);
     }
 
     #[tokio::test]
@@ -217,8 +229,8 @@ mod tests {
     #[tokio::test]
     async fn a_burst_or_a_busy_machine_is_no_reason() {
         let queue = Queue::new(TARGET);
-        assert_eq!(passed(&queue, 1000, 450, |number| number), 450);
-        assert_eq!(passed(&queue, 1450, 1, |_| 0), 1);
+        assert_eq!(passed(&queue, 1000, 100, |number| number), 100);
+        assert_eq!(passed(&queue, 1100, 1, |_| 0), 1);
         // Few requests, late ones as a machine makes them that has something else to do.
         for second in 0..MANY {
             let now = Duration::from_secs(10 + u64::from(second));
