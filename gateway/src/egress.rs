@@ -81,6 +81,9 @@ pub struct Response {
 #[async_trait]
 pub trait Intent: Send + Sync {
     async fn sent(&self, digest: [u8; 32]) -> Result<(), Error>;
+
+    /// The request whose intent was the last was answered 429 each time that it was sent: it certainly wasn't carried out.
+    fn declined(&self) {}
 }
 
 /// What a call may send beside reads.

@@ -93,6 +93,8 @@ async fn a_live_site_from_its_creation_to_its_end() {
     assert_eq!(scene.read(&format!("{site}/backups")).await["data"][0]["id"], backup["id"]);
     let restored = scene.change(Method::POST, format!("{one}/restore"), json!({})).await;
     assert!(restored["message"].as_str().is_some_and(|text| text.contains("doesn't say when")), "{restored}");
+    // The backup is its result all the same.
+    assert_eq!((&restored["verified"], &restored["result"]["id"]), (&json!(false), &backup["id"]), "{restored}");
     let emails = scene.host.world(|host| {
         let install = host.install("torquemag").expect("the install");
         assert_eq!(install.overwritten_by, [install.backups[0].id.clone()]);
@@ -185,6 +187,14 @@ async fn trouble_at_the_live_host_changes_nothing() {
     scene.host.world(|host| host.silent_backups = true);
     scene.change(Method::POST, format!("{site}/backups"), json!({"description": "twice"})).await;
     assert_eq!(scene.host.world(|host| host.installs[0].backups.len()), 2);
+    // A restore can be neither repeated nor found, but one that the host had no time for did nothing.
+    let backups = scene.read(&format!("{site}/backups")).await;
+    let restore = format!("{site}/backups/{}/restore", backups["data"][0]["id"].as_str().expect("an id"));
+    scene.host.inject(Method::POST, "/v1/installs/*/backups/*/restore", 1, Fault::TooMany(None));
+    scene.change(Method::POST, restore, json!({})).await;
+    let overwritten = scene.host.world(|host| host.installs[0].overwritten_by.len());
+    let asked = scene.host.count(&Method::POST, "/v1/installs/*/backups/*/restore");
+    assert_eq!((overwritten, asked), (1, 2));
 
     // A name that is taken leaves nothing behind.
     let taken = scene.host.world(|host| host.installs[0].name.clone());

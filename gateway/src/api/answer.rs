@@ -34,8 +34,21 @@ pub struct View<'a> {
     created_at: crate::model::Timestamp,
     updated_at: crate::model::Timestamp,
     finished_at: Option<crate::model::Timestamp>,
+    /// False: it is done as far as the host tells, which isn't to its end. Null where the host tells.
+    verified: Option<bool>,
+    /// What the provider tells beside the result.
     #[schemars(with = "Option<serde_json::Value>")]
     native: Option<&'a RawValue>,
+}
+
+/// What clients ask of `native`, whichever provider wrote it.
+#[derive(serde::Deserialize)]
+struct Told {
+    verified: Option<bool>,
+}
+
+fn verified(native: &RawValue) -> Option<bool> {
+    serde_json::from_str::<Told>(native.get()).ok()?.verified
 }
 
 pub fn view<'a>(operation: &'a Operation, secrets: &'a [Secret]) -> View<'a> {
@@ -54,6 +67,7 @@ pub fn view<'a>(operation: &'a Operation, secrets: &'a [Secret]) -> View<'a> {
         created_at: operation.created_at,
         updated_at: operation.updated_at,
         finished_at: operation.finished_at,
+        verified: operation.native.as_deref().and_then(verified),
         native: operation.native.as_deref(),
     }
 }

@@ -34,19 +34,22 @@ impl Upstream {
         self.sign_in(context.lane, deadline, &mut turn).await?;
         let committed = timeout_at(deadline, commit(intent, &prepared)).await;
         committed.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))?;
-        let mut tries = 0;
+        let (mut tries, mut declined) = (0, true);
         loop {
             tries += 1;
             let started = Instant::now();
             let outcome = self.once(&prepared, context.lane, deadline).await;
             turn.judge(retry::verdict_of(&outcome, started.elapsed()));
+            declined &= outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
             let Some(pause) = retry::pause(self, &prepared, &outcome, tries, deadline) else {
+                intent.filter(|_| declined).inspect(|intent| intent.declined());
                 return self.whole(outcome, deadline).await;
             };
             drop(turn);
             sleep(pause).await;
             // Without a turn in time, the answer that is here is the best there is.
             let Ok(next) = self.limits.turn(context.lane, deadline).await else {
+                intent.filter(|_| declined).inspect(|intent| intent.declined());
                 return self.whole(outcome, deadline).await;
             };
             turn = next;

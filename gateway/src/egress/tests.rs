@@ -13,7 +13,13 @@ mod trust;
 use super::*;
 use crate::model::{Auth, Endpoint, OrganizationId, Secrets, Slug, TlsTrust};
 use server::Server;
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use uuid::Uuid;
 
 const COMPONENT: [u8; 32] = [7; 32];
@@ -103,12 +109,13 @@ fn preparing() -> SendContext {
 struct Journal {
     server: Arc<Server>,
     entries: Mutex<Vec<([u8; 32], usize)>>,
+    declined: AtomicUsize,
     fails: bool,
 }
 
 impl Journal {
     fn new(server: &Arc<Server>, fails: bool) -> Arc<Self> {
-        Arc::new(Self { server: Arc::clone(server), entries: Mutex::default(), fails })
+        Arc::new(Self { server: Arc::clone(server), entries: Mutex::default(), declined: AtomicUsize::new(0), fails })
     }
 
     fn entries(&self) -> Vec<([u8; 32], usize)> {
@@ -121,5 +128,9 @@ impl Intent for Journal {
     async fn sent(&self, digest: [u8; 32]) -> Result<(), Error> {
         self.entries.lock().unwrap().push((digest, self.server.seen().len()));
         if self.fails { Err(Error::gateway("the disk is full")) } else { Ok(()) }
+    }
+
+    fn declined(&self) {
+        self.declined.fetch_add(1, SeqCst);
     }
 }

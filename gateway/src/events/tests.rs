@@ -80,6 +80,7 @@ impl World {
             progress: None,
             message: None,
             result: None,
+            native: None,
             error: None,
             secrets: None,
             frees_key: false,

@@ -12,7 +12,7 @@ use crate::{
 use async_trait::async_trait;
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
 };
 
 /// The intents of one call.
@@ -21,16 +21,29 @@ pub struct Intent {
     fence: Fence,
     committed: AtomicBool,
     refused: AtomicBool,
+    /// Requests that were let go, less those that the upstream declined.
+    open: AtomicU32,
 }
 
 impl Intent {
     pub fn new(store: Arc<dyn Store>, fence: Fence) -> Arc<Self> {
-        Arc::new(Self { store, fence, committed: AtomicBool::new(false), refused: AtomicBool::new(false) })
+        Arc::new(Self {
+            store,
+            fence,
+            committed: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+            open: AtomicU32::new(0),
+        })
     }
 
     /// Something may have left.
     pub fn committed(&self) -> bool {
         self.committed.load(SeqCst)
+    }
+
+    /// The upstream had no time for anything that left in this call, so nothing of it was carried out.
+    pub fn declined(&self) -> bool {
+        self.committed() && self.open.load(SeqCst) == 0
     }
 
     /// The gateway itself stopped the call: whatever error the provider made of that says nothing about the work.
@@ -45,6 +58,11 @@ impl egress::Intent for Intent {
         let outcome = self.store.operation_sent(&self.fence, &digest, now()).await;
         let flag = if outcome.is_ok() { &self.committed } else { &self.refused };
         flag.store(true, SeqCst);
+        self.open.fetch_add(outcome.is_ok().into(), SeqCst);
         outcome
+    }
+
+    fn declined(&self) {
+        self.open.fetch_sub(1, SeqCst);
     }
 }

@@ -23,9 +23,27 @@ const KEYED_FOR_MILLIS: i64 = 12 * 60 * 60 * 1000;
 const ABSENT_TRIES: u32 = 8;
 pub const INTERRUPTED: &str = "interrupted";
 
+/// Why it has to be recovered.
+pub(super) enum Cause {
+    /// The gateway was stopped in the middle.
+    Unknown,
+    /// In this process.
+    Failed(Error),
+    /// The upstream had no time for it: it certainly wasn't carried out.
+    Declined(Error),
+}
+
+impl Cause {
+    fn error(self) -> Option<Error> {
+        match self {
+            Self::Unknown => None,
+            Self::Failed(error) | Self::Declined(error) => Some(error),
+        }
+    }
+}
+
 impl Runner {
-    /// `cause`: the error that left it uncertain, in this process; none after a crash.
-    pub(super) async fn recover(&self, held: &Held, attempts: u32, cause: Option<Error>) -> Result<Next, Error> {
+    pub(super) async fn recover(&self, held: &Held, attempts: u32, cause: Cause) -> Result<Next, Error> {
         let action = held.mutation.action();
         let call = self.carrier.recovery(held.record.connection, action);
         let class = match self.bounded(Instant::now() + self.options.call, call).await {
@@ -33,18 +51,24 @@ impl Runner {
             Err(error) => return self.could_not_look(held, error, attempts).await,
         };
         match class {
-            Recovery::Neither => self.interrupt(held, cause).await,
+            Recovery::Neither => match cause {
+                Cause::Declined(error) => {
+                    self.commit(&held.fence, &Outcome::Absent).await?;
+                    self.not_now(held, error, attempts).await
+                }
+                cause => self.interrupt(held, cause.error()).await,
+            },
             Recovery::Keyed if now() > held.record.operation.created_at.plus_millis(KEYED_FOR_MILLIS) => {
-                self.interrupt(held, cause).await
+                self.interrupt(held, cause.error()).await
             }
-            Recovery::Keyed => match cause {
+            Recovery::Keyed => match cause.error() {
                 Some(error) => {
                     self.say(held, format!("waits, and sends it again: {}", error.message)).await?;
                     Ok(self.later(attempts, error.retry_after))
                 }
                 None => Box::pin(self.send(held, attempts)).await,
             },
-            Recovery::LookUp => match (cause, self.settling(held)) {
+            Recovery::LookUp => match (cause.error(), self.settling(held)) {
                 (Some(error), pause) => Ok(at_least(self.later(attempts, error.retry_after), pause)),
                 (None, Some(pause)) => Ok(Next::After { pause, attempts }),
                 (None, None) => self.look_up(held, attempts).await,

@@ -9,6 +9,7 @@ use super::{
     intent::Intent,
     now,
     queue::Task,
+    recover::Cause,
     runner::{Held, Runner},
     sealed::{self, KeptCompletion},
 };
@@ -62,7 +63,7 @@ impl Runner {
         } else if held.record.handle.is_some() {
             self.poll(&held, task.attempts).await
         } else if held.record.sent_at.is_some() {
-            self.recover(&held, task.attempts, None).await
+            self.recover(&held, task.attempts, Cause::Unknown).await
         } else {
             self.send(&held, task.attempts).await
         }
@@ -91,8 +92,15 @@ impl Runner {
             return self.fail(held, error).await;
         }
         if intent.committed() || held.record.sent_at.is_some() {
-            return self.recover(held, attempts, Some(error)).await;
+            let declined = held.record.sent_at.is_none() && intent.declined() && error.kind == Kind::RateLimited;
+            let cause = if declined { Cause::Declined(error) } else { Cause::Failed(error) };
+            return self.recover(held, attempts, cause).await;
         }
+        self.not_now(held, error, attempts).await
+    }
+
+    /// Nothing was carried out: tries again for a while, where waiting can help.
+    pub(super) async fn not_now(&self, held: &Held, error: Error, attempts: u32) -> Result<Next, Error> {
         let patience = i64::try_from(self.options.patience.as_millis()).unwrap_or(i64::MAX);
         // Who knows when the host is back said so.
         let returns = error.kind == Kind::Unavailable && error.retry_after.is_some();

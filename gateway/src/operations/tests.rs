@@ -29,10 +29,12 @@ use tokio::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a call does: any number of the first three, then one of the others.
+/// What a call does: any number of the first four, then one of the others.
 #[derive(Clone, Debug)]
 enum Act {
     Send,
+    /// What was sent last is answered 429.
+    Declined,
     Gate(Arc<Semaphore>),
     Hang,
     Panic,
@@ -99,6 +101,7 @@ impl Fake {
                     operation.intent.sent([1; 32]).await.map_err(|error| Error::new(Kind::Internal, error.message))?;
                     self.note(format!("sent {}", operation.idempotency_key));
                 }
+                Act::Declined => context.operation.as_ref().unwrap().intent.declined(),
                 Act::Gate(gate) => gate.acquire().await.unwrap().forget(),
                 Act::Hang => std::future::pending().await,
                 Act::Panic => panic!("scripted"),

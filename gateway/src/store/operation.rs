@@ -121,6 +121,8 @@ pub struct Finish {
     pub progress: Option<u8>,
     pub message: Option<String>,
     pub result: Option<Box<RawValue>>,
+    /// What the provider tells beside the result.
+    pub native: Option<Box<RawValue>>,
     pub error: Option<Error>,
     /// Sealed.
     pub secrets: Option<Vec<u8>>,

@@ -256,6 +256,7 @@ fn end(status: OperationStatus) -> Finish {
         progress: Some(100),
         message: Some("done".to_owned()),
         result: serde_json::value::RawValue::from_string("{\"b\":1, \"a\":2}".to_owned()).ok(),
+        native: None,
         error: Some(Error::new(Kind::Conflict, "why").with_field("name")),
         secrets: Some(vec![7; 10]),
         frees_key: false,

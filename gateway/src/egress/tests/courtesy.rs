@@ -42,6 +42,19 @@ async fn what_failed_for_a_moment_is_tried_again_where_that_is_harmless() {
 }
 
 #[tokio::test]
+async fn a_change_that_was_answered_429_each_time_is_known_to_be_undone() {
+    // Of a keyed request, which is sent again after 503.
+    for (statuses, declined) in [(&[429][..], 1), (&[503, 429], 0), (&[200], 0), (&[500], 0)] {
+        let asked = AtomicUsize::new(0);
+        let server = Server::http(move |_| answer(statuses[asked.fetch_add(1, Ordering::SeqCst)], &[])).await;
+        let journal = Journal::new(&server, false);
+        let sent = Request { keyed: true, ..request(Method::POST, &["a"]) };
+        bound(upstream(&server.url())).send(sent, &changing(&journal)).await.unwrap();
+        assert_eq!((journal.declined.load(Ordering::SeqCst), server.seen().len()), (declined, statuses.len()), "{statuses:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_short_retry_after_is_waited_for_in_both_forms() {
     for status in [429, 503] {
         let server = once(status, &[("retry-after", "1")]).await;

@@ -80,6 +80,18 @@ async fn after_something_was_sent_only_a_definite_refusal_is_a_failure() {
 }
 
 #[tokio::test]
+async fn what_the_host_had_no_time_for_is_sent_again_whatever_the_class() {
+    let declined: &[Act] = &[Act::Send, Act::Declined, Act::Fail(Kind::RateLimited)];
+    check(Recovery::Neither, &[(Call::Mutate, declined), (Call::Mutate, declined)], (Succeeded, 3)).await;
+    check(Recovery::Keyed, &[(Call::Mutate, declined)], (Succeeded, 2)).await;
+    // A first request of two was carried out, or the provider says that something else is wrong.
+    let half: &[Act] = &[Act::Send, Act::Send, Act::Declined, Act::Fail(Kind::RateLimited)];
+    check(Recovery::Neither, &[(Call::Mutate, half)], (Interrupted, 2)).await;
+    let other: &[Act] = &[Act::Send, Act::Declined, Act::Fail(Kind::Internal)];
+    check(Recovery::Neither, &[(Call::Mutate, other)], (Interrupted, 1)).await;
+}
+
+#[tokio::test]
 async fn what_never_arrives_is_not_sent_for_ever() {
     let fake = Fake::new(Recovery::LookUp);
     for _ in 0..50 {

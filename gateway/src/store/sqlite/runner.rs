@@ -185,7 +185,7 @@ async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish, telle
     let error = finish.error.as_ref().map(to_json).transpose()?;
     let query = sqlx::query(fenced!(
         "UPDATE operations SET status = ?, target_kind = ?, target_id = ?, target_site = ?, progress = ?, message = ?, \
-         result = ?, error = ?, secrets = ?, finished_at = ?, updated_at = ?, estimated_completion_at = NULL, \
+         result = ?, native = ?, error = ?, secrets = ?, finished_at = ?, updated_at = ?, estimated_completion_at = NULL, \
          arguments = NULL, completion = NULL"
     ))
     .bind(finish.status.as_str())
@@ -195,6 +195,7 @@ async fn finish_in(c: &mut SqliteConnection, fence: Fence, finish: Finish, telle
     .bind(finish.progress)
     .bind(finish.message)
     .bind(finish.result.as_ref().map(|result| result.get().to_owned()))
+    .bind(finish.native.as_ref().map(|native| native.get().to_owned()))
     .bind(error)
     .bind(finish.secrets)
     .bind(finish.at.as_millis())
