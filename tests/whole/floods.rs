@@ -48,13 +48,7 @@ impl Deref for Target {
 async fn gateway(config: &str) -> Target {
     static TURN: Mutex<()> = Mutex::const_new(());
     let turn = TURN.lock().await;
-    // Floods are what this is for.
-    let as_delivered = ("PORTICO_LIMITS__QUEUE_MS".to_owned(), "2".to_owned());
-    Target {
-        gateway: Gateway::start_with(Setup { config: config.to_owned(), environment: vec![as_delivered], ..Setup::default() })
-            .await,
-        _turn: turn,
-    }
+    Target { gateway: Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await, _turn: turn }
 }
 
 /// One request over a connection of its own.

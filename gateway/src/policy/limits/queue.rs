@@ -20,7 +20,7 @@ const SAMPLE: u64 = 16;
 /// How long all of them look after one had to wait.
 const ALERT: Duration = Duration::from_millis(100);
 /// How long, and by how many requests, a wait beyond the target must have been met before one is refused.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(200);
 const MANY: u32 = 100;
 /// For so long after a refusal the queue is kept short.
 const HOLD: Duration = Duration::from_secs(1);
@@ -196,9 +196,9 @@ mod tests {
     async fn a_standing_queue_is_kept_short_until_nobody_is_refused() {
         let queue = Queue::new(TARGET);
         assert_eq!(passed(&queue, 1000, 2000, |_| 4), 2000);
-        // A tenth of a second of patience; then one is refused, and from then on it depends on how many wait.
-        assert_eq!(passed(&queue, 3000, 101, |_| 20), 100);
-        assert!(queue.is_short(Duration::from_millis(3101)));
+        // A fifth of a second of patience; then one is refused, and from then on it depends on how many wait.
+        assert_eq!(passed(&queue, 3000, 201, |_| 20), 200);
+        assert!(queue.is_short(Duration::from_millis(3201)));
         assert_eq!(passed(&queue, 3501, 200, |_| 20), 200);
         assert_eq!(queue.most.load(Relaxed), LEAST, "they waited too long");
         assert_eq!(passed(&queue, 3701, 200, |_| 4), 200);
@@ -208,7 +208,7 @@ mod tests {
         assert!(grown > 40, "{grown}");
         // A second without a refusal, and there is patience again after somebody came through quickly.
         assert_eq!(passed(&queue, 4600, 1, |_| 1), 1);
-        assert_eq!(passed(&queue, 4601, 100, |_| 20), 100);
+        assert_eq!(passed(&queue, 4601, 200, |_| 20), 200);
     }
 
     #[tokio::test]
@@ -229,8 +229,8 @@ mod tests {
     #[tokio::test]
     async fn a_burst_or_a_busy_machine_is_no_reason() {
         let queue = Queue::new(TARGET);
-        assert_eq!(passed(&queue, 1000, 100, |number| number), 100);
-        assert_eq!(passed(&queue, 1100, 1, |_| 0), 1);
+        assert_eq!(passed(&queue, 1000, 200, |number| number), 200);
+        assert_eq!(passed(&queue, 1200, 1, |_| 0), 1);
         // Few requests, late ones as a machine makes them that has something else to do.
         for second in 0..MANY {
             let now = Duration::from_secs(10 + u64::from(second));
