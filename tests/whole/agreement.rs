@@ -13,7 +13,7 @@ use tokio::process::Command;
 const SEED: &str = "1";
 /// Drawn at random for each operation, beside what the document's examples and limits give.
 const EXAMPLES: &str = "8";
-const PATIENCE: Duration = Duration::from_secs(420);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a run did, from its report of events.
 #[derive(Debug, Default)]

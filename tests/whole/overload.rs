@@ -96,7 +96,7 @@ async fn a_flood_is_refused_in_part_and_what_matters_is_served() {
     // The flood shares the processors with the gateway, so a short wait has to be enough.
     let config = "[limits]\nqueue_ms = 1\n".to_owned();
     let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
-    gateway.connect("ten", "sandbox", json!({"seed_sites": 10})).await;
+    gateway.connect("ten", "sandbox", json!({"seed_sites": 10, "cache": {"sites.get": 3600}})).await;
     let started = gateway.api.post("/sites", &json!({"connection": "sandbox", "name": "Shop"})).await.is(201).json();
     let operation = format!("/operations/{}", started["id"].as_str().expect("an id"));
     let kept = "/sites/ten~seed-00001";

@@ -19,7 +19,8 @@ pub trait Operations: Provider {
         Ok(Finding::Unknown)
     }
 
-    /// Ask the upstream to stop the work. Returning ok means it was asked; `poll` tells how it ends.
+    /// Ask the upstream to stop the work. Returning ok means it was asked; `poll` tells how it ends. Called only if the
+    /// connection's features have `operations.cancel`.
     fn cancel(&self, operation_id: &str, handle: &str) -> Result<(), Error> {
         let _ = (operation_id, handle);
         Err(error::unsupported("operations.cancel"))

@@ -5,7 +5,7 @@
 
 use portico_tests::{
     Api, Gateway,
-    simulators::{Fault, Simulator, World},
+    simulators::{Fault, Request, Simulator, World},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
@@ -55,7 +55,9 @@ pub trait Host: Send + Sync {
 
 impl<W: World> Host for Simulator<W> {
     fn changes(&self) -> Option<usize> {
-        Some(self.seen().iter().filter(|request| request.method != http::Method::GET).count())
+        // A login changes nothing.
+        let logs_in = |request: &Request| request.segments.iter().any(|segment| segment == "auth");
+        Some(self.seen().iter().filter(|request| request.method != http::Method::GET && !logs_in(request)).count())
     }
 
     fn heard(&self, text: &str) -> Option<bool> {
@@ -79,6 +81,8 @@ pub struct Behind {
     pub secrets: Value,
     pub tls: Value,
     pub host: Box<dyn Host>,
+    /// So many sites are there already.
+    pub sites: usize,
 }
 
 pub struct Subject {
@@ -100,6 +104,8 @@ pub struct Place {
     pub connection: String,
     pub features: BTreeSet<String>,
     pub host: Box<dyn Host>,
+    /// Sites that were there before the group began.
+    pub before: usize,
     hints: Value,
 }
 
@@ -117,7 +123,7 @@ impl Place {
         let made = gateway.api.post("/connections", &body).await.is(201).json();
         let features = made["features"].as_array().expect("features").iter();
         let features = features.map(|name| name.as_str().expect("a name").to_owned()).collect();
-        Self { gateway, connection, features, host: behind.host, hints: (subject.hints)() }
+        Self { gateway, connection, features, host: behind.host, before: behind.sites, hints: (subject.hints)() }
     }
 
     pub fn api(&self) -> &Api {

@@ -68,7 +68,7 @@ pub async fn docker(engine: &Engine) -> Subject {
         let namespace = format!("conformance-{}", uuid());
         let images = json!({"plain": image, "wordpress": WORDPRESS_IMAGE, "database": DATABASE_IMAGE});
         let settings = json!({"namespace": namespace, "images": images});
-        async move { Behind { settings, secrets: json!({}), tls: Value::Null, host: Box::new(Nobody) } }
+        async move { Behind { settings, secrets: json!({}), tls: Value::Null, host: Box::new(Nobody), sites: 0 } }
     };
     let hints =
         || json!({"sites.create": {"kind": "plain"}, "native": "web", "body of what takes long": {"kind": "wordpress"}});
@@ -104,7 +104,7 @@ async fn sandbox(sites: usize) -> Behind {
     // More than the gateway asks a provider for at once.
     let seeds = if sites == 0 { 0 } else { 600 + sites };
     let settings = json!({"work_seconds": 0, "seed_sites": seeds, "blob_url": bulk.url()});
-    Behind { settings, secrets: json!({}), tls: Value::Null, host: Box::new(Bulk(bulk)) }
+    Behind { settings, secrets: json!({}), tls: Value::Null, host: Box::new(Bulk(bulk)), sites: seeds }
 }
 
 fn of_sandbox() -> Value {
@@ -118,9 +118,9 @@ fn of_sandbox() -> Value {
     })
 }
 
-async fn behind<W: World>(world: W, settings: impl FnOnce(&str) -> Value, secrets: Value) -> Behind {
+async fn behind<W: World>(world: W, sites: usize, settings: impl FnOnce(&str) -> Value, secrets: Value) -> Behind {
     let host = Simulator::start(world).await;
-    Behind { settings: settings(&host.url()), secrets, tls: Value::Null, host: Box::new(host) }
+    Behind { settings: settings(&host.url()), secrets, tls: Value::Null, host: Box::new(host), sites }
 }
 
 fn names(sites: usize) -> impl Iterator<Item = String> {
@@ -134,7 +134,7 @@ async fn kinsta(origin: String, ca: String, sites: usize) -> Behind {
     (world.unknown_for, world.running_for) = (1, 0);
     names(sites).for_each(|name| world.add_site(&name));
     let settings = |url: &str| json!({"base_url": format!("{url}/v2"), "region": "us-central1", "download_origins": [origin]});
-    let behind = behind(world, settings, json!({"api_key": kinsta::KEY})).await;
+    let behind = behind(world, sites, settings, json!({"api_key": kinsta::KEY})).await;
     Behind { tls: json!({ "ca": ca }), ..behind }
 }
 
@@ -149,7 +149,7 @@ fn of_kinsta() -> Value {
 async fn siteico(sites: usize) -> Behind {
     let mut world = SiteIco::new(EMAIL, PASSWORD);
     names(sites).for_each(|name| world.add_site(&name));
-    behind(world, |url| json!({"url": url}), json!({"username": EMAIL, "password": PASSWORD})).await
+    behind(world, sites, |url| json!({"url": url}), json!({"username": EMAIL, "password": PASSWORD})).await
 }
 
 fn of_siteico() -> Value {
@@ -164,7 +164,7 @@ async fn sitepod(dialect: Dialect, sites: usize) -> Behind {
         Dialect::Live => json!({"url": url}),
         Dialect::Seed => json!({"url": url, "dialect": "seed", "projects": projects}),
     };
-    behind(world, settings, json!({"email": EMAIL, "password": PASSWORD})).await
+    behind(world, projects.len(), settings, json!({"email": EMAIL, "password": PASSWORD})).await
 }
 
 /// Its seed has no call that tells of a project.
@@ -190,7 +190,7 @@ async fn wispanel(sites: usize) -> Behind {
     world.limit = 1000;
     let host = Simulator::start_tls(world, &certificate).await;
     let (settings, secrets) = (json!({"base_url": host.url()}), json!({"api_key": wispanel::KEY}));
-    Behind { settings, secrets, tls: json!({"fingerprint": certificate.fingerprint()}), host: Box::new(host) }
+    Behind { settings, secrets, tls: json!({"fingerprint": certificate.fingerprint()}), host: Box::new(host), sites }
 }
 
 fn of_wispanel() -> Value {
@@ -207,7 +207,7 @@ async fn live_wpengine(sites: usize) -> Behind {
     world.page = 2;
     names(sites).for_each(|name| world.add_site(&name));
     let secrets = json!({"username": wpengine::live::USERNAME, "password": wpengine::live::PASSWORD});
-    behind(world, |url| json!({"base_url": format!("{url}/v1")}), secrets).await
+    behind(world, sites, |url| json!({"base_url": format!("{url}/v1")}), secrets).await
 }
 
 fn of_live_wpengine() -> Value {
@@ -225,7 +225,7 @@ async fn seed_wpengine(sites: usize) -> Behind {
     let base = format!("{}/v1", host.url());
     host.world(|world| world.base.clone_from(&base));
     let settings = json!({"base_url": base, "dialect": "seed"});
-    Behind { settings, secrets: json!({"api_key": wpengine::seed::KEY}), tls: Value::Null, host: Box::new(host) }
+    Behind { settings, secrets: json!({"api_key": wpengine::seed::KEY}), tls: Value::Null, host: Box::new(host), sites }
 }
 
 fn of_seed_wpengine() -> Value {

@@ -15,14 +15,15 @@ use std::{
 const HEAD: &str = "# What each provider can do, and how that is known
 
 Each cell is a check of one suite (`tests/whole/conformance`), which ran over every provider that declares the feature, through a real
-gateway: the effect of a call was read back through the API, or the host had heard of it. `live` and `seed` are dialects, which each
-provider's README explains. What a connection can't do (–) is answered 501 `unsupported` and names the feature, before its host is asked.
+gateway: the effect of a call was read back through the API, or the host had heard of it. Where a host shows nothing of it afterwards (a
+restore and what of it, a push, an emptied cache), it is known that the call succeeded and that a changing request reached the host, no
+more. `live` and `seed` are dialects, which each provider's README explains. What a connection can't do (–) is answered 501 `unsupported` and names the feature, before its host is asked.
 Fields of a body stand behind their action: `sites.create.region` is the field `region` of `POST /sites`.
 
 What a cell was held against:
 
-- `spec`: a stateful simulator for what it brings about, and the vendor's own OpenAPI document for the request: Prism judged a call with
-  this feature, and found nothing wrong (`tests/whole/prism.rs`).
+- `spec`: a stateful simulator for what it brings about; and calls with this feature are among those whose every request Prism holds
+  against the vendor's own OpenAPI document, with nothing found wrong (`tests/whole/prism.rs`).
 - `engine`: a real Docker Engine.
 - `sim`: a stateful simulator made from the seed document. What of it is our assumption is said at its head
   (`tests/src/simulators`); a real account may differ.
@@ -34,7 +35,8 @@ Written by the suite, which fails where this file says otherwise: `UPDATE_GOLDEN
 const PROMISES: &str = "
 ## What all of them promise
 
-An Engine behind a unix socket has no credential, no limit and no proxy that could answer in its place, so `docker` has no such cells.
+An Engine behind a unix socket has no credential, no limit and no proxy that could answer in its place, so `docker` has no such cells; what it
+doesn't declare is refused there, too, but nobody listens to the Engine's socket.
 The sandbox declares everything, so it refuses nothing. The dialect `seed` of SitePod has no call that tells of a project.
 ";
 

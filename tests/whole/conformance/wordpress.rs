@@ -111,6 +111,8 @@ pub async fn security(run: &Run) {
         return;
     }
     let at = format!("{}/wordpress/security", run.site("Shop one").await);
+    let told = run.read(&at).await;
+    assert!(["debug", "file_edit", "file_protection", "hide_login"].iter().any(|one| told[*one].is_boolean()), "{told}");
     run.pass("wordpress.security.get");
     for switch in ["debug", "file_edit", "file_protection", "hide_login"] {
         let feature = format!("wordpress.security.{switch}");

@@ -126,7 +126,12 @@ impl Queue {
             self.late.store(0, Relaxed);
             return true;
         }
-        self.alert_until.store(nanos(now + ALERT), Relaxed);
+        let alert_until = self.alert_until.swap(nanos(now + ALERT), Relaxed);
+        // Nobody had to wait for a while before this one came: that queue is over, and this is another.
+        if alert_until < nanos(now.saturating_sub(waited)) {
+            self.standing_since.store(0, Relaxed);
+            self.late.store(0, Relaxed);
+        }
         if waited <= self.target {
             return true;
         }
@@ -231,9 +236,13 @@ mod tests {
         let queue = Queue::new(TARGET);
         assert_eq!(passed(&queue, 1000, 200, |number| number), 200);
         assert_eq!(passed(&queue, 1200, 1, |_| 0), 1);
+        // Bursts that are far enough from each other are no queue that stands.
+        for minute in 1..10 {
+            assert_eq!(passed(&queue, 60_000 * minute, 150, |_| 20), 150, "{minute}");
+        }
         // Few requests, late ones as a machine makes them that has something else to do.
         for second in 0..MANY {
-            let now = Duration::from_secs(10 + u64::from(second));
+            let now = Duration::from_secs(10_000 + u64::from(second));
             assert!(queue.judge(Duration::from_millis(300), now), "{second}");
         }
     }
