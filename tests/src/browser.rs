@@ -96,8 +96,22 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Chromium ends with its driver.
         drop(self.driver.kill());
         drop(self.driver.wait());
+        // Chromium doesn't end with its driver. Its processes are known by their profile.
+        let profile = self._profile.path().display().to_string();
+        for pid in with_argument(&profile) {
+            drop(Command::new("kill").args(["-KILL", &pid]).stderr(Stdio::null()).status());
+        }
     }
+}
+
+/// The processes that have this in their command line.
+fn with_argument(text: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let has = |entry: &std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    };
+    entries.filter(has).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
