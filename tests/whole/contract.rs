@@ -88,3 +88,19 @@ async fn what_was_built_when_the_contract_was_frozen_works() {
 async fn a_component_of_today_works() {
     works(&root().join("target/components/whole.wasm")).await;
 }
+
+/// Every worker compiles and maps them; what makes one larger is most often the same code made anew for many types.
+#[test]
+fn a_providers_component_is_small() {
+    const MOST: u64 = 400 * 1024;
+    let folders = std::fs::read_dir(root().join("providers")).expect("the providers").flatten();
+    let names = folders.map(|folder| folder.file_name().to_string_lossy().into_owned());
+    let mut providers: Vec<String> = names.filter(|name| !matches!(name.as_str(), "sdk" | "build")).collect();
+    providers.sort();
+    assert!(providers.len() >= 7, "{providers:?}");
+    for name in providers {
+        let component = root().join("target/components").join(&name).with_extension("wasm");
+        let size = component.metadata().expect("it is built").len();
+        assert!(size < MOST, "{name}.wasm has {size} bytes, more than {MOST}");
+    }
+}

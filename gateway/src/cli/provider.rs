@@ -13,11 +13,11 @@ pub fn inspect(file: &Path) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-pub fn build(folder: &Path, out: Option<&Path>) -> anyhow::Result<()> {
+pub fn build(folder: &Path, out: Option<&Path>, names: bool) -> anyhow::Result<()> {
     let folder = folder.canonicalize().with_context(|| format!("there is no folder {}", folder.display()))?;
     let name = folder.file_name().context("name the crate's folder")?;
     let out = out.map_or_else(|| std::path::PathBuf::from(name).with_extension("wasm"), Path::to_owned);
-    let built = portico_provider_build::build(&folder, &out)?;
+    let built = portico_provider_build::build(&folder, &out, names)?;
     println!("{} ({} bytes)", built.path.display(), built.bytes);
     built.imports.iter().for_each(|name| println!("  imports {name}"));
     built.exports.iter().for_each(|name| println!("  exports {name}"));

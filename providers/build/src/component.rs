@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::{fs, path::Path};
+use wasmparser::BinaryReader;
 use wit_component::ComponentEncoder;
 use wit_parser::{WorldKey, decoding::DecodedWasm};
 
@@ -17,15 +18,33 @@ pub struct Face {
     pub exports: Vec<String>,
 }
 
-pub fn encode(module: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = ComponentEncoder::default().validate(true).module(module)?;
-    let component = encoder.encode()?;
+/// Without `names`, the backtrace of a trap has the numbers of functions; a panic's message and place are in the log all the same.
+pub fn encode(module: &[u8], names: bool) -> Result<Vec<u8>> {
+    let encode = |module: &[u8]| ComponentEncoder::default().validate(true).debug_names(names).module(module)?.encode();
+    let component = if names { encode(module)? } else { without(&encode(&without(module, "name")?)?, "component-name")? };
     if !face(&component)?.exports.iter().any(|export| export.starts_with("portico:provider/provider@")) {
         bail!(
             "it doesn't export portico:provider/provider: its lib.rs needs `portico_sdk::provider!(YourProvider: sites, …);`"
         );
     }
     Ok(component)
+}
+
+/// A module or component less the custom sections of this name; not those of what is inside of it.
+fn without(binary: &[u8], name: &str) -> Result<Vec<u8>> {
+    const CUSTOM: u8 = 0;
+    let mut reader = BinaryReader::new(binary, 0);
+    let mut kept = reader.read_bytes(COMPONENT_MAGIC.len())?.to_vec();
+    while !reader.eof() {
+        let begin = reader.original_position();
+        let id = reader.read_u8()?;
+        let length = reader.read_var_u32()? as usize;
+        let content = reader.read_bytes(length)?;
+        if id != CUSTOM || BinaryReader::new(content, 0).read_string()? != name {
+            kept.extend_from_slice(&binary[begin..reader.original_position()]);
+        }
+    }
+    Ok(kept)
 }
 
 pub fn face(component: &[u8]) -> Result<Face> {
@@ -64,10 +83,20 @@ mod tests {
     #[test]
     fn a_module_without_the_contract_is_refused() {
         // The smallest core module: magic and version.
-        let refused = encode(b"\0asm\x01\0\0\0").unwrap_err();
+        let refused = encode(b"\0asm\x01\0\0\0", false).unwrap_err();
         assert!(refused.to_string().contains("portico_sdk::provider!"), "{refused:#}");
-        assert!(encode(b"text").is_err());
+        assert!(encode(b"text", false).is_err());
         assert!(face(b"\0asm\x01\0\0\0").is_err());
+    }
+
+    #[test]
+    fn sections_go_by_name() {
+        let section = |name: &str| [&[0, name.len() as u8 + 3, name.len() as u8], name.as_bytes(), &[7, 8]].concat();
+        let magic = b"\0asm\x01\0\0\0".as_slice();
+        let module = [magic, &section("name"), &section("other")].concat();
+        assert_eq!(without(&module, "name").unwrap(), [magic, &section("other")].concat());
+        assert_eq!(without(&module, "nam").unwrap(), module);
+        assert!(without(&module[..12], "name").is_err());
     }
 
     #[test]

@@ -32,8 +32,9 @@ pub struct Built {
     pub fresh: bool,
 }
 
-/// Builds the crate in `crate_dir` to `out`: a file, or an existing folder that gets `<provider>.wasm`.
-pub fn build(crate_dir: &Path, out: &Path) -> Result<Built> {
+/// Builds the crate in `crate_dir` to `out`: a file, or an existing folder that gets `<provider>.wasm`. With `names`, functions keep
+/// theirs, for the backtraces of traps.
+pub fn build(crate_dir: &Path, out: &Path, names: bool) -> Result<Built> {
     let workspace = Workspace::read(crate_dir)?;
     let package = workspace.package_at(crate_dir)?;
     let artifacts = package.artifacts();
@@ -43,10 +44,10 @@ pub fn build(crate_dir: &Path, out: &Path) -> Result<Built> {
     let target_dir = workspace.target_dir.join("components");
     let modules = compile(&workspace, &[package], &target_dir)?;
     let path = if out.is_dir() { out.join(format!("{}.wasm", artifact.output)) } else { out.to_owned() };
-    encode(package, artifact, &modules, &path)
+    encode(package, artifact, &modules, &path, names)
 }
 
-/// Builds these crates of the workspace at `root` (all that make components, when none is named) with one call of cargo.
+/// Builds these crates of the workspace at `root` (all that make components, when none is named).
 /// `out_dir` gets `<provider>.wasm` for each, and cargo's own files in folders beside them.
 /// What hasn't changed since it was built is left as it is.
 pub fn build_workspace(root: &Path, packages: &[&str], out_dir: &Path) -> Result<Vec<Built>> {
@@ -70,7 +71,7 @@ pub fn build_workspace(root: &Path, packages: &[&str], out_dir: &Path) -> Result
         for artifact in package.artifacts() {
             let path = output(&out_dir, &artifact);
             if is_stale {
-                built.push(encode(package, &artifact, &modules, &path)?);
+                built.push(encode(package, &artifact, &modules, &path, false)?);
                 stamp::write(stamp, &path)?;
             } else {
                 built.push(inspect(package, &path)?);
@@ -84,32 +85,34 @@ fn output(out_dir: &Path, artifact: &Artifact) -> PathBuf {
     out_dir.join(format!("{}.wasm", artifact.output))
 }
 
-/// One call of cargo for all of them: the core module of each cdylib.
+/// The core module of each cdylib.
 fn compile(workspace: &Workspace, packages: &[&Package], target_dir: &Path) -> Result<Vec<workspace::Module>> {
     let toolchain = toolchain::find(&workspace.root, workspace.rust_version.as_deref())?;
-    let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-    eprintln!("portico-provider-build: building {} with {}", names.join(", "), toolchain.describe());
-    let mut command = toolchain.cargo(&workspace.root);
-    command.args(["build", "--target", toolchain::TARGET, "--profile", "component"]);
-    command.args(toolchain::PROFILE.iter().flat_map(|setting| ["--config", setting]));
-    command.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(target_dir);
-    if workspace.root.join("Cargo.lock").exists() {
-        command.arg("--locked");
+    let names = packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
+    eprintln!("portico-provider-build: building {names} with {}", toolchain.describe());
+    let mut modules = Vec::new();
+    for call in workspace::calls(packages) {
+        let mut command = toolchain.cargo(&workspace.root);
+        command.args(&call).args(["--target", toolchain::TARGET, "--profile", "component"]);
+        command.args(toolchain::PROFILE.iter().flat_map(|setting| ["--config", setting]));
+        command.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(target_dir);
+        if workspace.root.join("Cargo.lock").exists() {
+            command.arg("--locked");
+        }
+        let output = command.stderr(std::process::Stdio::inherit()).output().context("couldn't start cargo")?;
+        if !output.status.success() {
+            bail!("`cargo {}` failed ({}); its messages are above", call.join(" "), output.status);
+        }
+        modules.extend(workspace::modules(&output.stdout)?);
     }
-    command.args(packages.iter().flat_map(|package| ["--package", &package.name]));
-    command.args(workspace::target_arguments(packages));
-    let output = command.stderr(std::process::Stdio::inherit()).output().context("couldn't start cargo")?;
-    if !output.status.success() {
-        bail!("cargo couldn't build {} ({}); its messages are above", names.join(", "), output.status);
-    }
-    workspace::modules(&output.stdout)
+    Ok(modules)
 }
 
-fn encode(package: &Package, artifact: &Artifact, modules: &[workspace::Module], out: &Path) -> Result<Built> {
+fn encode(package: &Package, artifact: &Artifact, modules: &[workspace::Module], out: &Path, names: bool) -> Result<Built> {
     let module = modules.iter().find(|module| module.is(package, artifact));
     let module = module.with_context(|| format!("cargo reported no wasm file for {} of {}", artifact.target, package.name))?;
     let bytes = fs::read(&module.path).with_context(|| format!("couldn't read {}", module.path.display()))?;
-    let component = component::encode(&bytes).with_context(|| format!("{} doesn't make a component", package.name))?;
+    let component = component::encode(&bytes, names).with_context(|| format!("{} doesn't make a component", package.name))?;
     let face = component::face(&component)?;
     component::write(out, &component)?;
     Ok(Built {

@@ -20,10 +20,10 @@ use std::{
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The profile of components, given on the command line so that crates outside of Portico's workspace are built alike:
-/// small, fast, and a panic ends the instance. Names stay, for the backtraces of traps.
+/// small, and a panic ends the instance. A provider waits for its upstream most of the time; what it computes is little.
 pub const PROFILE: &[&str] = &[
     r#"profile.component.inherits="release""#,
-    "profile.component.opt-level=3",
+    r#"profile.component.opt-level="s""#,
     "profile.component.lto=true",
     "profile.component.codegen-units=1",
     r#"profile.component.panic="abort""#,

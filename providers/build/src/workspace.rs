@@ -136,12 +136,23 @@ impl Package {
     }
 }
 
-/// What tells cargo to build the cdylibs of these packages: `--lib` once, and each example.
-pub fn target_arguments(packages: &[&Package]) -> Vec<String> {
-    let cdylibs = || packages.iter().flat_map(|package| &package.cdylibs);
-    let examples = cdylibs().filter(|cdylib| cdylib.example);
-    let examples = examples.flat_map(|cdylib| ["--example".to_owned(), cdylib.name.clone()]);
-    cdylibs().any(|cdylib| !cdylib.example).then(|| "--lib".to_owned()).into_iter().chain(examples).collect()
+/// What tells cargo to build the cdylibs of these packages: one call for each library, and one for all examples.
+///
+/// A library that is an rlib as well (its tests link to that) would be built without link-time optimization, unless cargo is told
+/// its only type; and it takes that for one package at a time.
+pub fn calls(packages: &[&Package]) -> Vec<Vec<String>> {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let libraries = packages.iter().filter(|package| package.cdylibs.iter().any(|cdylib| !cdylib.example));
+    let mut calls: Vec<_> =
+        libraries.map(|package| words(&["rustc", "--lib", "--crate-type", "cdylib", "--package", &package.name])).collect();
+    let mut examples = words(&["build"]);
+    for package in packages {
+        for cdylib in package.cdylibs.iter().filter(|cdylib| cdylib.example) {
+            examples.extend(words(&["--package", &package.name, "--example", &cdylib.name]));
+        }
+    }
+    calls.extend((examples.len() > 1).then_some(examples));
+    calls
 }
 
 impl Module {
@@ -208,18 +219,20 @@ mod tests {
     }
 
     #[test]
-    fn libraries_and_examples_are_built_by_one_call() {
+    fn each_library_is_built_as_a_cdylib_alone() {
         let cdylib = |name: &str, example| Cdylib { name: name.to_owned(), example };
-        let package = |cdylibs| Package {
-            name: String::new(),
+        let package = |name: &str, cdylibs| Package {
+            name: name.to_owned(),
             folder: PathBuf::new(),
             id: String::new(),
             rust_version: None,
             cdylibs,
             uses: Vec::new(),
         };
-        let (one, two) = (package(vec![cdylib("a", false)]), package(vec![cdylib("b", false), cdylib("c", true)]));
-        assert_eq!(target_arguments(&[&one, &two]), ["--lib", "--example", "c"]);
+        let (one, two) = (package("a", vec![cdylib("a", false)]), package("b", vec![cdylib("b", false), cdylib("c", true)]));
+        let calls: Vec<String> = calls(&[&one, &two]).iter().map(|call| call.join(" ")).collect();
+        let library = |name: &str| format!("rustc --lib --crate-type cdylib --package {name}");
+        assert_eq!(calls, [library("a"), library("b"), "build --package b --example c".to_owned()]);
     }
 
     #[test]

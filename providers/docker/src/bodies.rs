@@ -126,6 +126,7 @@ fn lines(env: BTreeMap<String, String>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{settings::Settings, spec::tests::input};
+    use portico_sdk::json;
 
     fn spec() -> Spec {
         let mut settings = Settings::default();
@@ -171,8 +172,8 @@ mod tests {
 
     #[test]
     fn an_image_with_a_probe_keeps_it() {
-        let image: Image = serde_json::from_value(json!({"Config": {"Healthcheck": {"Test": ["CMD", "true"]}}})).unwrap();
-        let none: Image = serde_json::from_value(json!({"Config": {"Healthcheck": {"Test": ["NONE"]}}})).unwrap();
+        let image: Image = json::read(&json!({"Config": {"Healthcheck": {"Test": ["CMD", "true"]}}})).unwrap();
+        let none: Image = json::read(&json!({"Config": {"Healthcheck": {"Test": ["NONE"]}}})).unwrap();
         let names = Names::of_operation("ns", "op_1");
         assert!(web(&names, &spec(), "net", 1, None, &image).get("Healthcheck").is_none());
         assert!(web(&names, &spec(), "net", 1, None, &none).get("Healthcheck").is_some());
@@ -181,10 +182,10 @@ mod tests {
     #[test]
     fn credentials_are_read_back_from_what_the_database_got() {
         let body = database(&Names::of_operation("ns", "op_1"), &spec(), "net", &credentials());
-        let config: Config = serde_json::from_value(json!({"Env": body["Env"]})).unwrap();
+        let config: Config = json::read(&json!({"Env": body["Env"]})).unwrap();
         assert_eq!(Credentials::read_back(&config).unwrap().password, "p=w");
         assert_eq!(body["HostConfig"]["Mounts"][0]["Source"], "ns-1-db-files");
-        let empty: Config = serde_json::from_value(json!({"Env": null})).unwrap();
+        let empty: Config = json::read(&json!({"Env": null})).unwrap();
         assert!(Credentials::read_back(&empty).is_err());
     }
 }

@@ -162,7 +162,7 @@ impl Client {
 
     fn request(&self, method: Method, path: &[&str]) -> Result<Request, Error> {
         let version = self.version()?;
-        Ok(UPSTREAM.request(method, std::iter::once(version.as_str()).chain(path.iter().copied())))
+        Ok(UPSTREAM.request(method, [&[version.as_str()], path].concat()))
     }
 
     fn version(&self) -> Result<String, Error> {

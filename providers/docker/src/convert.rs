@@ -194,6 +194,7 @@ fn name_of(entry: &Value) -> Value {
 mod tests {
     use super::*;
     use crate::{settings::Settings, spec::tests::input, types::Volumes};
+    use portico_sdk::json;
     use std::collections::BTreeMap;
 
     const NS: &str = "portico";
@@ -202,7 +203,7 @@ mod tests {
         let all: Vec<Value> = serde_json::from_str(include_str!("../tests/captured/containers.json")).unwrap();
         let name = format!("/{name}");
         let found = all.into_iter().find(|container| container["Names"][0] == name.as_str()).unwrap();
-        serde_json::from_value(found).unwrap()
+        json::read(&found).unwrap()
     }
 
     fn inspected(name: &str) -> Inspect {
@@ -330,7 +331,7 @@ mod tests {
     fn volumes_of_a_real_engine() {
         let volumes: Volumes = serde_json::from_str(include_str!("../tests/captured/volumes.json")).unwrap();
         assert_eq!(volumes.volumes[0].name, "portico-s1-web-files");
-        let none: Volumes = serde_json::from_value(json!({"Volumes": null, "Warnings": null})).unwrap();
+        let none: Volumes = json::read(&json!({"Volumes": null, "Warnings": null})).unwrap();
         assert!(none.volumes.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure. Invariant: the message is cut to one short line; the Engine's texts hold names and paths of its host, never secrets.
 
-use portico_sdk::{Error, ErrorKind, error, upstream::Response};
+use portico_sdk::{Error, ErrorKind, error, json, upstream::Response};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -12,7 +12,7 @@ struct Body {
 }
 
 pub fn parse(response: &Response) -> Option<Error> {
-    let body: Body = serde_json::from_slice(&response.body).ok()?;
+    let body: Body = json::from_slice(&response.body).ok()?;
     let message = one_line(&body.message);
     let kind = match response.status {
         _ if lacks_addresses(&message) => ErrorKind::QuotaExceeded,

@@ -8,7 +8,7 @@ use crate::{
     types::{Container, Image, Inspect, Network, Version, Volumes},
     world::World,
 };
-use portico_sdk::testing::response;
+use portico_sdk::{json, testing::response};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -76,7 +76,7 @@ fn read_all<T: DeserializeOwned>(value: &Value) -> Vec<T> {
         Value::Object(fields) => fields.values().collect(),
         _ => vec![value],
     };
-    parts.into_iter().filter_map(|part| T::deserialize(part).ok()).collect()
+    parts.into_iter().filter_map(|part| json::read(part).ok()).collect()
 }
 
 fn convert_everything(value: &Value, now: u64) {

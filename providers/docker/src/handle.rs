@@ -3,7 +3,7 @@
 //! Pure. Invariant: it says what is wanted and why something is being undone, never what exists: that is looked up each time.
 
 use crate::error;
-use portico_sdk::{Error, Pending, Progress, Work};
+use portico_sdk::{Error, Pending, Progress, Work, json};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl Handle {
     }
 
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(serde_json::from_str(text)?)
+        json::from_str(text)
     }
 
     /// Progress never goes back.

@@ -2,6 +2,7 @@
 //!
 //! Pure. Invariant: a reference that passes [`is_reference`] splits into path segments that the host accepts.
 
+use portico_sdk::json;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -55,7 +56,7 @@ struct Detail {
 pub fn pull_progress(tail: &[u8]) -> PullProgress {
     let mut progress = PullProgress::default();
     let mut layers = BTreeMap::new();
-    for line in tail.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
+    for line in tail.split(|byte| *byte == b'\n').filter_map(|line| json::from_slice::<Line>(line).ok()) {
         progress.error = line.error.or(line.message).or(progress.error);
         progress.status = line.status.or(progress.status);
         if let (Some(layer), Some(Detail { current: Some(current), total: Some(total) })) = (line.id, line.detail) {

@@ -26,6 +26,7 @@ use portico_sdk::{
     Call, Completion, Configuration, Description, Error, Finding, Operations, Page, PageRequest, Progress, Provider, Site,
     Sites, Work, clock,
     error::{conflict, not_found, unsupported},
+    json,
     sites::SiteCreate,
 };
 use serde::Deserialize;
@@ -45,7 +46,7 @@ impl Provider for Docker {
 
     fn describe() -> Description {
         let summary = "WordPress and other sites in containers of a Docker Engine, through its socket";
-        Description::new("docker", "Docker Engine", summary, env!("CARGO_PKG_VERSION"), &settings::schema())
+        Description::new("docker", "Docker Engine", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://docs.docker.com/reference/api/engine/version/v1.41/")
     }
 
@@ -153,7 +154,7 @@ impl Operations for Docker {
     /// A creation is found by its label. The others change nothing before they are pending, so they are looked up by what
     /// they were to bring about, and doing them again does no harm.
     fn reconcile(&self, operation_id: &str, action: &str, args: &str) -> Result<Finding, Error> {
-        let site = serde_json::from_str::<Arguments>(args)?.site;
+        let site = json::from_str::<Arguments>(args)?.site;
         match (action, site) {
             ("sites.create", _) => {
                 let names = Names::of_operation(self.namespace(), operation_id);

@@ -4,7 +4,6 @@
 
 use portico_sdk::{Configuration, Error, Recovery, UpstreamDeclaration, error};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The upstream's name, and the name of the socket that the operator grants.
@@ -145,56 +144,4 @@ impl Settings {
             .with_cache("sites.list", 2)
             .with_cache("sites.get", 2)
     }
-}
-
-pub fn schema() -> Value {
-    let text = |title: &str, description: &str, default: &str| json!({"type": "string", "title": title, "description": description, "default": default, "minLength": 1, "maxLength": 255});
-    let port = |title: &str, default: u16| json!({"type": "integer", "title": title, "minimum": 1, "maximum": 65535, "default": default});
-    let group = |title: &str, properties: Value| json!({"type": "object", "title": title, "additionalProperties": false, "properties": properties});
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "namespace": {
-                "type": "string", "title": "Namespace", "default": "portico", "pattern": "^[a-z][a-z0-9-]{0,15}$",
-                "description": "Begins every name and label on the Engine. Connections with the same namespace on one Engine see the same sites",
-            },
-            "images": group("Images", json!({
-                "wordpress": text("WordPress", "Image of WordPress sites, with the environment of the official `wordpress` image", "wordpress:latest"),
-                "database": text("Database", "Image of their databases, with the environment of the official `mariadb` or `mysql` image", "mariadb:lts"),
-                "plain": {"type": "string", "title": "Plain", "minLength": 1, "maxLength": 255,
-                    "description": "Image of plain sites: any web server. Without it, only WordPress sites can be created"},
-            })),
-            "pull": {"enum": ["missing", "never"], "title": "Pull images", "default": "missing",
-                "description": "Whether an image that the Engine lacks is pulled from its registry"},
-            "database": {"type": "boolean", "title": "Database", "default": true,
-                "description": "Give each WordPress site a database of its own. If not, `environment` must say where its database is"},
-            "publish": group("Published ports", json!({
-                "address": {"type": "string", "title": "Address", "default": "127.0.0.1", "pattern": "^[0-9a-fA-F.:]{2,45}$",
-                    "description": "Address of the Engine's host that sites are published on; 0.0.0.0 makes them reachable from outside"},
-                "hostname": {"type": "string", "title": "Host name", "pattern": "^[A-Za-z0-9.-]{1,253}$",
-                    "description": "What the URLs of sites name, if it isn't the address"},
-                "first_port": port("First port", 20_000),
-                "last_port": port("Last port", 29_999),
-                "container_port": port("Port inside the web container", 80),
-            })),
-            "environment": {"type": "object", "title": "Environment", "maxProperties": 50, "default": {},
-                "description": "More environment variables of web containers. Not for secrets: they are kept as they are",
-                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$"}, "additionalProperties": {"type": "string", "maxLength": 1024}},
-            "resources": group("Limits of each container", json!({
-                "memory": {"type": "integer", "title": "Memory in bytes", "minimum": 6_291_456},
-                "cpus": {"type": "number", "title": "Processors", "minimum": 0.01, "maximum": 1024},
-            })),
-            "stop": group("Stopping", json!({
-                "signal": {"type": "string", "title": "Signal for the web server of WordPress sites", "default": "SIGWINCH", "pattern": "^SIG[A-Z0-9+]{2,10}$"},
-                "timeout": {"type": "integer", "title": "Seconds before a container is killed", "minimum": 0, "maximum": 20, "default": 10},
-            })),
-            "health": group("Health", json!({
-                "probe": {"type": "boolean", "title": "Probe WordPress", "default": true,
-                    "description": "Ask WordPress from inside its container, if its image has no HEALTHCHECK of its own"},
-                "interval": {"type": "integer", "title": "Seconds between probes", "minimum": 1, "maximum": 300, "default": 5},
-                "timeout": {"type": "integer", "title": "Seconds to wait for a new or started site", "minimum": 5, "maximum": 1800, "default": 180},
-            })),
-        },
-    })
 }

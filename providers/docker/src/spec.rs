@@ -4,7 +4,7 @@
 //! is in the spec, so neither changed settings nor a new gateway changes a site that is being made.
 
 use crate::{settings::Settings, types::Labels};
-use portico_sdk::{Error, SiteKind, error, sites::SiteCreate};
+use portico_sdk::{Error, SiteKind, error, json, sites::SiteCreate};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -102,7 +102,7 @@ fn refuse_unsupported(input: &SiteCreate) -> Result<(), Error> {
     if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
         return Err(error::unsupported(&format!("sites.create.{field}")));
     }
-    match serde_json::from_str::<Value>(&input.options) {
+    match json::from_str::<Value>(&input.options) {
         Ok(Value::Object(options)) if options.is_empty() => Ok(()),
         _ => Err(error::unsupported("sites.create.options")),
     }
@@ -224,7 +224,7 @@ pub mod tests {
         let spec = Spec::new(&Settings::default(), &input("My \"site\" é"), 7).unwrap();
         let names = Names::of_operation("portico", "op_01jd");
         let labels = names.anchor(&spec).unwrap();
-        assert_eq!(serde_json::from_str::<Spec>(&labels["portico.spec"]).unwrap(), spec);
+        assert_eq!(json::from_str::<Spec>(&labels["portico.spec"]).unwrap(), spec);
         assert_eq!(labels["portico.operation"], "op_01jd");
         assert_eq!(labels["portico.site"], "01jd");
     }

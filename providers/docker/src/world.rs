@@ -7,6 +7,7 @@ use crate::{
     spec::{Role, Spec, label},
     types::{Container, Labels, Network, Volume},
 };
+use portico_sdk::json;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ impl World {
     /// None without a network, or when its label can't be read (somebody else's).
     pub fn spec(&self, namespace: &str) -> Option<Spec> {
         let name = label(namespace, "spec");
-        self.networks.iter().find_map(|network| serde_json::from_str(network.labels.get(&name)?).ok())
+        self.networks.iter().find_map(|network| json::from_str(network.labels.get(&name)?).ok())
     }
 
     pub fn container(&self, namespace: &str, role: Role) -> Option<&Container> {

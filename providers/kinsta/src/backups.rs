@@ -13,8 +13,8 @@ use portico_sdk::{
     Backup, BackupKind, Backups, Call, Error, Page, PageRequest, Transfer, TransferPlace, Work,
     backups::{BackupCreate, RestoreInput},
     error::{not_found, unsupported},
+    json,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 impl Backups for Kinsta {
@@ -87,7 +87,7 @@ impl Backups for Kinsta {
             return Err(Error { message: message.to_owned(), ..unsupported("backups.download") });
         };
         let all = client::downloadable_backups(&id.environment)?;
-        let of_id = |value: &&Value| types::Downloadable::deserialize(*value).is_ok_and(|known| known.id == *wanted);
+        let of_id = |value: &&Value| json::read::<types::Downloadable>(value).is_ok_and(|known| known.id == *wanted);
         let link = convert::download_link(all.iter().find(of_id).ok_or_else(none)?)?;
         let file_name = Some(format!("kinsta-{wanted}.zip"));
         Ok(Transfer { place: TransferPlace::Blob(link), method: "GET".to_owned(), headers: Vec::new(), size: None, file_name })
@@ -116,7 +116,7 @@ fn of_environment(environment: &str) -> Result<Vec<Backup>, Error> {
 }
 
 fn known(environment: &str) -> Result<Vec<types::Backup>, Error> {
-    Ok(client::backups(environment)?.iter().map(types::Backup::deserialize).collect::<Result<_, _>>()?)
+    client::backups(environment)?.iter().map(json::read::<types::Backup>).collect()
 }
 
 /// The highest number there is: what is made later has a higher one.

@@ -3,8 +3,7 @@
 //! Invariant: no more than so many sites are asked one by one, since an answer must come within the caller's deadline.
 
 use crate::{Kinsta, client, types, usage};
-use portico_sdk::{Billing, Error, billing::Usage};
-use serde::Deserialize;
+use portico_sdk::{Billing, Error, billing::Usage, json};
 
 /// Three requests a site: with more, sums are left out, and the number of sites is told alone.
 const MAX_SITES: usize = 20;
@@ -13,7 +12,7 @@ impl Billing for Kinsta {
     fn get_usage(&self) -> Result<Usage, Error> {
         let sites = client::sites(self.company()?)?;
         let ids =
-            sites.iter().map(types::Site::deserialize).map(|site| site.map(|site| site.id)).collect::<Result<Vec<_>, _>>()?;
+            sites.iter().map(json::read::<types::Site>).map(|site| site.map(|site| site.id)).collect::<Result<Vec<_>, _>>()?;
         let number = ids.len() as u64;
         let (mut visits, mut bandwidth) = if ids.len() > MAX_SITES { (None, None) } else { (Some(0), Some(0)) };
         for id in ids.iter().filter(|_| ids.len() <= MAX_SITES) {

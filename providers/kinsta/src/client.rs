@@ -8,7 +8,7 @@ use crate::{
     types::{self, Accepted},
 };
 use portico_sdk::{
-    Call, Error, ErrorKind, Upstream, error as sdk_error, state,
+    Call, Error, ErrorKind, Upstream, error as sdk_error, json, state,
     upstream::{Request, Response},
 };
 use serde::de::DeserializeOwned;
@@ -63,7 +63,8 @@ pub fn records(domain: &str) -> Result<types::Records, Error> {
 /// `plugins` or `themes`
 pub fn extensions(environment: &str, which: &str) -> Result<Vec<Value>, Error> {
     let answer: types::InContainer<types::Extensions> = in_environment(environment, which)?;
-    Ok(answer.container_info.extensions.data)
+    let known = answer.container_info;
+    known.wp_plugins.or(known.wp_themes).map(|extensions| extensions.data).ok_or_else(|| lacks(which))
 }
 
 pub fn logs(environment: &str, file: &str, lines: u32) -> Result<String, Error> {
@@ -80,7 +81,8 @@ pub fn visits(site: &str) -> Result<f64, Error> {
 /// `bandwidth` or `cdn-bandwidth`
 pub fn bandwidth(site: &str, which: &str) -> Result<f64, Error> {
     let answer: types::InSite<types::Bandwidth> = usage(site, which)?;
-    Ok(answer.site.usage.bandwidth)
+    let known = answer.site;
+    known.this_month_usage.or(known.this_month_cdn_usage).map(|number| number.bandwidth).ok_or_else(|| lacks(which))
 }
 
 /// Answers 202 with the numbers themselves.
@@ -101,6 +103,10 @@ fn in_environment<T: DeserializeOwned>(environment: &str, what: &str) -> Result<
 
 fn usage<T: DeserializeOwned>(site: &str, what: &str) -> Result<T, Error> {
     API.get(["sites", site, "usage", what, "this-month"]).json()
+}
+
+fn lacks(what: &str) -> Error {
+    sdk_error::internal(format!("Kinsta's answer lacks the {what} that were asked for"))
 }
 
 fn found<T>(answer: Result<T, Error>) -> Result<bool, Error> {
@@ -130,24 +136,24 @@ impl<'a> Sender<'a> {
     }
 
     pub fn post(self, path: &[&str], body: &Value) -> Result<Started, Error> {
-        self.send(API.post(path.iter().copied()).json_body(body))
+        self.send(API.post(path).json_body(body))
     }
 
     /// Sending it again leads to the same.
     pub fn post_repeatable(self, path: &[&str], body: &Value) -> Result<Started, Error> {
-        self.send(API.post(path.iter().copied()).json_body(body).repeatable())
+        self.send(API.post(path).json_body(body).repeatable())
     }
 
     pub fn put(self, path: &[&str], body: &Value) -> Result<Started, Error> {
-        self.send(API.put(path.iter().copied()).json_body(body))
+        self.send(API.put(path).json_body(body))
     }
 
     pub fn delete(self, path: &[&str]) -> Result<Started, Error> {
-        self.send(API.delete(path.iter().copied()))
+        self.send(API.delete(path))
     }
 
     pub fn delete_with(self, path: &[&str], body: &Value) -> Result<Started, Error> {
-        self.send(API.delete(path.iter().copied()).json_body(body))
+        self.send(API.delete(path).json_body(body))
     }
 
     /// WordPress' own command line; `command` without its `wp`.
@@ -185,7 +191,7 @@ pub fn was_refused(operation: &str) -> Result<bool, Error> {
 
 /// It was accepted even if the answer can't be read: then its effect tells the end.
 fn started(response: &Response) -> Result<Started, Error> {
-    let body = serde_json::from_slice::<Accepted>(&response.body).ok();
+    let body = json::from_slice::<Accepted>(&response.body).ok();
     let status = body.as_ref().and_then(|body| body.status).and_then(error::status_code);
     if status.is_some_and(|status| status >= 400) {
         return Err(error::parse(response).unwrap_or_else(|| sdk_error::internal("Kinsta refused this without a reason")));

@@ -13,8 +13,7 @@ pub use domain::{domain, records};
 pub use numbers::{count, latest, millis};
 pub use toolkit::{extension, log_lines};
 
-use portico_sdk::{Environment, EnvironmentKind, Error, Site, SiteKind, SiteStatus, native};
-use serde::Deserialize;
+use portico_sdk::{Environment, EnvironmentKind, Error, Site, SiteKind, SiteStatus, json, native};
 use serde_json::Value;
 
 /// Fields that are never shown, wherever they stand.
@@ -26,10 +25,10 @@ pub fn native(value: Value) -> Option<String> {
 
 /// `environments` replaces those of the site's own answer, which lack their versions.
 pub fn site(value: Value, environments: Option<&[Value]>) -> Result<Site, Error> {
-    let known = types::Site::deserialize(&value)?;
+    let known = json::read::<types::Site>(&value)?;
     let inner = environments.unwrap_or(&known.environments);
     let environments = inner.iter().map(|value| environment(value.clone())).collect::<Result<Vec<_>, _>>()?;
-    let natives = inner.iter().map(types::Environment::deserialize).collect::<Result<Vec<_>, _>>()?;
+    let natives = inner.iter().map(json::read::<types::Environment>).collect::<Result<Vec<_>, _>>()?;
     let environments = with_kinds(environments, &natives);
     let production = production(&natives);
     let main = production.and_then(|index| environments.get(index));
@@ -68,7 +67,7 @@ fn status(said: Option<&str>, environments: &[types::Environment]) -> SiteStatus
 
 /// All environments of one site.
 pub fn environments(values: Vec<Value>) -> Result<Vec<Environment>, Error> {
-    let natives = values.iter().map(types::Environment::deserialize).collect::<Result<Vec<_>, _>>()?;
+    let natives = values.iter().map(json::read::<types::Environment>).collect::<Result<Vec<_>, _>>()?;
     let all = values.into_iter().map(environment).collect::<Result<Vec<_>, _>>()?;
     Ok(with_kinds(all, &natives))
 }
@@ -92,7 +91,7 @@ pub fn production(environments: &[types::Environment]) -> Option<usize> {
 
 /// Every environment but the production is a staging one.
 fn environment(value: Value) -> Result<Environment, Error> {
-    let known = types::Environment::deserialize(&value)?;
+    let known = json::read::<types::Environment>(&value)?;
     let domain = known.primary_domain.map(|domain| domain.name).filter(|name| !name.is_empty());
     let php = known.container_info.and_then(|container| container.php_engine_version);
     Ok(Environment {

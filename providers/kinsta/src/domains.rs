@@ -13,8 +13,8 @@ use portico_sdk::{
     Call, Domain, DomainStatus, Domains, Error, Page, PageRequest, Work,
     domains::DomainCreate,
     error::{conflict, invalid_input, not_found},
+    json,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 impl Domains for Kinsta {
@@ -26,7 +26,7 @@ impl Domains for Kinsta {
         let mut all = Vec::new();
         for place in places {
             for value in client::domains(place.id())? {
-                let id = types::SiteDomain::deserialize(&value)?.id;
+                let id = json::read::<types::SiteDomain>(&value)?.id;
                 all.push((id, convert::domain(value, &place.environment)?));
             }
         }
@@ -84,7 +84,7 @@ impl Kinsta {
 /// Kinsta's id of a domain of an environment.
 pub fn id_of(environment: &str, name: &str) -> Result<Option<String>, Error> {
     let of_name = |value: Value| {
-        types::SiteDomain::deserialize(value).map(|known| known.name.eq_ignore_ascii_case(name).then_some(known.id))
+        json::read::<types::SiteDomain>(&value).map(|known| known.name.eq_ignore_ascii_case(name).then_some(known.id))
     };
     let ids = client::domains(environment)?.into_iter().map(of_name).collect::<Result<Vec<_>, _>>()?;
     Ok(ids.into_iter().flatten().next())

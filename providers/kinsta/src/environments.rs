@@ -14,6 +14,7 @@ use portico_sdk::{
     Call, Environment, EnvironmentKind, Environments, Error, Page, PageRequest, Work,
     environments::{EnvironmentCreate, EnvironmentUpdate, PushInput},
     error::{conflict, invalid_input},
+    json,
     sites::Admin,
 };
 use serde::Deserialize;
@@ -68,7 +69,7 @@ impl Environments for Kinsta {
             ("environments.create.php_version", input.php_version.is_some()),
             ("environments.create.wordpress_version", input.wordpress_version.is_some()),
         ])?;
-        let options: EnvironmentOptions = serde_json::from_str(&input.options).map_err(|_| {
+        let options: EnvironmentOptions = json::strict(&input.options).map_err(|_| {
             invalid_input(
                 "options",
                 "options are `premium` and, for a new WordPress, `wordpress` with an `admin` (user, email, password)",

@@ -4,10 +4,10 @@
 //! what isn't Kinsta's own form (a proxy's HTML, a cut body) never becomes a message.
 
 use crate::types::Accepted;
-use portico_sdk::{Error, ErrorKind, error, upstream::Response};
+use portico_sdk::{Error, ErrorKind, error, json, upstream::Response};
 
 pub fn parse(response: &Response) -> Option<Error> {
-    let body: Accepted = serde_json::from_slice(&response.body).ok()?;
+    let body: Accepted = json::from_slice(&response.body).ok()?;
     let said = one_line(&body.message?);
     let status = body.status.and_then(status_code).filter(|status| *status >= 400).unwrap_or(response.status);
     (!said.is_empty()).then(|| of_status(status, &said).with_upstream_status(response.status))
@@ -40,7 +40,7 @@ pub fn state(response: &Response) -> Result<State, Error> {
     if matches!(response.status, 401 | 403 | 408 | 429 | 501..=599) {
         return Err(failed_to_look());
     }
-    let body = serde_json::from_slice::<Accepted>(&response.body).ok();
+    let body = json::from_slice::<Accepted>(&response.body).ok();
     let said = body.as_ref().and_then(|body| body.message.as_deref()).map(one_line).unwrap_or_default();
     match body.and_then(|body| body.status).and_then(status_code) {
         Some(404) => Ok(State::Unknown),

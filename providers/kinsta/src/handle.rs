@@ -3,7 +3,7 @@
 //! Pure. Invariant: it names Kinsta's operations and what will be there when they are done; no secret, and never more than the
 //! 4096 bytes that a handle may have.
 
-use portico_sdk::{Error, Pending, Work, error};
+use portico_sdk::{Error, Pending, Work, error, json};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,7 @@ impl Handle {
     }
 
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(serde_json::from_str(text)?)
+        json::from_str(text)
     }
 
     pub const fn age(&self, now: u64) -> u64 {

@@ -22,8 +22,7 @@ mod wordpress;
 
 use client::Started;
 use handle::{Goal, Handle};
-use portico_sdk::{Configuration, Description, Error, Provider, Work, clock, error as sdk_error};
-use serde::Deserialize;
+use portico_sdk::{Configuration, Description, Error, Provider, Work, clock, error as sdk_error, json};
 use serde_json::Value;
 use settings::Settings;
 use std::cell::OnceCell;
@@ -41,9 +40,9 @@ impl Provider for Kinsta {
 
     fn describe() -> Description {
         let summary = "WordPress sites at Kinsta, with their environments, backups and domains";
-        Description::new("kinsta", "Kinsta", summary, env!("CARGO_PKG_VERSION"), &settings::schema())
+        Description::new("kinsta", "Kinsta", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://api-docs.kinsta.com/")
-            .with_site_options(&settings::site_options())
+            .with_site_options(include_str!("options.schema.json"))
             .with_secret("api_key", "API key", "MyKinsta, your name, Company settings, API Keys, Create API Key", true)
     }
 
@@ -94,7 +93,7 @@ impl Place {
 
 /// All environments of a site; an error for a site that doesn't exist.
 fn places(site: &str) -> Result<Vec<Place>, Error> {
-    let place = |native: Value| Ok(Place { environment: types::Environment::deserialize(&native)?, native });
+    let place = |native: Value| Ok(Place { environment: json::read::<types::Environment>(&native)?, native });
     client::environments(site)?.into_iter().map(place).collect()
 }
 

@@ -12,9 +12,8 @@ use crate::{
     reconcile, sites, types, wordpress,
 };
 use portico_sdk::{
-    Completion, Error, ErrorKind, Finding, Operations, Progress, clock, error as sdk_error, wordpress::ExtensionKind,
+    Completion, Error, ErrorKind, Finding, Operations, Progress, clock, error as sdk_error, json, wordpress::ExtensionKind,
 };
-use serde::Deserialize;
 use serde_json::json;
 
 /// So long may an operation be unknown after it was accepted; Kinsta speaks of seconds.
@@ -144,7 +143,7 @@ pub fn environment_exists(site: &str, id: &str) -> Result<bool, Error> {
         Err(error) if error.is(ErrorKind::NotFound) => return Ok(false),
         all => all?,
     };
-    let known = all.iter().map(types::Environment::deserialize).collect::<Result<Vec<_>, _>>()?;
+    let known = all.iter().map(json::read::<types::Environment>).collect::<Result<Vec<_>, _>>()?;
     Ok(known.iter().any(|environment| environment.id == id))
 }
 

@@ -4,7 +4,7 @@
 //! a creation that can't be told from an older one is unknown.
 
 use crate::{backups, client, convert::BackupId, domains, handle::Goal, operations::environment_exists, place};
-use portico_sdk::{Completion, Error, ErrorKind, Finding, Work};
+use portico_sdk::{Completion, Error, ErrorKind, Finding, Work, json};
 use serde::Deserialize;
 
 /// What is needed of a call's arguments. The body's fields stand in `input`, or beside the ids.
@@ -38,7 +38,7 @@ pub fn reconcile(operation_id: &str, action: &str, args: &str) -> Result<Finding
     if client::was_refused(operation_id)? {
         return Ok(Finding::Absent);
     }
-    let args = serde_json::from_str::<Arguments>(args)?.flat();
+    let args = json::from_str::<Arguments>(args)?.flat();
     let Some(site) = args.site.as_deref() else { return Ok(Finding::Unknown) };
     match (action, args.environment.as_deref(), args.backup.as_deref(), args.name.as_deref()) {
         ("sites.delete", ..) => Ok(unless_there(client::site_exists(site)?)),

@@ -5,7 +5,6 @@
 use crate::client::UPSTREAM;
 use portico_sdk::{Auth, Configuration, Recovery, UpstreamDeclaration};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,50 +108,15 @@ impl Settings {
     }
 }
 
-pub fn schema() -> Value {
-    let uuid = |title: &str, description: &str| json!({"type": "string", "title": title, "description": description, "pattern": "^[0-9a-fA-F-]{36}$"});
-    let switch = |title: &str, description: &str| json!({"type": "boolean", "title": title, "description": description, "default": false});
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "base_url": {"type": "string", "title": "Base URL", "default": base_url(), "pattern": "^https?://", "maxLength": 500,
-                "description": "Where Kinsta's API is; only for tests and proxies another one"},
-            "company_id": uuid("Company", "MyKinsta, Company settings, Billing details. Without it, the company of the API key is taken"),
-            "notified_user_id": uuid("Notified user", "The user whom Kinsta tells that a backup is restored. Without it, the company's first user is taken"),
-            "region": {"type": "string", "title": "Region", "pattern": "^[a-z0-9-]{1,64}$",
-                "description": "Where new sites are made when the request names no region, such as us-central1"},
-            "wildcard_domains": switch("Wildcard domains", "Add every domain together with its wildcard, as Kinsta does by default"),
-            "search_replace_on_primary": switch("Rewrite URLs", "When the primary domain changes, replace the old one in the database"),
-            "download_origins": {"type": "array", "title": "Download origins", "maxItems": 10, "uniqueItems": true, "default": [],
-                "items": {"type": "string", "pattern": "^https://[^/]+$", "maxLength": 260},
-                "description": "Where Kinsta's links to archives point to, such as https://storage.example; the operator grants them in egress.blob_origins. Without any, nothing can be downloaded"},
-        },
-    })
-}
-
-/// `options` of a new site.
-pub fn site_options() -> Value {
-    let switch = |title: &str| json!({"type": "boolean", "title": title, "default": false});
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "is_multisite": switch("WordPress multisite"),
-            "is_subdomain_multisite": switch("Multisite by subdomains"),
-            "woocommerce": switch("Install WooCommerce"),
-            "wordpressseo": switch("Install Yoast SEO"),
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portico_sdk::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn nothing_is_downloaded_from_nowhere() {
-        let settings = |json: Value| serde_json::from_value::<Settings>(json).unwrap().configuration();
+        let settings = |json: Value| json::read::<Settings>(&json).unwrap().configuration();
         let has = |configuration: &Configuration, name: &str| configuration.features.iter().any(|feature| feature == name);
         let plain = settings(json!({}));
         assert!(!has(&plain, "backups.download") && has(&plain, "backups.create"));
@@ -163,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_change_has_one_recovery() {
-        let configuration = serde_json::from_value::<Settings>(json!({})).unwrap().configuration();
+        let configuration = json::read::<Settings>(&json!({})).unwrap().configuration();
         let mut names: Vec<&str> = configuration.recovery.iter().map(|(name, _)| name.as_str()).collect();
         assert!(names.iter().all(|name| configuration.features.iter().any(|feature| feature == name)));
         names.sort_unstable();

@@ -12,6 +12,7 @@ use crate::{
 use portico_sdk::{
     Call, Error, Page, PageRequest, Site, SiteKind, SiteUsage, Sites, Work,
     error::{internal, invalid_input, unsupported},
+    json,
     sites::{Admin, LogLine, LogRequest, SiteClone, SiteCreate, SiteUpdate},
 };
 use serde::Deserialize;
@@ -21,13 +22,8 @@ impl Sites for Kinsta {
     /// Kinsta has no pages: the cursor is the last site's id.
     fn list(&self, page: &PageRequest) -> Result<Page<Site>, Error> {
         let sites = client::sites(self.company()?)?;
-        let mut sites = sites.into_iter().map(|value| convert::site(value, None)).collect::<Result<Vec<_>, _>>()?;
-        sites.sort_by(|one, other| one.id.cmp(&other.id));
-        let after = |site: &Site| page.cursor.as_ref().is_none_or(|cursor| site.id > *cursor);
-        let mut rest = sites.into_iter().filter(after);
-        let items: Vec<Site> = rest.by_ref().take(page.limit as usize).collect();
-        let next = rest.next().and(items.last().map(|site| site.id.clone()));
-        Ok(Page { items, next })
+        let sites = sites.into_iter().map(|value| convert::site(value, None)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::by_id(sites, page, |site| &site.id))
     }
 
     fn get(&self, id: &str) -> Result<Site, Error> {
@@ -68,7 +64,7 @@ impl Sites for Kinsta {
 
     fn clone(&self, call: &Call, id: &str, input: SiteClone) -> Result<Work, Error> {
         refuse(&[("sites.clone.domain", input.domain.is_some()), ("sites.clone.region", input.region.is_some())])?;
-        if serde_json::from_str::<Map<String, Value>>(&input.options).is_ok_and(|options| !options.is_empty()) {
+        if json::from_str::<Map<String, Value>>(&input.options).is_ok_and(|options| !options.is_empty()) {
             return Err(invalid_input("options", "a copy is as its source is: it takes no options"));
         }
         let source = place(id, input.source_environment.as_deref()).map_err(|error| match error.field {
@@ -110,7 +106,7 @@ pub fn named(values: Vec<Value>, name: &str) -> Result<Vec<String>, Error> {
         id: String,
         display_name: String,
     }
-    let all = values.into_iter().map(Named::deserialize).collect::<Result<Vec<_>, _>>()?;
+    let all = values.iter().map(json::read::<Named>).collect::<Result<Vec<_>, _>>()?;
     Ok(all.into_iter().filter(|one| one.display_name == name).map(|one| one.id).collect())
 }
 
@@ -137,8 +133,7 @@ pub struct Options {
 }
 
 fn wordpress(common: Value, input: &SiteCreate) -> Result<Value, Error> {
-    let options: Options =
-        serde_json::from_str(&input.options).map_err(|_| invalid_input("options", "these options don't fit"))?;
+    let options: Options = json::strict(&input.options).map_err(|_| invalid_input("options", "these options don't fit"))?;
     let Some(admin) = &input.admin else {
         return Err(invalid_input("admin", "Kinsta wants an administrator: give `admin` with user, email and password"));
     };
@@ -166,7 +161,7 @@ fn plain(common: Value, input: &SiteCreate) -> Result<Value, Error> {
     if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
         return Err(invalid_input(field, "a plain site has no WordPress that this could be for"));
     }
-    if serde_json::from_str::<Map<String, Value>>(&input.options).is_ok_and(|options| !options.is_empty()) {
+    if json::from_str::<Map<String, Value>>(&input.options).is_ok_and(|options| !options.is_empty()) {
         return Err(invalid_input("options", "a plain site has no WordPress that these options could be for"));
     }
     Ok(common)

@@ -163,11 +163,11 @@ pub struct InContainer<T> {
     pub container_info: T,
 }
 
-/// Plugins or themes, whichever was asked for.
+/// Whichever was asked for.
 #[derive(Debug, Deserialize)]
 pub struct Extensions {
-    #[serde(alias = "wp_plugins", alias = "wp_themes")]
-    pub extensions: Data,
+    pub wp_plugins: Option<Data>,
+    pub wp_themes: Option<Data>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,11 +201,11 @@ pub struct VisitsNumber {
     pub visits: f64,
 }
 
-/// Of the server, or of the CDN: they differ in the name around it.
+/// Of the server, or of the CDN.
 #[derive(Debug, Deserialize)]
 pub struct Bandwidth {
-    #[serde(alias = "this_month_usage", alias = "this_month_cdn_usage")]
-    pub usage: BandwidthNumber,
+    pub this_month_usage: Option<BandwidthNumber>,
+    pub this_month_cdn_usage: Option<BandwidthNumber>,
 }
 
 #[derive(Debug, Deserialize)]

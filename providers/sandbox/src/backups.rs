@@ -36,7 +36,7 @@ impl Backups for Sandbox {
     fn create(&self, call: &Call, site: &str, input: BackupCreate) -> Result<Work, Error> {
         self.enter("backups.create")?;
         check::text("description", input.description.as_deref(), 200)?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let environment = record.environment("environment", input.environment.as_deref())?.id.clone();
             let by_description = input.description.as_deref().and_then(|text| outcomes::of(text, "backup", true));
             let outcome = by_description.or(outcomes::of(&record.name, "backup", false));
@@ -63,11 +63,11 @@ impl Backups for Sandbox {
 
     fn delete(&self, call: &Call, site: &str, id: &str) -> Result<Work, Error> {
         self.enter("backups.delete")?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let backup = record.backup(id)?;
             if matches!(backup.status, BackupStatus::Running | BackupStatus::Deleting) {
                 return Err(error::conflict(
-                    format!("the backup is {:?} and can't be deleted now", backup.status).to_lowercase(),
+                    format!("the backup is {:?} and can't be deleted now", backup.status).to_ascii_lowercase(),
                 ));
             }
             let outcome = backup.description.as_deref().and_then(|text| outcomes::of(text, "delete", false));
@@ -82,7 +82,7 @@ impl Backups for Sandbox {
 
     fn restore(&self, call: &Call, site: &str, id: &str, input: RestoreInput) -> Result<Work, Error> {
         self.enter("backups.restore")?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let backup = record.backup(id)?;
             if backup.status != BackupStatus::Completed {
                 return Err(error::conflict("only a complete backup can be restored"));

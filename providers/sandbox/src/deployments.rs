@@ -42,7 +42,7 @@ impl Deployments for Sandbox {
         self.enter("deployments.create")?;
         check::text("message", input.message.as_deref(), 500)?;
         let source = source(&input.source)?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let environment = record.environment("environment", input.environment.as_deref())?.id.clone();
             let by_message = input.message.as_deref().and_then(|text| outcomes::of(text, "deploy", true));
             let outcome = by_message.or(outcomes::of(&record.name, "deploy", false));
@@ -59,7 +59,7 @@ impl Deployments for Sandbox {
 
     fn rollback(&self, call: &Call, site: &str, environment: Option<&str>, id: Option<&str>) -> Result<Work, Error> {
         self.enter("deployments.rollback")?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let environment = record.environment("environment", environment)?;
             let id = match id {
                 Some(id) => record.deployment(id)?.id.clone(),
@@ -73,7 +73,7 @@ impl Deployments for Sandbox {
 
     fn release(&self, call: &Call, site: &str, environment: &str, id: &str) -> Result<Work, Error> {
         self.enter("deployments.release")?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let environment = record.environment("environment", Some(environment))?.id.clone();
             self.released(call, "release", record, environment, record.deployment(id)?.id.clone(), now)
         })
@@ -93,7 +93,7 @@ impl Deployments for Sandbox {
         let id = format!("plan-{:032x}", crate::store::hash(&format!("{now} {}", hashes.concat())));
         let expires_at = now + PLAN_MILLIS;
         let files = u32::try_from(input.files.len()).unwrap_or(u32::MAX);
-        self.store.amend(site, |record| {
+        self.store.amend(site, &|record| {
             record.plans.retain(|plan| plan.expires_at > now && plan.id != id);
             if record.plans.len() >= MAX_PLANS {
                 record.plans.remove(0);
@@ -124,7 +124,7 @@ impl Deployments for Sandbox {
     fn commit(&self, call: &Call, site: &str, plan: &str, message: Option<&str>) -> Result<Work, Error> {
         self.enter("deployments.plan")?;
         check::text("message", message, 500)?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let plan = record.plan(plan, now)?.clone();
             let by_message = message.and_then(|text| outcomes::of(text, "deploy", true));
             let outcome = by_message.or(outcomes::of(&record.name, "deploy", false));
@@ -242,7 +242,7 @@ pub fn model(record: &Record, deployment: &record::Deployment, with_logs: bool) 
         Source::Zip(url) => (DeploymentSource::Zip(url.clone()), None),
         Source::Files { files } => (DeploymentSource::Files, Some(*files)),
     };
-    let end = format!("{:?}", deployment.status).to_lowercase();
+    let end = format!("{:?}", deployment.status).to_ascii_lowercase();
     Deployment {
         id: deployment.id.clone(),
         environment: Some(deployment.environment.clone()),

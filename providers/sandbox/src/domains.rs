@@ -28,7 +28,7 @@ impl Domains for Sandbox {
     fn create(&self, call: &Call, site: &str, input: DomainCreate) -> Result<Work, Error> {
         self.enter("domains.create")?;
         check::domain("name", &input.name)?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let environment = record.environment("environment", input.environment.as_deref())?.id.clone();
             if record.domains.iter().any(|domain| domain.name == input.name) {
                 return Err(error::conflict("the site has this domain already").with_field("name"));
@@ -50,7 +50,7 @@ impl Domains for Sandbox {
     }
 
     fn delete(&self, call: &Call, site: &str, environment: Option<&str>, name: &str) -> Result<Work, Error> {
-        self.on_domain(call, site, environment, name, "delete", Takes::NoTime, |record, job| {
+        self.on_domain(call, site, environment, name, "delete", Takes::NoTime, &|record, job| {
             if job.failure.is_none() {
                 record.domains.retain(|domain| domain.name != name);
             }
@@ -58,14 +58,14 @@ impl Domains for Sandbox {
     }
 
     fn verify(&self, call: &Call, site: &str, environment: Option<&str>, name: &str) -> Result<Work, Error> {
-        self.on_domain(call, site, environment, name, "verify", Takes::Work, |_, job| {
+        self.on_domain(call, site, environment, name, "verify", Takes::Work, &|_, job| {
             job.effect = Effect::Domain { name: name.to_owned(), status: DomainStatus::Active };
             job.undo = Effect::Domain { name: name.to_owned(), status: DomainStatus::Error };
         })
     }
 
     fn set_primary(&self, call: &Call, site: &str, environment: Option<&str>, name: &str) -> Result<Work, Error> {
-        self.on_domain(call, site, environment, name, "set_primary", Takes::NoTime, |record, job| {
+        self.on_domain(call, site, environment, name, "set_primary", Takes::NoTime, &|record, job| {
             let of = record.domains.iter().find(|domain| domain.name == name).map(|domain| domain.environment.clone());
             if let (Some(of), None) = (of, job.failure) {
                 unset_primary(record, &of);
@@ -85,11 +85,11 @@ impl Sandbox {
         name: &str,
         verb: &str,
         takes: Takes,
-        change: impl Fn(&mut Record, &mut crate::job::Job),
+        change: &dyn Fn(&mut Record, &mut crate::job::Job),
     ) -> Result<Work, Error> {
         let action = format!("domains.{verb}");
         self.enter(&action)?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let found = record.domains.iter().find(|domain| domain.name == name);
             let found = found.ok_or_else(|| error::not_found("the site has no such domain"))?;
             if environment.is_some() && record.environment("environment", environment)?.id != found.environment {

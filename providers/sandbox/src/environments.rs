@@ -24,7 +24,7 @@ impl Environments for Sandbox {
         check::name("name", &input.name)?;
         check::php_version(input.php_version.as_deref())?;
         check::wordpress_version(input.wordpress_version.as_deref())?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let outcome = outcomes::of(&input.name, "environment", true).or(outcomes::of(&record.name, "environment", false));
             let mut job = self.job(call, "environments.create", Takes::Work, outcome, now)?;
             let id = Self::id("env", call);
@@ -48,7 +48,7 @@ impl Environments for Sandbox {
         if let Some(name) = &input.name {
             check::name("name", name)?;
         }
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let id = record.environment_at(id)?.id.clone();
             if let Some(name) = &input.name {
                 record.free_environment_name(name, &id)?;
@@ -68,7 +68,7 @@ impl Environments for Sandbox {
 
     fn delete(&self, call: &Call, site: &str, id: &str) -> Result<Work, Error> {
         self.enter("environments.delete")?;
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let found = record.environment_at(id)?.clone();
             if record.environments.first().is_some_and(|first| first.id == found.id) {
                 return Err(error::conflict("the first environment goes with its site"));
@@ -88,7 +88,7 @@ impl Environments for Sandbox {
         if !input.database && !input.files {
             return Err(error::invalid_input("files", "there is nothing to push: choose database, files or both"));
         }
-        self.store.change(call, site, |record, now| {
+        self.store.change(call, site, &|record, now| {
             let from = record.environment_at(id)?.id.clone();
             let to = record.environment("target", Some(&input.target))?.id.clone();
             if from == to {

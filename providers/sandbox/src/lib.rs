@@ -32,7 +32,7 @@ use crate::{
 use portico_sdk::{
     Auth, Call, Configuration, Description, Error, ErrorKind, Provider, Recovery, Upstream, UpstreamDeclaration, clock, error,
 };
-use std::{cell::Cell, collections::BTreeMap};
+use std::cell::Cell;
 
 const LATENCY: Upstream = Upstream::named("latency");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -40,7 +40,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// One connection's sandbox.
 pub struct Sandbox {
     work_millis: u64,
-    fail: BTreeMap<String, ErrorKind>,
+    fail: Vec<(String, ErrorKind)>,
     limit: Option<RateLimit>,
     /// Start of the present window, and calls in it.
     window: Cell<(u64, u32)>,
@@ -53,8 +53,14 @@ impl Provider for Sandbox {
     type Settings = Settings;
 
     fn describe() -> Description {
-        Description::new("sandbox", "Sandbox", "A test mode that keeps sites without any host", VERSION, &settings::schema())
-            .with_site_options(&settings::site_options_schema())
+        Description::new(
+            "sandbox",
+            "Sandbox",
+            "A test mode that keeps sites without any host",
+            VERSION,
+            include_str!("settings.schema.json"),
+        )
+        .with_site_options(include_str!("options.schema.json"))
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {
@@ -100,8 +106,8 @@ impl Sandbox {
             // Only its time is of interest; whatever it answers was waited for.
             LATENCY.get::<&str>([]).send_any()?;
         }
-        match self.fail.get(action) {
-            Some(kind) => Err(outcomes::refusal(*kind, action)),
+        match self.fail.iter().find(|(failing, _)| failing == action) {
+            Some((_, kind)) => Err(outcomes::refusal(*kind, action)),
             None => Ok(()),
         }
     }

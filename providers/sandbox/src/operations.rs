@@ -7,7 +7,7 @@ use crate::{
     job::{self, Failure},
     store,
 };
-use portico_sdk::{Completion, Error, Finding, Operations, Progress, Work, clock, error};
+use portico_sdk::{Completion, Error, Finding, Operations, Progress, Work, clock, error, json};
 use serde::Deserialize;
 
 const ATTEMPTS: u32 = 50;
@@ -31,7 +31,7 @@ impl Operations for Sandbox {
     fn reconcile(&self, operation: &str, action: &str, args: &str) -> Result<Finding, Error> {
         let site = match action {
             "sites.create" | "sites.clone" => format!("site-{}", operation.trim_start_matches("op_")),
-            _ => serde_json::from_str::<Args>(args)?.site.ok_or_else(|| error::internal("the arguments name no site"))?,
+            _ => json::from_str::<Args>(args)?.site.ok_or_else(|| error::internal("the arguments name no site"))?,
         };
         let now = clock::now();
         let record = self.store.load(&site, now)?.map(|(_, record)| record);

@@ -5,11 +5,9 @@
 
 use portico_sdk::{Error, ErrorKind, error};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub const MAX_SEEDS: u32 = 10_000;
-const MAX_CACHE_SECONDS: u32 = 86_400;
 const MAX_WORK_SECONDS: f64 = 86_400.0;
 
 /// As the user wrote them.
@@ -64,62 +62,6 @@ fn words() -> String {
     KINDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
 }
 
-pub fn schema() -> Value {
-    let kinds: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
-    json!({
-        "type": "object",
-        "title": "Sandbox",
-        "additionalProperties": false,
-        "properties": {
-            "work_seconds": {
-                "type": "number", "minimum": 0, "maximum": MAX_WORK_SECONDS, "default": 2, "title": "Seconds that work takes",
-                "description": "How long a creation, a backup and other work take. 0: everything is done at once",
-            },
-            "seed_sites": {
-                "type": "integer", "minimum": 0, "maximum": MAX_SEEDS, "default": 0, "title": "Sites that are there already",
-                "description": "So many sites, always the same ones, named seed-00001 and so on",
-            },
-            "features_off": {
-                "type": "array", "items": { "type": "string" }, "uniqueItems": true, "default": [], "title": "Features to switch off",
-                "description": "Names of features (sites.clone, sites.create.php_version) or groups of them (billing)",
-            },
-            "fail": {
-                "type": "object", "additionalProperties": { "enum": kinds }, "default": {}, "title": "Actions that fail",
-                "description": "The error that an action always ends with, such as {\"sites.list\": \"unavailable\"}",
-            },
-            "cache": {
-                "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_CACHE_SECONDS },
-                "default": {}, "title": "Seconds for which answers are kept",
-                "description": "How long an answer of a read may be served again, such as {\"sites.get\": 60}",
-            },
-            "rate_limit": {
-                "type": "string", "pattern": "^[1-9][0-9]{0,5}/(s|min|h)$", "title": "Rate limit",
-                "description": "So many calls in a second, minute or hour, such as 60/min; more are refused as rate-limited",
-            },
-            "latency_url": {
-                "type": "string", "format": "uri", "title": "Where latency comes from",
-                "description": "An HTTP address that is asked before every call and takes as long as the call shall take",
-            },
-            "blob_url": {
-                "type": "string", "format": "uri", "title": "Where bulk bytes live",
-                "description": "The base address of an HTTP server that keeps uploaded files (PUT blobs/HASH) and backups (GET backups/ID)",
-            },
-        },
-    })
-}
-
-/// JSON Schema of the `options` of sites.create.
-pub fn site_options_schema() -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "multisite": { "type": "boolean", "default": false, "title": "WordPress multisite" },
-            "woocommerce": { "type": "boolean", "default": false, "title": "Install WooCommerce" },
-        },
-    })
-}
-
 /// So many calls in so many milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateLimit {
@@ -172,9 +114,11 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portico_sdk::json;
+    use serde_json::{Value, json};
 
     fn refused(settings: Value) -> String {
-        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let settings: Settings = json::read(&settings).unwrap();
         settings.check().unwrap_err().field.unwrap()
     }
 
@@ -194,11 +138,21 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_has_the_same_limits() {
+        let schema: Value = json::from_str(include_str!("settings.schema.json")).unwrap();
+        let of = |pointer: &str| schema.pointer(&format!("/properties/{pointer}")).cloned().unwrap();
+        assert_eq!(of("seed_sites/maximum"), json!(MAX_SEEDS));
+        assert_eq!(of("work_seconds/maximum").as_f64(), Some(MAX_WORK_SECONDS));
+        let kinds: Vec<&str> = KINDS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(of("fail/additionalProperties/enum"), json!(kinds));
+    }
+
+    #[test]
     fn defaults_are_fine() {
-        let settings: Settings = serde_json::from_value(json!({})).unwrap();
+        let settings: Settings = json::read(&json!({})).unwrap();
         settings.check().unwrap();
         assert_eq!(settings.work_millis(), 2000);
-        let limited: Settings = serde_json::from_value(json!({"rate_limit": "60/min"})).unwrap();
+        let limited: Settings = json::read(&json!({"rate_limit": "60/min"})).unwrap();
         assert_eq!(limited.rate().unwrap(), Some(RateLimit { calls: 60, per: 60_000 }));
     }
 }

@@ -9,9 +9,8 @@ use crate::{
     record::{Domain, DomainStatus, Environment, EnvironmentKind, Extension, Kind, Record, Status, Wordpress},
     seeds,
 };
-use portico_sdk::{Call, Error, Page, PageRequest, Site, SiteKind, SiteUsage, Sites, Work, clock, error, sites::*};
+use portico_sdk::{Call, Error, Page, PageRequest, Site, SiteKind, SiteUsage, Sites, Work, clock, error, json, sites::*};
 use serde::Deserialize;
-use serde_json::json;
 use std::rc::Rc;
 
 const DEFAULT_PHP: &str = "8.3";
@@ -78,7 +77,7 @@ impl Sites for Sandbox {
             check::name("name", name)?;
             self.store.claim_name(name, id, clock::now())?;
         }
-        let work = self.store.change(call, id, |record, now| {
+        let work = self.store.change(call, id, &|record, now| {
             let mut job = self.job(call, "sites.update", Takes::NoTime, outcomes::of(&record.name, "update", false), now)?;
             job.target = Some(id.to_owned());
             if job.failure.is_none() {
@@ -96,7 +95,7 @@ impl Sites for Sandbox {
 
     fn delete(&self, call: &Call, id: &str) -> Result<Work, Error> {
         self.enter("sites.delete")?;
-        self.store.change(call, id, |record, now| {
+        self.store.change(call, id, &|record, now| {
             if record.status == Status::Deleting {
                 return Err(error::conflict("the site is being deleted already"));
             }
@@ -172,10 +171,10 @@ impl Sandbox {
     fn switch(&self, call: &Call, id: &str, verb: &str, wanted: Status) -> Result<Work, Error> {
         let action = format!("sites.{verb}");
         self.enter(&action)?;
-        self.store.change(call, id, |record, now| {
+        self.store.change(call, id, &|record, now| {
             let is = record.status;
             if !matches!(is, Status::Running | Status::Stopped) {
-                let error = error::conflict(format!("the site is {is:?} and can't {verb} now").to_lowercase());
+                let error = error::conflict(format!("the site is {is:?} and can't {verb} now").to_ascii_lowercase());
                 return Err(error);
             }
             let takes = if is == wanted { Takes::NoTime } else { Takes::Work };
@@ -273,7 +272,7 @@ fn check_input(input: &SiteCreate) -> Result<Options, Error> {
 }
 
 fn options(text: &str) -> Result<Options, Error> {
-    serde_json::from_str(text)
+    json::strict(text)
         .map_err(|_| error::invalid_input("options", "the options here are multisite and woocommerce, true or false"))
 }
 
@@ -411,8 +410,12 @@ fn native(record: &Record) -> Option<String> {
         ("template", &record.template),
         ("admin", &record.admin),
     ];
-    let given: serde_json::Map<String, serde_json::Value> =
-        fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))).collect();
+    let mut given = serde_json::Map::new();
+    for (name, value) in fields {
+        if let Some(value) = value {
+            given.insert(name.to_owned(), value.as_str().into());
+        }
+    }
     (!given.is_empty()).then(|| serde_json::Value::Object(given).to_string())
 }
 

@@ -5,7 +5,7 @@
 //! revision stands.
 
 use crate::{job, job::Job, record::Record, seeds};
-use portico_sdk::{Call, Error, Work, clock, error, state};
+use portico_sdk::{Call, Error, Work, clock, error, json, state};
 use serde::{Deserialize, Serialize};
 use std::{cell::RefCell, rc::Rc};
 
@@ -72,7 +72,7 @@ impl Store {
         &self,
         call: &Call,
         site: &str,
-        change: impl Fn(&mut Record, u64) -> Result<Job, Error>,
+        change: &dyn Fn(&mut Record, u64) -> Result<Job, Error>,
     ) -> Result<Work, Error> {
         for _ in 0..ATTEMPTS {
             let now = clock::now();
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Changes a site without a job: for what no operation is about.
-    pub fn amend(&self, site: &str, change: impl Fn(&mut Record)) -> Result<(), Error> {
+    pub fn amend(&self, site: &str, change: &dyn Fn(&mut Record)) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let now = clock::now();
             let (bytes, mut record) = self.load(site, now)?.filter(|(_, record)| !record.is_gone()).ok_or_else(no_site)?;
@@ -120,7 +120,7 @@ impl Store {
     pub fn load(&self, id: &str, now: u64) -> Result<Option<Loaded>, Error> {
         let (bytes, mut record) = match state::get(&key(id))? {
             Some(bytes) => {
-                let record = serde_json::from_slice(&bytes)?;
+                let record = json::from_slice(&bytes)?;
                 (Some(bytes), record)
             }
             None => match self.seed(id) {
@@ -142,7 +142,7 @@ impl Store {
         for _ in 0..ATTEMPTS {
             let held = state::get(&key)?;
             if let Some(bytes) = &held {
-                let holder: Claim = serde_json::from_slice(bytes)?;
+                let holder: Claim = json::from_slice(bytes)?;
                 if holder.site == site {
                     return Ok(());
                 }
@@ -193,7 +193,7 @@ impl Store {
         let mut cache = self.cache.borrow_mut();
         if cache.revision != Some(revision) {
             let entries = state::list_all("site/")?;
-            let records = entries.iter().map(|(_, bytes)| serde_json::from_slice(bytes).map(Rc::new));
+            let records = entries.iter().map(|(_, bytes)| json::from_slice(bytes).map(Rc::new));
             cache.records = records.collect::<Result<_, _>>()?;
             cache.revision = Some(revision);
             cache.next_change = cache.earliest();

@@ -69,7 +69,7 @@ impl Wordpress for Sandbox {
         check::wordpress_version(version).map_err(|error| error.with_field("version"))?;
         let newest = check::WORDPRESS_VERSIONS.last().copied().unwrap_or_default();
         let version = version.unwrap_or(newest).to_owned();
-        self.on(call, target, "wordpress.core.update", Takes::Work, |_, environment, job| {
+        self.on(call, target, "wordpress.core.update", Takes::Work, &|_, environment, job| {
             job.effect = Effect::Core { environment: environment.to_owned(), version: version.clone() };
             job.details = Some(json!({"version": version}));
             Ok(())
@@ -77,11 +77,11 @@ impl Wordpress for Sandbox {
     }
 
     fn reinstall_core(&self, call: &Call, target: &Target) -> Result<Work, Error> {
-        self.on(call, target, "wordpress.core.reinstall", Takes::Work, |_, _, _| Ok(()))
+        self.on(call, target, "wordpress.core.reinstall", Takes::Work, &|_, _, _| Ok(()))
     }
 
     fn set_maintenance(&self, call: &Call, target: &Target, enabled: bool) -> Result<Work, Error> {
-        self.on(call, target, "wordpress.maintenance", Takes::NoTime, |state, _, _| {
+        self.on(call, target, "wordpress.maintenance", Takes::NoTime, &|state, _, _| {
             state.maintenance = enabled;
             Ok(())
         })
@@ -91,7 +91,7 @@ impl Wordpress for Sandbox {
         if input.search.is_empty() {
             return Err(error::invalid_input("search", "there is nothing to search for"));
         }
-        self.on(call, target, "wordpress.search_replace", Takes::Work, |_, _, job| {
+        self.on(call, target, "wordpress.search_replace", Takes::Work, &|_, _, job| {
             let found = crate::store::hash(&input.search) % 100;
             job.details = Some(json!({"replacements": found as u64, "dry_run": input.dry_run}));
             Ok(())
@@ -105,7 +105,7 @@ impl Wordpress for Sandbox {
     }
 
     fn change_cache(&self, call: &Call, target: &Target, action: CacheAction) -> Result<Work, Error> {
-        self.on(call, target, action.feature(), Takes::NoTime, |state, _, job| {
+        self.on(call, target, action.feature(), Takes::NoTime, &|state, _, job| {
             match &action {
                 CacheAction::Enable => state.cache = true,
                 CacheAction::Disable => state.cache = false,
@@ -129,7 +129,7 @@ impl Wordpress for Sandbox {
     }
 
     fn change_security(&self, call: &Call, target: &Target, input: SecurityChange) -> Result<Work, Error> {
-        self.on(call, target, input.feature(), Takes::NoTime, |state, _, _| {
+        self.on(call, target, input.feature(), Takes::NoTime, &|state, _, _| {
             let set = |field: &mut bool, wanted: Option<bool>| *field = wanted.unwrap_or(*field);
             set(&mut state.file_edit, input.file_edit);
             set(&mut state.file_protection, input.file_protection);
@@ -140,7 +140,7 @@ impl Wordpress for Sandbox {
     }
 
     fn verify_checksums(&self, call: &Call, target: &Target) -> Result<Work, Error> {
-        self.on(call, target, "wordpress.security.verify_checksums", Takes::Work, |_, _, job| {
+        self.on(call, target, "wordpress.security.verify_checksums", Takes::Work, &|_, _, job| {
             job.details = Some(json!({"modified": [], "missing": [], "unknown": ["wp-content/test-mode.txt"]}));
             Ok(())
         })
@@ -149,7 +149,7 @@ impl Wordpress for Sandbox {
     fn create_admin(&self, call: &Call, target: &Target, input: AdminCreate) -> Result<Work, Error> {
         check::user("user", &input.user)?;
         check::email("email", &input.email)?;
-        self.on(call, target, "wordpress.admin.create", Takes::NoTime, |state, _, job| {
+        self.on(call, target, "wordpress.admin.create", Takes::NoTime, &|state, _, job| {
             if state.admins.contains(&input.user) {
                 return Err(error::conflict("this user exists already").with_field("user"));
             }
@@ -163,7 +163,7 @@ impl Wordpress for Sandbox {
     }
 
     fn reset_password(&self, call: &Call, target: &Target, user: &str, password: Option<&str>) -> Result<Work, Error> {
-        self.on(call, target, "wordpress.password_reset", Takes::NoTime, |state, _, job| {
+        self.on(call, target, "wordpress.password_reset", Takes::NoTime, &|state, _, job| {
             known(state, user)?;
             job.secret = password.is_none().then(|| "password".to_owned());
             Ok(())
@@ -171,7 +171,7 @@ impl Wordpress for Sandbox {
     }
 
     fn login_link(&self, call: &Call, target: &Target, user: &str) -> Result<Work, Error> {
-        self.on(call, target, "wordpress.login_link", Takes::NoTime, |state, _, job| {
+        self.on(call, target, "wordpress.login_link", Takes::NoTime, &|state, _, job| {
             known(state, user)?;
             job.secret = Some("url".to_owned());
             Ok(())
@@ -200,10 +200,10 @@ impl Sandbox {
         target: &Target,
         action: &str,
         takes: Takes,
-        change: impl Fn(&mut State, &str, &mut Job) -> Result<(), Error>,
+        change: &dyn Fn(&mut State, &str, &mut Job) -> Result<(), Error>,
     ) -> Result<Work, Error> {
         self.enter(action)?;
-        self.store.change(call, &target.site, |record, now| {
+        self.store.change(call, &target.site, &|record, now| {
             let (id, mut state) = state(record, target.environment.as_deref())?;
             let mut job = self.job(call, action, takes, outcomes::of(&record.name, "wordpress", false), now)?;
             job.target = Some(record.id.clone());

@@ -4,7 +4,11 @@
 //! feature's name, so a call that nobody implemented can't look like a success.
 
 pub use crate::wit::backups::{BackupCreate, RestoreInput};
-use crate::{Backup, Call, Error, Page, PageRequest, Provider, Transfer, Work, error, provider::with_current, wit};
+use crate::{
+    Backup, Call, Error, Page, PageRequest, Provider, Transfer, Work, error,
+    provider::{change, with_current},
+    wit,
+};
 
 /// Backups of a site: list, get, create, delete, restore, download. A call that isn't implemented is `unsupported`.
 pub trait Backups: Provider {
@@ -52,16 +56,19 @@ impl<P: Backups> wit::backups::Guest for P {
         with_current(|provider: &P| Backups::get(provider, &site, &id))
     }
 
+    #[inline(always)]
     fn create(call: Call, site: String, input: BackupCreate) -> Result<Work, Error> {
-        with_current(|provider: &P| Backups::create(provider, &call, &site, input))
+        change(|provider: &P| Backups::create(provider, &call, &site, input))
     }
 
+    #[inline(always)]
     fn delete(call: Call, site: String, id: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Backups::delete(provider, &call, &site, &id))
+        change(|provider: &P| Backups::delete(provider, &call, &site, &id))
     }
 
+    #[inline(always)]
     fn restore(call: Call, site: String, id: String, input: RestoreInput) -> Result<Work, Error> {
-        with_current(|provider: &P| Backups::restore(provider, &call, &site, &id, input))
+        change(|provider: &P| Backups::restore(provider, &call, &site, &id, input))
     }
 
     fn download(site: String, id: String) -> Result<Transfer, Error> {

@@ -4,7 +4,11 @@
 //! feature's name, so a call that nobody implemented can't look like a success.
 
 pub use crate::wit::deployments::{DeploymentCreate, File, PlanAnswer, PlanInput};
-use crate::{Call, Deployment, Error, Page, PageRequest, Provider, Transfer, Work, error, provider::with_current, wit};
+use crate::{
+    Call, Deployment, Error, Page, PageRequest, Provider, Transfer, Work, error,
+    provider::{change, with_current},
+    wit,
+};
 
 /// Deployments of a site: list, get, create, rollback, release, and plans of files. A call that isn't implemented is `unsupported`.
 pub trait Deployments: Provider {
@@ -64,16 +68,19 @@ impl<P: Deployments> wit::deployments::Guest for P {
         with_current(|provider: &P| Deployments::get(provider, &site, &id))
     }
 
+    #[inline(always)]
     fn create(call: Call, site: String, input: DeploymentCreate) -> Result<Work, Error> {
-        with_current(|provider: &P| Deployments::create(provider, &call, &site, input))
+        change(|provider: &P| Deployments::create(provider, &call, &site, input))
     }
 
+    #[inline(always)]
     fn rollback(call: Call, site: String, environment: Option<String>, id: Option<String>) -> Result<Work, Error> {
-        with_current(|provider: &P| Deployments::rollback(provider, &call, &site, environment.as_deref(), id.as_deref()))
+        change(|provider: &P| Deployments::rollback(provider, &call, &site, environment.as_deref(), id.as_deref()))
     }
 
+    #[inline(always)]
     fn release(call: Call, site: String, environment: String, id: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Deployments::release(provider, &call, &site, &environment, &id))
+        change(|provider: &P| Deployments::release(provider, &call, &site, &environment, &id))
     }
 
     fn plan(site: String, input: PlanInput) -> Result<PlanAnswer, Error> {
@@ -84,7 +91,8 @@ impl<P: Deployments> wit::deployments::Guest for P {
         with_current(|provider: &P| Deployments::upload(provider, &site, &plan, &hash, size))
     }
 
+    #[inline(always)]
     fn commit(call: Call, site: String, plan: String, message: Option<String>) -> Result<Work, Error> {
-        with_current(|provider: &P| Deployments::commit(provider, &call, &site, &plan, message.as_deref()))
+        change(|provider: &P| Deployments::commit(provider, &call, &site, &plan, message.as_deref()))
     }
 }

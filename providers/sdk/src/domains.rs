@@ -4,7 +4,11 @@
 //! feature's name, so a call that nobody implemented can't look like a success.
 
 pub use crate::wit::domains::DomainCreate;
-use crate::{Call, Domain, Error, Page, PageRequest, Provider, Work, error, provider::with_current, wit};
+use crate::{
+    Call, Domain, Error, Page, PageRequest, Provider, Work, error,
+    provider::{change, with_current},
+    wit,
+};
 
 /// Domains of a site: list, create, delete, verify, set_primary. A call that isn't implemented is `unsupported`.
 pub trait Domains: Provider {
@@ -41,19 +45,23 @@ impl<P: Domains> wit::domains::Guest for P {
             .map(|page| wit::domains::Page { items: page.items, next: page.next })
     }
 
+    #[inline(always)]
     fn create(call: Call, site: String, input: DomainCreate) -> Result<Work, Error> {
-        with_current(|provider: &P| Domains::create(provider, &call, &site, input))
+        change(|provider: &P| Domains::create(provider, &call, &site, input))
     }
 
+    #[inline(always)]
     fn delete(call: Call, site: String, environment: Option<String>, name: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Domains::delete(provider, &call, &site, environment.as_deref(), &name))
+        change(|provider: &P| Domains::delete(provider, &call, &site, environment.as_deref(), &name))
     }
 
+    #[inline(always)]
     fn verify(call: Call, site: String, environment: Option<String>, name: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Domains::verify(provider, &call, &site, environment.as_deref(), &name))
+        change(|provider: &P| Domains::verify(provider, &call, &site, environment.as_deref(), &name))
     }
 
+    #[inline(always)]
     fn set_primary(call: Call, site: String, environment: Option<String>, name: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Domains::set_primary(provider, &call, &site, environment.as_deref(), &name))
+        change(|provider: &P| Domains::set_primary(provider, &call, &site, environment.as_deref(), &name))
     }
 }

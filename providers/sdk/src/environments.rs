@@ -4,7 +4,11 @@
 //! feature's name, so a call that nobody implemented can't look like a success.
 
 pub use crate::wit::environments::{EnvironmentCreate, EnvironmentUpdate, PushInput};
-use crate::{Call, Deployment, Environment, Error, Page, PageRequest, Provider, Work, error, provider::with_current, wit};
+use crate::{
+    Call, Deployment, Environment, Error, Page, PageRequest, Provider, Work, error,
+    provider::{change, with_current},
+    wit,
+};
 
 /// Environments of a site: list, create, update, delete, push, current. A call that isn't implemented is `unsupported`.
 pub trait Environments: Provider {
@@ -47,20 +51,24 @@ impl<P: Environments> wit::environments::Guest for P {
             .map(|page| wit::environments::Page { items: page.items, next: page.next })
     }
 
+    #[inline(always)]
     fn create(call: Call, site: String, input: EnvironmentCreate) -> Result<Work, Error> {
-        with_current(|provider: &P| Environments::create(provider, &call, &site, input))
+        change(|provider: &P| Environments::create(provider, &call, &site, input))
     }
 
+    #[inline(always)]
     fn update(call: Call, site: String, id: String, input: EnvironmentUpdate) -> Result<Work, Error> {
-        with_current(|provider: &P| Environments::update(provider, &call, &site, &id, input))
+        change(|provider: &P| Environments::update(provider, &call, &site, &id, input))
     }
 
+    #[inline(always)]
     fn delete(call: Call, site: String, id: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Environments::delete(provider, &call, &site, &id))
+        change(|provider: &P| Environments::delete(provider, &call, &site, &id))
     }
 
+    #[inline(always)]
     fn push(call: Call, site: String, id: String, input: PushInput) -> Result<Work, Error> {
-        with_current(|provider: &P| Environments::push(provider, &call, &site, &id, input))
+        change(|provider: &P| Environments::push(provider, &call, &site, &id, input))
     }
 
     fn current(site: String, id: String) -> Result<Option<Deployment>, Error> {

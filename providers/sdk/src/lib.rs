@@ -8,6 +8,7 @@ pub mod domains;
 pub mod environments;
 pub mod error;
 mod host;
+pub mod json;
 pub mod log;
 pub mod native;
 pub mod operations;
@@ -66,12 +67,12 @@ macro_rules! provider {
 #[macro_export]
 macro_rules! export_resource {
     (operations $p:ident) => { $crate::wit::operations::export_operations!($p with_types_in $crate::wit::operations); };
-    (sites $p:ident) => { $crate::wit::sites::export_sites!($p with_types_in $crate::wit::sites); };
-    (environments $p:ident) => { $crate::wit::environments::export_environments!($p with_types_in $crate::wit::environments); };
-    (backups $p:ident) => { $crate::wit::backups::export_backups!($p with_types_in $crate::wit::backups); };
-    (domains $p:ident) => { $crate::wit::domains::export_domains!($p with_types_in $crate::wit::domains); };
-    (deployments $p:ident) => { $crate::wit::deployments::export_deployments!($p with_types_in $crate::wit::deployments); };
-    (wordpress $p:ident) => { $crate::wit::wordpress::export_wordpress!($p with_types_in $crate::wit::wordpress); };
+    (sites $p:ident) => { $crate::wit::sites::export_sites!($p with_types_in $crate::wit::work::sites); };
+    (environments $p:ident) => { $crate::wit::environments::export_environments!($p with_types_in $crate::wit::work::environments); };
+    (backups $p:ident) => { $crate::wit::backups::export_backups!($p with_types_in $crate::wit::work::backups); };
+    (domains $p:ident) => { $crate::wit::domains::export_domains!($p with_types_in $crate::wit::work::domains); };
+    (deployments $p:ident) => { $crate::wit::deployments::export_deployments!($p with_types_in $crate::wit::work::deployments); };
+    (wordpress $p:ident) => { $crate::wit::wordpress::export_wordpress!($p with_types_in $crate::wit::work::wordpress); };
     (billing $p:ident) => { $crate::wit::billing::export_billing!($p with_types_in $crate::wit::billing); };
     ($other:ident $p:ident) => {
         compile_error!(concat!(

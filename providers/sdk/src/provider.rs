@@ -7,9 +7,9 @@ pub use crate::wit::provider::{
     Auth, BasicAuth, Configuration, Description, Endpoint, HeaderAuth, Rate, Recovery, SecretDescription, SessionAuth,
     UpstreamDeclaration,
 };
-use crate::{Error, error, host, wit};
+use crate::{Error, Work, error, host, json, wit};
 use serde::de::DeserializeOwned;
-use std::{any::Any, cell::RefCell, rc::Rc};
+use std::{any::Any, cell::Cell};
 
 /// A hosting system, as one connection sees it. `self` may keep caches; whatever must survive a call belongs into the upstream
 /// or into [`crate::state`].
@@ -26,15 +26,16 @@ pub trait Provider: Sized + 'static {
 }
 
 impl Description {
-    /// `settings_schema` is a JSON Schema (2020-12) of an object with `additionalProperties: false`.
-    pub fn new(name: &str, title: &str, summary: &str, version: &str, settings_schema: &serde_json::Value) -> Self {
+    /// `settings_schema` is the text of a JSON Schema (2020-12) of an object with `additionalProperties: false`; best kept in a
+    /// file of its own, for `include_str!`.
+    pub fn new(name: &str, title: &str, summary: &str, version: &str, settings_schema: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
             title: title.to_owned(),
             summary: summary.to_owned(),
             version: version.to_owned(),
             documentation_url: None,
-            settings_schema: settings_schema.to_string(),
+            settings_schema: settings_schema.into(),
             site_options_schema: None,
             secrets: Vec::new(),
         }
@@ -47,8 +48,8 @@ impl Description {
     }
 
     #[must_use]
-    pub fn with_site_options(mut self, schema: &serde_json::Value) -> Self {
-        self.site_options_schema = Some(schema.to_string());
+    pub fn with_site_options(mut self, schema: impl Into<String>) -> Self {
+        self.site_options_schema = Some(schema.into());
         self
     }
 
@@ -115,16 +116,26 @@ impl UpstreamDeclaration {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<dyn Any>>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<&'static dyn Any>> = const { Cell::new(None) };
 }
 
 /// Runs a resource call on the configured provider.
 pub(crate) fn with_current<P: Provider, T>(call: impl FnOnce(&P) -> Result<T, Error>) -> Result<T, Error> {
-    let current = CURRENT.with_borrow(Clone::clone);
-    match current.as_ref().and_then(|current| current.downcast_ref::<P>()) {
-        Some(provider) => call(provider),
-        None => Err(error::internal("this instance was called before it was configured")),
+    call(current())
+}
+
+/// The host never calls an instance that it didn't configure.
+fn current<P: Provider>() -> &'static P {
+    match CURRENT.get().and_then(<dyn Any>::downcast_ref) {
+        Some(provider) => provider,
+        None => panic!("this instance was called before it was configured"),
     }
+}
+
+/// The same for a call that changes something; its result goes its own way.
+#[inline(always)]
+pub(crate) fn change<P: Provider>(call: impl FnOnce(&P) -> Result<Work, Error>) -> Result<Work, Error> {
+    wit::work::put_aside(with_current(call))
 }
 
 impl<P: Provider> wit::provider::Guest for P {
@@ -135,10 +146,11 @@ impl<P: Provider> wit::provider::Guest for P {
 
     fn configure(settings: String) -> Result<Configuration, Error> {
         host::report_panics();
-        let settings = serde_json::from_str(&settings)
-            .map_err(|error| error::invalid_input("settings", format!("the settings don't fit: {error}")))?;
+        let settings = json::strict(&settings)
+            .map_err(|error| error::invalid_input("settings", format!("the settings don't fit: {}", error.message)))?;
         let (provider, configuration) = P::configure(settings)?;
-        CURRENT.set(Some(Rc::new(provider)));
+        // An instance is configured once, and its memory goes with it.
+        CURRENT.set(Some(Box::leak(Box::new(provider))));
         Ok(configuration)
     }
 }

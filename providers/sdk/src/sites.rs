@@ -4,7 +4,11 @@
 //! feature's name, so a call that nobody implemented can't look like a success.
 
 pub use crate::wit::sites::{Admin, LogLine, LogRequest, SiteClone, SiteCreate, SiteUpdate};
-use crate::{Call, Error, Page, PageRequest, Provider, Site, SiteUsage, Work, error, provider::with_current, wit};
+use crate::{
+    Call, Error, Page, PageRequest, Provider, Site, SiteUsage, Work, error,
+    provider::{change, with_current},
+    wit,
+};
 
 /// Sites: list, get, create, update, delete, start, stop, clone, usage, logs. A call that isn't implemented is `unsupported`.
 pub trait Sites: Provider {
@@ -75,28 +79,34 @@ impl<P: Sites> wit::sites::Guest for P {
         with_current(|provider: &P| Sites::get(provider, &id))
     }
 
+    #[inline(always)]
     fn create(call: Call, input: SiteCreate) -> Result<Work, Error> {
-        with_current(|provider: &P| Sites::create(provider, &call, input))
+        change(|provider: &P| Sites::create(provider, &call, input))
     }
 
+    #[inline(always)]
     fn update(call: Call, id: String, input: SiteUpdate) -> Result<Work, Error> {
-        with_current(|provider: &P| Sites::update(provider, &call, &id, input))
+        change(|provider: &P| Sites::update(provider, &call, &id, input))
     }
 
+    #[inline(always)]
     fn delete(call: Call, id: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Sites::delete(provider, &call, &id))
+        change(|provider: &P| Sites::delete(provider, &call, &id))
     }
 
+    #[inline(always)]
     fn start(call: Call, id: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Sites::start(provider, &call, &id))
+        change(|provider: &P| Sites::start(provider, &call, &id))
     }
 
+    #[inline(always)]
     fn stop(call: Call, id: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Sites::stop(provider, &call, &id))
+        change(|provider: &P| Sites::stop(provider, &call, &id))
     }
 
+    #[inline(always)]
     fn clone(call: Call, id: String, input: SiteClone) -> Result<Work, Error> {
-        with_current(|provider: &P| Sites::clone(provider, &call, &id, input))
+        change(|provider: &P| Sites::clone(provider, &call, &id, input))
     }
 
     fn usage(id: String) -> Result<SiteUsage, Error> {

@@ -3,7 +3,7 @@
 //! Keys: 1 to 256 bytes. Values: 64 KiB at most. For facts that the upstream has no room for; not for secrets, not for caches.
 //! Invariant: a write is durable when it returns, and no other connection ever sees it.
 
-use crate::{Error, host};
+use crate::{Error, host, json};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Changes with every change of this connection's state: equal numbers mean that nothing changed.
@@ -51,7 +51,7 @@ pub fn list_all(prefix: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
 /// The value under `key` as JSON.
 pub fn get_json<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
     match get(key)? {
-        Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Some(bytes) => json::from_slice(&bytes).map(Some),
         None => Ok(None),
     }
 }

@@ -4,8 +4,9 @@
 //! keeps to limits and retries; nothing here does. Invariant: an answer that isn't a success never parses as one.
 
 pub use crate::host::{Background, BackgroundState, Method, RawRequest, Response};
-use crate::{Call, Error, error, host};
+use crate::{Call, Error, error, host, json};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// Reads an upstream's own error format; none: fall back to [`error::from_status`].
 pub type ErrorParser = fn(&Response) -> Option<Error>;
@@ -29,36 +30,40 @@ impl Upstream {
         Self { name: self.name, parser: Some(parser) }
     }
 
-    pub fn get<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn get<S: AsRef<str>>(self, path: impl AsRef<[S]>) -> Request {
         self.request(Method::Get, path)
     }
 
-    pub fn head<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn head<S: AsRef<str>>(self, path: impl AsRef<[S]>) -> Request {
         self.request(Method::Head, path)
     }
 
-    pub fn post<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn post<S: AsRef<str>>(self, path: impl AsRef<[S]>) -> Request {
         self.request(Method::Post, path)
     }
 
-    pub fn put<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn put<S: AsRef<str>>(self, path: impl AsRef<[S]>) -> Request {
         self.request(Method::Put, path)
     }
 
-    pub fn patch<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn patch<S: AsRef<str>>(self, path: impl AsRef<[S]>) -> Request {
         self.request(Method::Patch, path)
     }
 
-    pub fn delete<S: Into<String>>(self, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn delete<S: AsRef<str>>(self, path: impl AsRef<[S]>) -> Request {
         self.request(Method::Delete, path)
     }
 
     /// `path`: unescaped segments below the upstream's base path.
-    pub fn request<S: Into<String>>(self, method: Method, path: impl IntoIterator<Item = S>) -> Request {
+    pub fn request<S: AsRef<str>>(self, method: Method, path: impl AsRef<[S]>) -> Request {
+        self.to(method, path.as_ref().iter().map(|segment| segment.as_ref().to_owned()).collect())
+    }
+
+    fn to(self, method: Method, path: Vec<String>) -> Request {
         let raw = RawRequest {
             upstream: self.name.to_owned(),
             method,
-            path: path.into_iter().map(Into::into).collect(),
+            path,
             query: Vec::new(),
             headers: Vec::new(),
             body: None,
@@ -156,15 +161,27 @@ impl Request {
     }
 
     pub fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        self.send()?.json()
+        json::read(&self.value()?)
+    }
+
+    /// The answer's JSON, if it is a success.
+    fn value(self) -> Result<Value, Error> {
+        self.send()?.value()
     }
 
     /// None when the upstream says 404.
     pub fn json_if_found<T: DeserializeOwned>(self) -> Result<Option<T>, Error> {
+        match self.value_if_found()? {
+            Some(value) => json::read(&value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn value_if_found(self) -> Result<Option<Value>, Error> {
         let parser = self.parser;
         let response = self.send_any()?;
         match response.status {
-            200..=299 => response.json().map(Some),
+            200..=299 => response.value().map(Some),
             404 => Ok(None),
             _ => Err(response.to_error(parser)),
         }
@@ -192,7 +209,11 @@ impl Response {
     }
 
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| Error::from(error).with_upstream_status(self.status))
+        json::read(&self.value()?)
+    }
+
+    fn value(&self) -> Result<Value, Error> {
+        json::parse(&self.body).map_err(|error| error.with_upstream_status(self.status))
     }
 
     /// This answer as an error: by `parser`, else by its status. What the parser leaves out is filled in.

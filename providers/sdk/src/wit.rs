@@ -5,6 +5,8 @@
 //! uses these modules by name; providers see their re-exports.
 #![allow(unsafe_code, missing_docs, clippy::all, reason = "generated code")]
 
+pub mod work;
+
 pub mod imports {
     wit_bindgen::generate!({
         path: "../../wit",

@@ -7,7 +7,11 @@ pub use crate::wit::wordpress::{
     AdminCreate, Cache, CacheAction, Database, Extension, ExtensionAction, ExtensionKind, InstallInput, SearchReplaceInput,
     Security, SecurityChange, Status, Target, Updates,
 };
-use crate::{Call, Error, Provider, Work, error, provider::with_current, wit};
+use crate::{
+    Call, Error, Provider, Work, error,
+    provider::{change, with_current},
+    wit,
+};
 
 /// The WordPress toolkit of one site and environment. A call that isn't implemented is `unsupported`.
 pub trait Wordpress: Provider {
@@ -113,10 +117,12 @@ impl<P: Wordpress> wit::wordpress::Guest for P {
         with_current(|provider: &P| Wordpress::extensions(provider, &target, kind))
     }
 
+    #[inline(always)]
     fn install(call: Call, target: Target, kind: ExtensionKind, input: InstallInput) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::install(provider, &call, &target, kind, input))
+        change(|provider: &P| Wordpress::install(provider, &call, &target, kind, input))
     }
 
+    #[inline(always)]
     fn change_extension(
         call: Call,
         target: Target,
@@ -124,55 +130,65 @@ impl<P: Wordpress> wit::wordpress::Guest for P {
         id: String,
         action: ExtensionAction,
     ) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::change_extension(provider, &call, &target, kind, &id, action))
+        change(|provider: &P| Wordpress::change_extension(provider, &call, &target, kind, &id, action))
     }
 
+    #[inline(always)]
     fn update_core(call: Call, target: Target, version: Option<String>) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::update_core(provider, &call, &target, version.as_deref()))
+        change(|provider: &P| Wordpress::update_core(provider, &call, &target, version.as_deref()))
     }
 
+    #[inline(always)]
     fn reinstall_core(call: Call, target: Target) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::reinstall_core(provider, &call, &target))
+        change(|provider: &P| Wordpress::reinstall_core(provider, &call, &target))
     }
 
+    #[inline(always)]
     fn set_maintenance(call: Call, target: Target, enabled: bool) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::set_maintenance(provider, &call, &target, enabled))
+        change(|provider: &P| Wordpress::set_maintenance(provider, &call, &target, enabled))
     }
 
+    #[inline(always)]
     fn search_replace(call: Call, target: Target, input: SearchReplaceInput) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::search_replace(provider, &call, &target, input))
+        change(|provider: &P| Wordpress::search_replace(provider, &call, &target, input))
     }
 
     fn get_cache(target: Target) -> Result<Cache, Error> {
         with_current(|provider: &P| Wordpress::get_cache(provider, &target))
     }
 
+    #[inline(always)]
     fn change_cache(call: Call, target: Target, action: CacheAction) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::change_cache(provider, &call, &target, action))
+        change(|provider: &P| Wordpress::change_cache(provider, &call, &target, action))
     }
 
     fn get_security(target: Target) -> Result<Security, Error> {
         with_current(|provider: &P| Wordpress::get_security(provider, &target))
     }
 
+    #[inline(always)]
     fn change_security(call: Call, target: Target, input: SecurityChange) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::change_security(provider, &call, &target, input))
+        change(|provider: &P| Wordpress::change_security(provider, &call, &target, input))
     }
 
+    #[inline(always)]
     fn verify_checksums(call: Call, target: Target) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::verify_checksums(provider, &call, &target))
+        change(|provider: &P| Wordpress::verify_checksums(provider, &call, &target))
     }
 
+    #[inline(always)]
     fn create_admin(call: Call, target: Target, input: AdminCreate) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::create_admin(provider, &call, &target, input))
+        change(|provider: &P| Wordpress::create_admin(provider, &call, &target, input))
     }
 
+    #[inline(always)]
     fn reset_password(call: Call, target: Target, user: String, password: Option<String>) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::reset_password(provider, &call, &target, &user, password.as_deref()))
+        change(|provider: &P| Wordpress::reset_password(provider, &call, &target, &user, password.as_deref()))
     }
 
+    #[inline(always)]
     fn login_link(call: Call, target: Target, user: String) -> Result<Work, Error> {
-        with_current(|provider: &P| Wordpress::login_link(provider, &call, &target, &user))
+        change(|provider: &P| Wordpress::login_link(provider, &call, &target, &user))
     }
 }
 

@@ -33,9 +33,28 @@ impl<T> Page<T> {
         Ok(Self { items: all.into_iter().skip(start).take(limit).collect(), next })
     }
 
+    /// A page out of a list that came as a whole, in the order of ids; the cursor is the last one's id, so that others may come
+    /// and go between two pages.
+    pub fn by_id(all: Vec<T>, request: &PageRequest, id: impl Fn(&T) -> &str) -> Self {
+        let (places, next) = chosen(all.iter().map(|item| id(item).to_owned()).collect(), request);
+        let mut all: Vec<Option<T>> = all.into_iter().map(Some).collect();
+        let items = places.into_iter().filter_map(|place| all.get_mut(place)?.take()).collect();
+        Self { items, next }
+    }
+
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
     }
+}
+
+/// Places of the page's items. By ids alone, so that sorting is compiled once and not for every resource.
+fn chosen(ids: Vec<String>, request: &PageRequest) -> (Vec<usize>, Option<String>) {
+    let after = |id: &String| request.cursor.as_ref().is_none_or(|cursor| id > cursor);
+    let mut rest: Vec<(String, usize)> = ids.into_iter().zip(0..).filter(|(id, _)| after(id)).collect();
+    rest.sort_unstable();
+    let limit = request.limit as usize;
+    let next = if rest.len() > limit { rest.get(limit.wrapping_sub(1)).map(|(id, _)| id.clone()) } else { None };
+    (rest.into_iter().take(limit).map(|(_, place)| place).collect(), next)
 }
 
 impl Call {
@@ -194,6 +213,18 @@ impl From<Pending> for Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_by_id_go_on_after_the_last_one() {
+        let ids = |items: &[&str]| items.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let cut = |cursor: Option<&str>| {
+            let request = PageRequest { cursor: cursor.map(str::to_owned), limit: 2 };
+            Page::by_id(ids(&["c", "a", "d", "b"]), &request, |id| id)
+        };
+        assert_eq!(cut(None), Page { items: ids(&["a", "b"]), next: Some("b".into()) });
+        assert_eq!(cut(Some("b")), Page { items: ids(&["c", "d"]), next: None });
+        assert_eq!(cut(Some("bb")).items, ["c", "d"], "also when that one is gone");
+    }
 
     #[test]
     fn slices_to_the_end() {

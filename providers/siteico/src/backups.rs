@@ -31,7 +31,7 @@ fn new_one(site: &str, before: &[Backup]) -> Result<Option<String>, Error> {
 
 impl Backups for SiteIco {
     fn list(&self, site: &str, _environment: Option<&str>, page: &PageRequest) -> Result<Page<Backup>, Error> {
-        Ok(convert::page(all(site)?, |backup| &backup.id, page))
+        Ok(Page::by_id(all(site)?, page, |backup| &backup.id))
     }
 
     fn get(&self, site: &str, id: &str) -> Result<Backup, Error> {

@@ -29,7 +29,7 @@ impl Billing for SiteIco {
     fn list_invoices(&self, page: &PageRequest) -> Result<Page<Invoice>, Error> {
         let invoices = convert::items(read("invoices")?, "invoice")?;
         let invoices = invoices.iter().map(convert::invoice).collect::<Result<_, _>>()?;
-        Ok(convert::page(invoices, |invoice| &invoice.id, page))
+        Ok(Page::by_id(invoices, page, |invoice| &invoice.id))
     }
 
     fn get_usage(&self) -> Result<Usage, Error> {

@@ -11,7 +11,7 @@ pub use read::{items, object, text};
 
 use portico_sdk::{
     Backup, BackupKind, BackupStatus, Contents, Domain, DomainStatus, Environment, EnvironmentKind, Error, Page, PageRequest,
-    Site, SiteStatus, error::internal, native,
+    Site, SiteStatus, error::internal, json, native,
 };
 use read::{flag, moment, number};
 use serde_json::Value;
@@ -169,34 +169,16 @@ fn domain_status(word: &str) -> DomainStatus {
     }
 }
 
-/// A page of a list that came as a whole, in the order of ids: the cursor is the last one's, so that others may come and go.
-pub fn page<T>(all: Vec<T>, id: impl Fn(&T) -> &str, request: &PageRequest) -> Page<T> {
-    let (places, next) = chosen(all.iter().map(|item| id(item).to_owned()).collect(), request);
-    let mut all: Vec<Option<T>> = all.into_iter().map(Some).collect();
-    let items = places.into_iter().filter_map(|place| all.get_mut(place)?.take()).collect();
-    Page { items, next }
-}
-
-/// Places of the page's items. By ids alone, so that sorting is compiled once and not for every resource.
-fn chosen(ids: Vec<String>, request: &PageRequest) -> (Vec<usize>, Option<String>) {
-    let after = |id: &String| request.cursor.as_ref().is_none_or(|cursor| id > cursor);
-    let mut rest: Vec<(String, usize)> = ids.into_iter().zip(0..).filter(|(id, _)| after(id)).collect();
-    rest.sort_unstable();
-    let limit = request.limit as usize;
-    let next = if rest.len() > limit { rest.get(limit.wrapping_sub(1)).map(|(id, _)| id.clone()) } else { None };
-    (rest.into_iter().take(limit).map(|(_, place)| place).collect(), next)
-}
-
 /// Everything that an answer goes through, for tests with any bytes.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    let Ok(value) = json::parse(bytes) else { return };
     let request = PageRequest { cursor: None, limit: 3 };
     for name in ["site", "backup", "domain", "subscription", "invoice", "usage"] {
         let _ = object(value.clone(), name);
         let Ok(items) = items(value.clone(), name) else { continue };
         let sites: Vec<Site> = items.iter().filter_map(|item| site(item).ok()).collect();
-        page(sites, |site| &site.id, &request);
+        Page::by_id(sites, &request, |site| &site.id);
         items.iter().for_each(|item| drop((backup(item), domain(item), invoice(item))));
     }
     drop((

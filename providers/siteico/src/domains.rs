@@ -18,7 +18,7 @@ fn make_primary(site: &str, name: &str) -> Result<Work, Error> {
 
 impl Domains for SiteIco {
     fn list(&self, site: &str, _environment: Option<&str>, page: &PageRequest) -> Result<Page<Domain>, Error> {
-        Ok(convert::page(all(site)?, |domain| &domain.id, page))
+        Ok(Page::by_id(all(site)?, page, |domain| &domain.id))
     }
 
     fn create(&self, _call: &Call, site: &str, input: DomainCreate) -> Result<Work, Error> {

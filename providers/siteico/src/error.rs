@@ -3,7 +3,7 @@
 //! Pure. The text is written for people, so it is handed on as one short line; what is no plain text is left out. Invariant: the
 //! status decides, and the text only tells a name that is taken, or a plan that is used up, from other refusals.
 
-use portico_sdk::{Error, ErrorKind, error, upstream::Response};
+use portico_sdk::{Error, ErrorKind, error, json, upstream::Response};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -12,7 +12,7 @@ struct Body {
 }
 
 pub fn parse(response: &Response) -> Option<Error> {
-    let body: Body = serde_json::from_slice(&response.body).ok()?;
+    let body: Body = json::from_slice(&response.body).ok()?;
     let text = one_line(&body.error)?;
     let lower = text.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));

@@ -2,7 +2,7 @@
 //!
 //! Pure. Invariant: it says what is waited for and since when; how far it is, is looked up each time.
 
-use portico_sdk::{Completion, Error, ErrorKind, Pending, Progress, Work};
+use portico_sdk::{Completion, Error, ErrorKind, Pending, Progress, Work, json};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds.
@@ -71,7 +71,7 @@ impl Handle {
     }
 
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(serde_json::from_str(text)?)
+        json::from_str(text)
     }
 
     pub fn target(&self) -> Option<String> {

@@ -32,9 +32,9 @@ impl Provider for SiteIco {
 
     fn describe() -> Description {
         let summary = "WordPress sites, backups, domains and billing at SiteICO";
-        Description::new("siteico", "SiteICO", summary, env!("CARGO_PKG_VERSION"), &settings::schema())
+        Description::new("siteico", "SiteICO", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://panel.siteico.com")
-            .with_site_options(&settings::options_schema())
+            .with_site_options(include_str!("options.schema.json"))
             .with_secret("username", "User name", "What you log in to panel.siteico.com with, often an e-mail address", true)
             .with_secret("password", "Password", "The password of that user", true)
     }

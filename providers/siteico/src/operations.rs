@@ -10,6 +10,7 @@ use crate::{
 use portico_sdk::{
     BackupStatus, Error, Finding, Operations, Progress, SiteStatus, Work, clock,
     error::{internal, not_found},
+    json,
 };
 use serde_json::Value;
 
@@ -38,7 +39,7 @@ impl Operations for SiteIco {
     }
 
     fn reconcile(&self, _operation: &str, action: &str, args: &str) -> Result<Finding, Error> {
-        let args = Arguments(serde_json::from_str(args)?);
+        let args = Arguments(json::from_str(args)?);
         let found = |work: Work| Ok(Finding::Found(work));
         match action {
             "sites.create" | "sites.clone" => match sites::named(args.text("name")?)? {

@@ -4,7 +4,6 @@
 
 use portico_sdk::{Auth, Configuration, Recovery, UpstreamDeclaration, provider::SessionAuth};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 pub const UPSTREAM: &str = "panel";
 
@@ -18,30 +17,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { url: "https://panel.siteico.com".into() }
     }
-}
-
-pub fn schema() -> Value {
-    json!({
-        "type": "object",
-        "title": "SiteICO",
-        "additionalProperties": false,
-        "properties": {
-            "url": {
-                "type": "string", "format": "uri", "default": Settings::default().url, "title": "Address of the panel",
-                "description": "Only another one than https://panel.siteico.com has to be given",
-            },
-        },
-    })
-}
-
-/// The body of a creation isn't documented, so what a customer knows of it can be given as it is.
-pub fn options_schema() -> Value {
-    json!({
-        "type": "object",
-        "title": "More fields of the new site",
-        "description": "Sent beside the name, as SiteICO takes them",
-        "additionalProperties": { "type": ["string", "number", "boolean"] },
-    })
 }
 
 const FEATURES: [&str; 19] = [
@@ -102,15 +77,16 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portico_sdk::json;
 
     #[test]
     fn the_panel_is_logged_into_by_the_host() {
-        let configuration = serde_json::from_str::<Settings>("{}").unwrap().configuration();
+        let configuration = json::from_str::<Settings>("{}").unwrap().configuration();
         let upstream = &configuration.upstreams[0];
         let Auth::Session(session) = &upstream.auth else { panic!("{:?}", upstream.auth) };
         assert_eq!(session.login_path, ["api", "auth", "login"]);
         assert_eq!(session.refresh_path.as_deref().unwrap(), ["api", "auth", "refresh"]);
         assert_eq!((session.fields.len(), &session.token_pointer), (2, &None));
-        assert!(serde_json::from_str::<Settings>(r#"{"key": "x"}"#).is_err());
+        assert!(json::strict::<Settings>(r#"{"key": "x"}"#).is_err());
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 use portico_sdk::{
     Call, Error, Page, PageRequest, Site, SiteStatus, Sites, Work, clock,
     error::{conflict, not_found},
+    json,
     sites::{SiteClone, SiteCreate},
 };
 use serde_json::{Map, Value};
@@ -29,7 +30,7 @@ pub fn look(id: &str) -> Result<Option<Site>, Error> {
 }
 
 fn body(name: &str, options: &str) -> Result<Value, Error> {
-    let mut body: Map<String, Value> = serde_json::from_str(options)?;
+    let mut body: Map<String, Value> = json::from_str(options)?;
     body.insert("name".to_owned(), name.into());
     Ok(Value::Object(body))
 }
@@ -39,7 +40,7 @@ fn make(path: &[&str], name: &str, options: &str) -> Result<Work, Error> {
     if named(name)?.is_some() {
         return Err(conflict("there is a site of this name already").with_field("name"));
     }
-    let response = PANEL.post(path.iter().copied()).json_body(&body(name, options)?).send()?;
+    let response = PANEL.post(path).json_body(&body(name, options)?).send()?;
     // The answer isn't documented: where it tells no site, the name finds it.
     let answer: Value = response.json().unwrap_or_default();
     let id = convert::site(&convert::object(answer, "site")).ok().map(|site| site.id);
@@ -66,7 +67,7 @@ fn act(task: Task, site: &str, request: portico_sdk::upstream::Request) -> Resul
 
 impl Sites for SiteIco {
     fn list(&self, page: &PageRequest) -> Result<Page<Site>, Error> {
-        Ok(convert::page(all()?, |site| &site.id, page))
+        Ok(Page::by_id(all()?, page, |site| &site.id))
     }
 
     fn get(&self, id: &str) -> Result<Site, Error> {

@@ -3,15 +3,13 @@
 //! Pure. Live shapes are those of the server's code; the seed shows plan and commit alone, and its other answers are assumed to be the
 //! live ones. Invariant: any JSON gives a value or an error, and `native` holds what came.
 
-mod page;
 mod plan;
 
-pub use page::page;
 pub use plan::{Planned, plan_body, planned};
 
 use portico_sdk::{
     Deployment, DeploymentSource, DeploymentStatus, DnsRecord, Domain, DomainStatus, Environment, EnvironmentKind, Error, Site,
-    SiteKind, SiteStatus, error::internal, native, time,
+    SiteKind, SiteStatus, error::internal, json, native, time,
 };
 use serde_json::Value;
 
@@ -163,7 +161,7 @@ pub fn domain(value: &Value) -> Result<Domain, Error> {
 /// Everything that an answer goes through, for tests with any bytes.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    let Ok(value) = json::parse(bytes) else { return };
     for name in ["projects", "items", "images", "domains"] {
         let Ok(items) = items(value.clone(), name) else { continue };
         for item in &items {

@@ -24,7 +24,7 @@ pub fn all(site: &str) -> Result<Vec<Domain>, Error> {
 impl Domains for SitePod {
     fn list(&self, site: &str, environment: Option<&str>, page: &PageRequest) -> Result<Page<Domain>, Error> {
         let domains = if environments::named(environment)? == convert::PROD { all(site)? } else { Vec::new() };
-        Ok(convert::page(domains, |domain| &domain.name, page))
+        Ok(Page::by_id(domains, page, |domain| &domain.name))
     }
 
     fn create(&self, _call: &Call, site: &str, input: DomainCreate) -> Result<Work, Error> {

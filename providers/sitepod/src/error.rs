@@ -3,7 +3,7 @@
 //! Pure. Live servers answer 400 to nearly everything, so their text tells a state and a limit from a wrong value. Invariant: the
 //! text that is handed on is one short line for people, without markup.
 
-use portico_sdk::{Error, ErrorKind, error, upstream::Response};
+use portico_sdk::{Error, ErrorKind, error, json, upstream::Response};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -18,7 +18,7 @@ const STATES: [&str; 5] =
 const LIMITS: [&str; 4] = ["too many files", "file too large", "deployment too large", "project limit reached"];
 
 pub fn parse(response: &Response) -> Option<Error> {
-    let body: Body = serde_json::from_slice(&response.body).ok()?;
+    let body: Body = json::from_slice(&response.body).ok()?;
     let text = one_line(body.message.as_deref().unwrap_or(&body.error))?;
     let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
     let kind = match response.status {

@@ -34,7 +34,7 @@ impl Provider for SitePod {
 
     fn describe() -> Description {
         let summary = "Static sites on a SitePod server of yours: deployments by content, releases, rollbacks and domains";
-        Description::new("sitepod", "SitePod", summary, env!("CARGO_PKG_VERSION"), &settings::schema())
+        Description::new("sitepod", "SitePod", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://github.com/sitepod-dev/sitepod")
             .with_secret("email", "E-mail address", "What you log in to your SitePod server with", false)
             .with_secret("password", "Password", "The password of that account", false)

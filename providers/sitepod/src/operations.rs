@@ -6,6 +6,7 @@ use crate::{SitePod, convert, domains, environments, plans};
 use portico_sdk::{
     DomainStatus, Error, Finding, Operations, Progress, Work,
     error::{internal, not_found},
+    json,
 };
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ impl Operations for SitePod {
     }
 
     fn reconcile(&self, _operation: &str, action: &str, args: &str) -> Result<Finding, Error> {
-        let args = Arguments(serde_json::from_str(args)?);
+        let args = Arguments(json::from_str(args)?);
         let site = args.text("site")?;
         match action {
             "deployments.commit" => self.committed(site, args.text("plan")?),

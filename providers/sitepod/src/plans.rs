@@ -4,7 +4,7 @@
 //! known content for minutes, and is forgotten with its plan; nothing here is needed for a plan of a server without object storage.
 
 use crate::convert::Planned;
-use portico_sdk::{Error, clock, state};
+use portico_sdk::{Error, clock, json, state};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds: longer than any plan lives.
@@ -42,7 +42,7 @@ fn get(key: &str) -> Result<Option<Entry>, Error> {
     if key.len() > 256 {
         return Ok(None);
     }
-    Ok(state::get(key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(state::get(key)?.and_then(|bytes| json::from_slice(&bytes).ok()))
 }
 
 pub fn keep(planned: &Planned) -> Result<(), Error> {
@@ -63,7 +63,7 @@ pub fn keep(planned: &Planned) -> Result<(), Error> {
 
 fn sweep(prefix: &str, before: u64) -> Result<(), Error> {
     for (key, bytes) in state::list(prefix, None, SWEEP)? {
-        let is_young = serde_json::from_slice::<Entry>(&bytes).is_ok_and(|entry| entry.at >= before);
+        let is_young = json::from_slice::<Entry>(&bytes).is_ok_and(|entry| entry.at >= before);
         if !is_young {
             state::delete(&key)?;
         }

@@ -6,7 +6,7 @@ use portico_sdk::{
     Auth, Configuration, Error, Rate, Recovery, UpstreamDeclaration, error::invalid_input, provider::SessionAuth,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub const UPSTREAM: &str = "api";
 const BASE: &str = "/api/v1";
@@ -42,40 +42,6 @@ enum Credential {
     #[default]
     Login,
     Token,
-}
-
-pub fn schema() -> Value {
-    json!({
-        "type": "object",
-        "title": "SitePod",
-        "additionalProperties": false,
-        "required": ["url"],
-        "properties": {
-            "url": {
-                "type": "string", "format": "uri", "title": "Address of the server",
-                "description": "Such as https://pods.example.com; /api/v1 is added where it is missing",
-            },
-            "dialect": {
-                "enum": ["live", "seed"], "default": "live", "title": "Which API it speaks",
-                "description": "live: as released servers do; seed: as the API overview of the documentation says",
-            },
-            "credential": {
-                "enum": ["login", "token"], "default": "login", "title": "How to log in",
-                "description": "login: with the secrets email and password; token: with the secret token",
-            },
-            "projects": {
-                "type": "array", "maxItems": 1000, "uniqueItems": true, "default": [], "title": "Projects",
-                "items": { "type": "string", "minLength": 1, "maxLength": 100 },
-                "description": "Only for the dialect seed, whose API has no list of projects: their names",
-            },
-            "blob_origins": {
-                "type": "array", "maxItems": 8, "uniqueItems": true, "default": [], "title": "Where files are uploaded to",
-                "items": { "type": "string", "format": "uri" },
-                "description": "Only for a server that keeps files in object storage: https://host of the storage. The operator \
-                                grants it, too",
-            },
-        },
-    })
 }
 
 const FEATURES: [&str; 13] = [
@@ -145,9 +111,11 @@ impl Settings {
 mod tests {
     use super::*;
     use portico_sdk::Endpoint;
+    use portico_sdk::json;
+    use serde_json::Value;
 
     fn settings(value: Value) -> Settings {
-        serde_json::from_value(value).unwrap()
+        json::read(&value).unwrap()
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl SitePod {
 
 impl Sites for SitePod {
     fn list(&self, page: &PageRequest) -> Result<Page<Site>, Error> {
-        Ok(convert::page(self.projects()?, |site| &site.id, page))
+        Ok(Page::by_id(self.projects()?, page, |site| &site.id))
     }
 
     fn get(&self, id: &str) -> Result<Site, Error> {

@@ -34,7 +34,7 @@ fn unknown() -> Error {
 impl Backups for WisPanel {
     fn list(&self, site: &str, environment: Option<&str>, page: &PageRequest) -> Result<Page<Backup>, Error> {
         in_production(environment)?;
-        Ok(convert::page(all(site)?, |backup| &backup.id, page))
+        Ok(Page::by_id(all(site)?, page, |backup| &backup.id))
     }
 
     fn get(&self, site: &str, id: &str) -> Result<Backup, Error> {

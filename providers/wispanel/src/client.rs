@@ -20,7 +20,7 @@ const MAX_PAGES: u64 = 50;
 const READS: u32 = 3;
 
 pub fn get(path: &[&str]) -> Request {
-    PANEL.get(path.iter().copied())
+    PANEL.get(path)
 }
 
 /// One of the toolkit's reading calls about an installation. How it is named isn't documented; its other calls say `id`.

@@ -17,7 +17,7 @@ use portico_sdk::{
     Backup, BackupKind, BackupStatus, Contents, Domain, DomainStatus, Environment, EnvironmentKind, Error, Page, PageRequest,
     Site, SiteStatus,
     error::internal,
-    native,
+    json, native,
     wordpress::{Database, Status, Updates},
 };
 use read::number;
@@ -194,24 +194,15 @@ pub fn domain(installation: &Value) -> Result<Domain, Error> {
     })
 }
 
-/// A page of a list that came as a whole, in the order of ids: the cursor is the last one's, so that others may come and go.
-pub fn page<T>(mut all: Vec<T>, id: impl Fn(&T) -> &str, request: &PageRequest) -> Page<T> {
-    all.sort_by(|one, other| id(one).cmp(id(other)));
-    let mut rest = all.into_iter().filter(|item| request.cursor.as_ref().is_none_or(|cursor| id(item) > cursor.as_str()));
-    let items: Vec<T> = rest.by_ref().take(request.limit as usize).collect();
-    let next = rest.next().and(items.last()).map(|last| id(last).to_owned());
-    Page { items, next }
-}
-
 /// Everything that an answer goes through, for tests with any bytes.
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    let Ok(value) = json::parse(bytes) else { return };
     let request = PageRequest { cursor: None, limit: 3 };
     for name in ["installations", "backups", "plugins"] {
         let Ok(list) = items(value.clone(), &[name]) else { continue };
         let sites: Vec<Site> = list.items.iter().filter_map(|item| site(item).ok()).collect();
-        page(sites, |site| &site.id, &request);
+        Page::by_id(sites, &request, |site| &site.id);
         list.items.iter().for_each(|item| drop((backup(item), domain(item), extension(item))));
     }
     let inside = object(value.clone(), &["installation"]);

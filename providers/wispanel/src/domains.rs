@@ -9,6 +9,6 @@ impl Domains for WisPanel {
     fn list(&self, site: &str, environment: Option<&str>, page: &PageRequest) -> Result<Page<Domain>, Error> {
         in_production(environment)?;
         let installation = client::installation(site)?.ok_or_else(sites::unknown)?;
-        Ok(convert::page(vec![convert::domain(&installation)?], |domain| &domain.id, page))
+        Ok(Page::by_id(vec![convert::domain(&installation)?], page, |domain| &domain.id))
     }
 }

@@ -4,12 +4,12 @@
 //! `{"error": {"code", "message", "details"}}` (the vendor's pages on errors). Pure but for the clock, which a 429 is measured by.
 //! Invariant: status and code decide; the text only tells a name that is taken, or a limit that is reached, from other refusals.
 
-use portico_sdk::{Error, ErrorKind, clock, error, upstream::Response};
+use portico_sdk::{Error, ErrorKind, clock, error, json, upstream::Response};
 use serde_json::Value;
 
 /// None where the answer has none of the shapes: then its status decides.
 pub fn parse(response: &Response) -> Option<Error> {
-    let body: Value = serde_json::from_slice(&response.body).ok()?;
+    let body: Value = json::from_slice(&response.body).ok()?;
     let mut error = of_body(&body, response.status)?;
     if error.kind == ErrorKind::RateLimited {
         error.retry_after = reset(response.header("x-ratelimit-reset"), clock::now);

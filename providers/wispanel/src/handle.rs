@@ -2,7 +2,7 @@
 //!
 //! Pure. Invariant: it says what is waited for and since when; how far it is, is looked up each time.
 
-use portico_sdk::{Completion, Error, ErrorKind, Pending, Progress, Work};
+use portico_sdk::{Completion, Error, ErrorKind, Pending, Progress, Work, json};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds. With 60 requests a minute, an operation that is looked at takes a sixth of them.
@@ -83,7 +83,7 @@ impl Handle {
     }
 
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(serde_json::from_str(text)?)
+        json::from_str(text)
     }
 
     fn pending(&self, poll_after: u32) -> Result<Pending, Error> {

@@ -33,9 +33,9 @@ impl Provider for WisPanel {
     fn describe() -> Description {
         let summary = "WordPress installations and their toolkit on a WisPanel server";
         let key = "WisPanel, API keys: wsp_ and 48 hexadecimal digits. It needs the permission `all`";
-        Description::new("wispanel", "WisPanel", summary, env!("CARGO_PKG_VERSION"), &settings::schema())
+        Description::new("wispanel", "WisPanel", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://wispanel.com/api-docs/wordpress-api")
-            .with_site_options(&settings::site_options())
+            .with_site_options(include_str!("options.schema.json"))
             .with_secret("api_key", "API key", key, true)
     }
 

@@ -12,8 +12,8 @@ use crate::{
 use portico_sdk::{
     BackupStatus, Error, ErrorKind, Finding, Operations, Progress, clock,
     error::{internal, not_found},
+    json,
 };
-use serde_json::Value;
 
 impl Operations for WisPanel {
     fn poll(&self, operation: &str, handle: &str) -> Result<Progress, Error> {
@@ -59,7 +59,7 @@ fn told(handle: &Handle) -> Result<Option<State>, Error> {
     let response = client::get(&["wordpress", "install", job, "progress"]).send_any()?;
     match response.status {
         // What isn't JSON says nothing.
-        200..=299 => Ok(Some(convert::state(&serde_json::from_slice::<Value>(&response.body).unwrap_or_default()))),
+        200..=299 => Ok(Some(convert::state(&json::parse(&response.body).unwrap_or_default()))),
         400 | 404 | 405 | 409 | 410 | 422 => Ok(None),
         _ => Err(response.to_error(Some(crate::error::parse))),
     }

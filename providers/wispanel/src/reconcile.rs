@@ -9,7 +9,7 @@ use crate::{
     sent, sites,
     wordpress::extensions,
 };
-use portico_sdk::{Error, Finding, Work, clock, wordpress::ExtensionKind};
+use portico_sdk::{Error, Finding, Work, clock, json, wordpress::ExtensionKind};
 use serde_json::Value;
 
 /// A call's arguments; those of a body may stand in an `input` of their own.
@@ -34,7 +34,7 @@ impl Arguments {
 }
 
 pub fn reconcile(operation: &str, action: &str, args: &str) -> Result<Finding, Error> {
-    let args = Arguments(serde_json::from_str(args)?);
+    let args = Arguments(json::from_str(args)?);
     match action {
         "sites.create" | "sites.clone" => made(operation, args.place(action == "sites.create")),
         "sites.delete" => match args.text("site") {

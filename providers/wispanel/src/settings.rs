@@ -4,7 +4,6 @@
 
 use portico_sdk::{Auth, Configuration, Rate, Recovery, UpstreamDeclaration};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 pub const UPSTREAM: &str = "panel";
 
@@ -15,37 +14,6 @@ const API: &str = "/api/v1";
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     pub base_url: String,
-}
-
-pub fn schema() -> Value {
-    json!({
-        "type": "object",
-        "title": "WisPanel",
-        "additionalProperties": false,
-        "required": ["base_url"],
-        "properties": {
-            "base_url": {
-                "type": "string", "pattern": "^https?://[^/?#]+(/[^?#]*)?$", "maxLength": 500, "title": "Address of the panel",
-                "description": "With its port, such as https://panel.example.com:2083 (some panels have 3082). Without a path, /api/v1 is added",
-            },
-        },
-    })
-}
-
-/// `options` of a new site and of a clone.
-pub fn site_options() -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "path": {"type": "string", "default": "public_html", "pattern": "^[A-Za-z0-9._/-]{1,200}$", "title": "Folder",
-                "description": "Where WordPress goes, inside the domain's home"},
-            "db_name": {"type": "string", "pattern": "^[A-Za-z0-9_]{1,32}$", "title": "Database",
-                "description": "Without it, a name is made up"},
-            "add_domain": {"type": "boolean", "default": false, "title": "Add the domain",
-                "description": "Add the domain to the account first; without it, it must be there"},
-        },
-    })
 }
 
 const READ: [&str; 18] = [
@@ -138,6 +106,8 @@ fn address(base: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portico_sdk::json;
+    use serde_json::json;
 
     #[test]
     fn a_panel_is_named_by_its_address_or_by_its_apis() {
@@ -169,10 +139,10 @@ mod tests {
 
     #[test]
     fn the_key_and_its_limit_are_the_hosts() {
-        let settings: Settings = serde_json::from_value(json!({"base_url": "https://panel.example.com:2083"})).unwrap();
+        let settings: Settings = json::read(&json!({"base_url": "https://panel.example.com:2083"})).unwrap();
         let panel = &settings.configuration().upstreams[0];
         assert!(matches!(&panel.auth, Auth::Bearer(secret) if secret == "api_key"));
         assert_eq!(panel.rate.map(|rate| (rate.requests, rate.per)), Some((60, 60)));
-        assert!(serde_json::from_str::<Settings>("{}").is_err());
+        assert!(json::from_str::<Settings>("{}").is_err());
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 use portico_sdk::{
     Call, Error, ErrorKind, Page, PageRequest, Site, SiteKind, Sites, Work, clock,
     error::{conflict, invalid_input, not_found, unsupported},
+    json,
     sites::{Admin, SiteClone, SiteCreate},
 };
 use serde::Deserialize;
@@ -28,7 +29,7 @@ struct Options {
 
 impl Options {
     fn parse(text: &str) -> Result<Self, Error> {
-        let options: Self = serde_json::from_str(text).map_err(|_| invalid_input("options", "these options don't fit"))?;
+        let options: Self = json::strict(text).map_err(|_| invalid_input("options", "these options don't fit"))?;
         let climbs = |path: &String| path.starts_with('/') || path.split('/').any(|part| part == ".." || part == ".");
         match &options.path {
             Some(path) if climbs(path) => Err(invalid_input("options.path", "name a folder inside the domain's home")),
@@ -105,7 +106,7 @@ fn domain(given: Option<String>) -> Result<String, Error> {
 impl Sites for WisPanel {
     fn list(&self, page: &PageRequest) -> Result<Page<Site>, Error> {
         let all = client::installations()?.iter().map(convert::site).collect::<Result<Vec<_>, _>>()?;
-        Ok(convert::page(all, |site| &site.id, page))
+        Ok(Page::by_id(all, page, |site| &site.id))
     }
 
     fn get(&self, id: &str) -> Result<Site, Error> {

@@ -2,14 +2,14 @@
 //!
 //! Pure. Invariant: only what a look-up compares is read.
 
-use portico_sdk::{Error, error::internal};
+use portico_sdk::{Error, error::internal, json};
 use serde_json::Value;
 
 pub struct Arguments(Value);
 
 impl Arguments {
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self(serde_json::from_str(text)?))
+        Ok(Self(json::from_str(text)?))
     }
 
     /// A field of the input, or beside it.

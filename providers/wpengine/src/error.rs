@@ -5,13 +5,13 @@
 //! decision to the status. Pure. Invariant: the status decides about the kind, but for a value that is taken; a message is one
 //! short line without markup.
 
-use portico_sdk::{Error, ErrorKind, error, upstream::Response};
+use portico_sdk::{Error, ErrorKind, error, json, upstream::Response};
 use serde_json::Value;
 
 const LONGEST: usize = 300;
 
 pub fn parse(response: &Response) -> Option<Error> {
-    let body: Value = serde_json::from_slice(&response.body).ok()?;
+    let body: Value = json::from_slice(&response.body).ok()?;
     let status = response.status;
     let said = match body.get("error") {
         Some(error) => seed(error),

@@ -3,7 +3,8 @@
 //! Bytes, JSON of any shape, and the documents' own examples with parts of them replaced go through every conversion and the
 //! error parser. Invariant: what comes out of a conversion holds nothing that the model forbids.
 
-use crate::{error, json, live, mark, seed};
+use crate::{error, live, mark, seed};
+use portico_sdk::json;
 use portico_sdk::testing::response;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

@@ -9,7 +9,6 @@ mod dispatch;
 mod error;
 #[cfg(test)]
 mod fuzz;
-mod json;
 mod live;
 mod mark;
 mod pace;
@@ -35,9 +34,9 @@ impl Provider for WpEngine {
     fn describe() -> Description {
         let summary = "WordPress sites at WP Engine, through its Customer API";
         let portal = "WP Engine portal, Profile, API access";
-        Description::new("wpengine", "WP Engine", summary, env!("CARGO_PKG_VERSION"), &settings::schema())
+        Description::new("wpengine", "WP Engine", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://wpengineapi.com/")
-            .with_site_options(&settings::site_options())
+            .with_site_options(include_str!("options.schema.json"))
             .with_secret("username", "API user name", &format!("{portal} (dialect `live`)"), false)
             .with_secret("password", "API password", &format!("{portal} (dialect `live`)"), false)
             .with_secret("api_key", "API key", &format!("{portal} (dialect `seed`)"), false)

@@ -17,7 +17,7 @@ mod walk;
 mod wordpress;
 mod work;
 
-use crate::{json, settings::Settings};
+use crate::settings::Settings;
 use client::API;
 use portico_sdk::{Configuration, Description, Error, Provider, Recovery};
 use serde::Deserialize;
@@ -118,7 +118,7 @@ impl Live {
         if !self.settings.notification_emails.is_empty() {
             return Ok(self.settings.notification_emails.clone());
         }
-        let user: User = json::fetch(API.get(["user"]))?;
+        let user: User = API.get(["user"]).json()?;
         Ok(vec![user.email])
     }
 }

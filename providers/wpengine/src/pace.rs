@@ -2,8 +2,7 @@
 //!
 //! Pure. Invariant: a handle names what to look at, never what was seen there, and no secret.
 
-use crate::json;
-use portico_sdk::{Completion, Error, Pending, Progress, Work, error};
+use portico_sdk::{Completion, Error, Pending, Progress, Work, error, json};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
@@ -25,7 +24,7 @@ impl<T: Serialize + DeserializeOwned> Handle<T> {
     }
 
     pub fn parse(text: &str) -> Result<Self, Error> {
-        json::parse(text)
+        json::from_str(text)
     }
 
     /// `target`: the native id of what is being made or changed.

@@ -2,14 +2,14 @@
 //!
 //! Invariant: everything here is pure; the dialect alone decides about features, credentials and limits.
 
-use crate::{json, live, seed};
+use crate::{live, seed};
 use portico_sdk::{
     Auth, Configuration, Error, Rate, UpstreamDeclaration,
     error::{self, invalid_input},
+    json,
     provider::BasicAuth,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 /// The upstream's name.
 pub const API: &str = "api";
@@ -78,38 +78,7 @@ impl Settings {
     }
 }
 
-pub fn schema() -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "dialect": {"enum": ["live", "seed"], "title": "Dialect", "default": "live",
-                "description": "`live` is the API that WP Engine publishes (user name and password). `seed` is the older one with an API key"},
-            "base_url": {"type": "string", "title": "Base URL", "pattern": "^https?://[^/?#@]+(/[^?#]*)?$", "maxLength": 500,
-                "description": "Where the API is, if it isn't at WP Engine's own address"},
-            "account_id": {"type": "string", "title": "Account", "format": "uuid",
-                "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
-                "description": "Only this account's sites (`live`). Needed to create sites when the user has several accounts"},
-            "notification_emails": {"type": "array", "title": "Notification addresses", "maxItems": 20, "uniqueItems": true,
-                "items": {"type": "string", "minLength": 3, "maxLength": 254, "pattern": "^[^@\\s]+@[^@\\s]+$"},
-                "description": "Whom WP Engine writes to when a backup, a restore or a copy is complete (`live`). Without any, the API user's own address"},
-        },
-    })
-}
-
-/// `options` of a new site.
-pub fn site_options() -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "install_name": {"type": "string", "title": "Name of the install", "pattern": "^[a-z][a-z0-9]{2,13}$",
-                "description": "Unique at WP Engine (`live`); becomes NAME.wpengine.com. Without it, one is made from the site's name"},
-        },
-    })
-}
-
-/// As [`site_options`] has them.
+/// As `options.schema.json` has them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteOptions {
@@ -118,7 +87,7 @@ pub struct SiteOptions {
 
 impl SiteOptions {
     pub fn parse(text: &str) -> Result<Self, Error> {
-        json::parse(text).map_err(|error| invalid_input("options", format!("these options don't fit: {}", error.message)))
+        json::strict(text).map_err(|error| invalid_input("options", format!("these options don't fit: {}", error.message)))
     }
 
     /// For calls that take none.
@@ -134,9 +103,10 @@ impl SiteOptions {
 mod tests {
     use super::*;
     use portico_sdk::Endpoint;
+    use serde_json::{Value, json};
 
     fn settings(value: Value) -> Settings {
-        serde_json::from_value(value).unwrap()
+        json::read(&value).unwrap()
     }
 
     #[test]

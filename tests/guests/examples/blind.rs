@@ -15,7 +15,13 @@ impl Provider for Blind {
     type Settings = Settings;
 
     fn describe() -> Description {
-        Description::new("blind", "Blind", "An upstream without keys and without search", "1.0.0", &Settings::schema())
+        Description::new(
+            "blind",
+            "Blind",
+            "An upstream without keys and without search",
+            "1.0.0",
+            Settings::schema().to_string(),
+        )
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {

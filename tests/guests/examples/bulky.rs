@@ -15,7 +15,8 @@ impl Provider for Bulky {
     type Settings = Settings;
 
     fn describe() -> Description {
-        let description = Description::new("bulky", "Bulky", "Large files behind a bearer token", "1.0.0", &Settings::schema());
+        let description =
+            Description::new("bulky", "Bulky", "Large files behind a bearer token", "1.0.0", Settings::schema().to_string());
         description.with_secret("api_key", "API key", "the test knows it", true)
     }
 

@@ -42,7 +42,7 @@ impl Provider for Courteous {
             "required": ["url"],
             "additionalProperties": false,
         });
-        Description::new("courteous", "Courteous", "An upstream with limits", "1.0.0", &schema)
+        Description::new("courteous", "Courteous", "An upstream with limits", "1.0.0", schema.to_string())
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {

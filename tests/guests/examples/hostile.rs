@@ -31,7 +31,7 @@ impl Provider for Hostile {
     type Settings = Settings;
 
     fn describe() -> Description {
-        Description::new("hostile", "Hostile", "Does what no provider may", "1.0.0", &Settings::schema())
+        Description::new("hostile", "Hostile", "Does what no provider may", "1.0.0", Settings::schema().to_string())
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {

@@ -15,12 +15,8 @@ impl Provider for Keyed {
     type Settings = Settings;
 
     fn describe() -> Description {
-        Description::new("keyed", "Keyed", "An upstream behind a bearer token", "1.0.0", &Settings::schema()).with_secret(
-            "api_key",
-            "API key",
-            "the test knows it",
-            true,
-        )
+        Description::new("keyed", "Keyed", "An upstream behind a bearer token", "1.0.0", Settings::schema().to_string())
+            .with_secret("api_key", "API key", "the test knows it", true)
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {

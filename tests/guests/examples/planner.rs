@@ -15,7 +15,7 @@ impl Provider for Planner {
     type Settings = Settings;
 
     fn describe() -> Description {
-        Description::new("planner", "Planner", "An upstream that keeps plans of files", "1.0.0", &Settings::schema())
+        Description::new("planner", "Planner", "An upstream that keeps plans of files", "1.0.0", Settings::schema().to_string())
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {

@@ -38,9 +38,9 @@ impl Provider for Whole {
     fn describe() -> Description {
         log::debug("described");
         let options = json!({"type": "object", "properties": {"size": {"type": "integer"}}, "additionalProperties": false});
-        Description::new("whole", "Whole", "Everything that the contract has", "1.0.0", &Settings::schema())
+        Description::new("whole", "Whole", "Everything that the contract has", "1.0.0", Settings::schema().to_string())
             .with_documentation("https://docs.example.com")
-            .with_site_options(&options)
+            .with_site_options(options.to_string())
             .with_secret("api_key", "API key", "the test knows it", true)
     }
 

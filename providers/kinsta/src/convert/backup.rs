@@ -7,8 +7,8 @@ use crate::types;
 use portico_sdk::{
     Backup, BackupKind, BackupStatus, Contents, Error,
     error::{self, not_found},
+    json,
 };
-use serde::Deserialize;
 use serde_json::Value;
 
 /// `ENVIRONMENT.NUMBER` or `ENVIRONMENT.d-UUID`: Kinsta asks for the environment, too.
@@ -83,7 +83,7 @@ fn model(id: &BackupId, value: Value) -> Backup {
 
 /// One of `GET …/backups`. What is listed there is complete.
 pub fn backup(environment: &str, value: Value) -> Result<Backup, Error> {
-    let known = types::Backup::deserialize(&value)?;
+    let known = json::read::<types::Backup>(&value)?;
     let description = known.note.as_deref().map(|note| note_of(note).0.to_owned()).filter(|note| !note.is_empty());
     Ok(Backup {
         description,
@@ -94,7 +94,7 @@ pub fn backup(environment: &str, value: Value) -> Result<Backup, Error> {
 
 /// One of `GET …/downloadable-backups`.
 pub fn downloadable(environment: &str, value: Value) -> Result<Backup, Error> {
-    let known = types::Downloadable::deserialize(&value)?;
+    let known = json::read::<types::Downloadable>(&value)?;
     let id = BackupId { environment: environment.to_owned(), which: Which::Downloadable(known.id) };
     let running = known.is_generation_in_progress;
     Ok(Backup {
@@ -107,7 +107,7 @@ pub fn downloadable(environment: &str, value: Value) -> Result<Backup, Error> {
 
 /// Where the archive is. The link is a key to it, so it stays out of every answer.
 pub fn download_link(value: &Value) -> Result<String, Error> {
-    let known = types::Downloadable::deserialize(value)?;
+    let known = json::read::<types::Downloadable>(value)?;
     match known.download_link.filter(|link| !link.is_empty() && !known.is_generation_in_progress) {
         Some(link) => Ok(link),
         None => Err(error::conflict("the archive isn't ready yet: try again in some minutes")),

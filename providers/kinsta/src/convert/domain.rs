@@ -4,13 +4,12 @@
 
 use super::native;
 use crate::types;
-use portico_sdk::{DnsRecord, Domain, DomainStatus, Error};
-use serde::Deserialize;
+use portico_sdk::{DnsRecord, Domain, DomainStatus, Error, json};
 use serde_json::{Value, json};
 
 /// `value`: one of `GET …/{env}/domains`; `environment`: the one that it belongs to. The id is the name.
 pub fn domain(value: Value, environment: &types::Environment) -> Result<Domain, Error> {
-    let known = types::SiteDomain::deserialize(&value)?;
+    let known = json::read::<types::SiteDomain>(&value)?;
     let other = environment.domains.iter().find(|other| other.id == known.id);
     let primary = environment.primary_domain.as_ref().is_some_and(|primary| primary.id == known.id);
     // The seed's environments say nothing about it: what is among an environment's domains is in use there.
@@ -29,7 +28,7 @@ pub fn domain(value: Value, environment: &types::Environment) -> Result<Domain, 
 
 /// The records that prove ownership; those that point to Kinsta go into `native`.
 pub fn records(mut domain: Domain, records: types::Records) -> Result<Domain, Error> {
-    let native = domain.native.as_deref().map(serde_json::from_str::<Value>).transpose()?;
+    let native = domain.native.as_deref().map(json::from_str::<Value>).transpose()?;
     if let Some(Value::Object(mut object)) = native {
         object.insert("pointing_records".to_owned(), json!(records.pointing_records));
         domain.native = Some(Value::Object(object).to_string());

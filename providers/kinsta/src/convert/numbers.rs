@@ -20,5 +20,5 @@ pub fn count(number: f64) -> Option<u64> {
 /// The value at the latest time of a series; ISO times sort as text.
 pub fn latest(analytics: &Analytics) -> Option<u64> {
     let points = analytics.analytics.analytics_response.data.iter().flat_map(|line| &line.dataset);
-    points.max_by(|one, other| one.key.cmp(&other.key)).and_then(|point| count(point.value.trim().parse().ok()?))
+    points.max_by(|one, other| one.key.cmp(&other.key)).and_then(|point| count(portico_sdk::json::number(&point.value)?))
 }

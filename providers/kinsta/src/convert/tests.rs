@@ -6,7 +6,7 @@ use crate::{
     handle::Handle,
     types::{Analytics, Records},
 };
-use portico_sdk::{BackupStatus, DomainStatus, testing::FakeHost, upstream::Response};
+use portico_sdk::{BackupStatus, DomainStatus, json, testing::FakeHost, upstream::Response};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -83,7 +83,7 @@ fn which_environment_is_the_production() {
         (vec![], None),
     ] {
         let known: Vec<types::Environment> =
-            values.iter().map(|value| types::Environment::deserialize(value).unwrap()).collect();
+            values.iter().map(|value| json::read::<types::Environment>(value).unwrap()).collect();
         assert_eq!(production(&known), expected);
         let kinds = environments(values).unwrap();
         let productions: Vec<usize> =
@@ -160,14 +160,14 @@ fn notes_tell_whose_a_backup_is() {
 
 #[test]
 fn domains_and_their_records() {
-    let environment = types::Environment::deserialize(live()).unwrap();
+    let environment = json::read::<types::Environment>(&live()).unwrap();
     let active = domain(json!({"id": ID, "name": "MyDomain.com", "uses_cloudflare_dns": true}), &environment).unwrap();
     assert_eq!((active.id.as_str(), active.name.as_str(), active.primary), ("mydomain.com", "mydomain.com", true));
     assert_eq!((active.status, active.environment.as_deref()), (DomainStatus::Active, Some(ID)));
     let pending =
         domain(json!({"id": "other", "name": "new.example.com", "uses_cloudflare_dns": false}), &environment).unwrap();
     assert_eq!((pending.status, pending.primary), (DomainStatus::PendingVerification, false));
-    let known: Records = serde_json::from_value(json!({
+    let known: Records = json::read(&json!({
         "verification_records": [{"name": "_acme-challenge.staging.example-site.io", "value": "staging.example-site.io.kinstavalidation.app", "type": "CNAME"}],
         "pointing_records": [{"name": "staging.example-site.io", "value": "192.0.2.10", "type": "A"}],
     }))
@@ -185,7 +185,7 @@ fn domains_and_their_records() {
     );
     let mut switched_off = live();
     switched_off["domains"][0]["is_active"] = json!(false);
-    let environment = types::Environment::deserialize(switched_off).unwrap();
+    let environment = json::read::<types::Environment>(&switched_off).unwrap();
     assert_eq!(
         domain(json!({"id": ID, "name": "example.com"}), &environment).unwrap().status,
         DomainStatus::PendingVerification
@@ -222,7 +222,7 @@ fn numbers_of_json() {
         assert_eq!(count(number), expected, "{number}");
     }
     let series = |points: Value| {
-        serde_json::from_value::<Analytics>(json!({"analytics": {"analytics_response": {"key": "diskSpaceUsage", "data": [{"name": "diskSpaceUsage", "total": 1000, "dataset": points}]}}})).unwrap()
+        json::read::<Analytics>(&json!({"analytics": {"analytics_response": {"key": "diskSpaceUsage", "data": [{"name": "diskSpaceUsage", "total": 1000, "dataset": points}]}}})).unwrap()
     };
     let points = json!([{"key": "2025-10-29T00:00:00", "value": "2000"}, {"key": "2025-10-28T00:00:00", "value": "1000"}]);
     assert_eq!(latest(&series(points)), Some(2000));
@@ -277,7 +277,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn convert_everything(value: &Value) {
-    let environment = types::Environment::deserialize(live()).unwrap();
+    let environment = json::read::<types::Environment>(&live()).unwrap();
     drop(site(value.clone(), None));
     drop(site(json!({"id": "a", "display_name": "b", "environments": value}), None));
     drop(environments(vec![value.clone()]));
@@ -285,10 +285,10 @@ fn convert_everything(value: &Value) {
     drop(downloadable("e", value.clone()));
     drop(download_link(value));
     drop(extension(value.clone()));
-    if let (Ok(domain), Ok(known)) = (domain(value.clone(), &environment), serde_json::from_value::<Records>(value.clone())) {
+    if let (Ok(domain), Ok(known)) = (domain(value.clone(), &environment), json::read::<Records>(&value.clone())) {
         records(domain, known).unwrap();
     }
-    if let Ok(analytics) = serde_json::from_value::<Analytics>(value.clone()) {
+    if let Ok(analytics) = json::read::<Analytics>(&value.clone()) {
         let _ = latest(&analytics);
     }
 }

@@ -4,13 +4,12 @@
 
 use super::native;
 use crate::types;
-use portico_sdk::{Error, sites::LogLine, time, wordpress::Extension};
-use serde::Deserialize;
+use portico_sdk::{Error, json, sites::LogLine, time, wordpress::Extension};
 use serde_json::Value;
 
 /// The name of its folder is its id here.
 pub fn extension(value: Value) -> Result<Extension, Error> {
-    let known = types::Extension::deserialize(&value)?;
+    let known = json::read::<types::Extension>(&value)?;
     let available = known.update.as_deref() == Some("available");
     Ok(Extension {
         name: known.title.filter(|title| !title.is_empty()).unwrap_or_else(|| known.name.clone()),

@@ -54,7 +54,7 @@ impl Sandbox {
             ExtensionKind::Plugin => format!("{slug}/{slug}.php"),
             ExtensionKind::Theme => slug.clone(),
         };
-        self.on(call, target, &feature(kind, "install"), Takes::Work, |state, environment, job| {
+        self.on(call, target, &feature(kind, "install"), Takes::Work, &|state, environment, job| {
             // The plugin's own name may choose the outcome, as a new site's name does.
             if let Some(outcome) = outcomes::of(&slug, "wordpress", true) {
                 *job = Job { secret: None, ..self.job(call, &job.action, Takes::Work, Some(outcome), job.from)? };
@@ -88,7 +88,7 @@ impl Sandbox {
         id: &str,
         action: ExtensionAction,
     ) -> Result<Work, Error> {
-        self.on(call, target, &feature(kind, action.as_str()), Takes::NoTime, |state, _, job| {
+        self.on(call, target, &feature(kind, action.as_str()), Takes::NoTime, &|state, _, job| {
             job.target = Some(id.to_owned());
             let all = list(state, kind);
             let index = all.iter().position(|extension| extension.id == id);

@@ -135,15 +135,3 @@ fn lists_and_things_come_bare_or_wrapped() {
         assert_eq!(object(value.clone(), "site"), json!({"id": 1}), "{value}");
     }
 }
-
-#[test]
-fn pages_go_by_the_last_id() {
-    let ids = |items: &[&str]| items.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-    let cut = |cursor: Option<&str>| {
-        let request = PageRequest { cursor: cursor.map(str::to_owned), limit: 2 };
-        page(ids(&["c", "a", "d", "b"]), |id| id, &request)
-    };
-    assert_eq!(cut(None), Page { items: ids(&["a", "b"]), next: Some("b".into()) });
-    assert_eq!(cut(Some("b")), Page { items: ids(&["c", "d"]), next: None });
-    assert_eq!(cut(Some("bb")).items, ["c", "d"], "also when that one is gone");
-}

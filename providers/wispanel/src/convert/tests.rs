@@ -141,15 +141,3 @@ fn flags_and_times_in_their_spellings() {
         assert_eq!(read::moment(&json!({"at": value}), &["at"]), expected, "{value}");
     }
 }
-
-#[test]
-fn pages_go_by_the_last_id() {
-    let ids = |items: &[&str]| items.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-    let cut = |cursor: Option<&str>| {
-        let request = PageRequest { cursor: cursor.map(str::to_owned), limit: 2 };
-        page(ids(&["c", "a", "d", "b"]), |id| id, &request)
-    };
-    assert_eq!(cut(None), Page { items: ids(&["a", "b"]), next: Some("b".into()) });
-    assert_eq!(cut(Some("b")), Page { items: ids(&["c", "d"]), next: None });
-    assert_eq!(cut(Some("bb")).items, ["c", "d"], "also when that one is gone");
-}

@@ -10,11 +10,12 @@ use super::{
     types::Reference,
     walk,
 };
-use crate::{json, mark};
+use crate::mark;
 use portico_sdk::{
     Backup, Backups, Call, Contents, Error, Page, PageRequest, Work,
     backups::{BackupCreate, RestoreInput},
     error::{not_found, unsupported},
+    json,
 };
 use serde_json::{Value, json};
 

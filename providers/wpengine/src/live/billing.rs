@@ -3,8 +3,7 @@
 //! Invariant: the period is the one that was asked for: 30 days, today's included.
 
 use super::{Live, client, client::API, convert, types::Rollup};
-use crate::json;
-use portico_sdk::{Billing, Error, billing::Usage, clock, time};
+use portico_sdk::{Billing, Error, billing::Usage, clock, json, time};
 use serde_json::{Map, Value};
 
 const DAY_MILLIS: u64 = 86_400_000;

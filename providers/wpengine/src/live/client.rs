@@ -6,10 +6,11 @@ use super::{
     convert,
     types::{Install, Listing, Reference, Site},
 };
-use crate::{error, json, settings::API as NAME};
+use crate::{error, settings::API as NAME};
 use portico_sdk::{
     Error, Page, PageRequest, Upstream,
     error::{internal, invalid_input},
+    json,
 };
 use serde_json::Value;
 
@@ -24,12 +25,12 @@ const MOST_PAGES: u32 = 500;
 pub type Filter<'a> = Option<(&'a str, &'a str)>;
 
 pub fn page(path: &[&str], filter: Filter<'_>, offset: u64, limit: u32) -> Result<(Vec<Value>, Option<u64>), Error> {
-    let request = API.get(path.iter().copied()).query("limit", limit.min(PAGE)).query("offset", offset);
+    let request = API.get(path).query("limit", limit.min(PAGE)).query("offset", offset);
     let request = match filter {
         Some((name, value)) => request.query(name, value),
         None => request,
     };
-    let listing: Listing = json::fetch(request)?;
+    let listing: Listing = request.json()?;
     let next = convert::next_offset(listing.next.as_deref(), offset)?;
     Ok((listing.results, next))
 }
@@ -74,7 +75,7 @@ pub fn site(site: &str) -> Result<Site, Error> {
 }
 
 pub fn site_if_found(site: &str) -> Result<Option<Site>, Error> {
-    json::fetch_if_found(API.get(["sites", site]))
+    API.get(["sites", site]).json_if_found()
 }
 
 pub fn installs(site: &Site) -> Result<Vec<Install>, Error> {

@@ -3,7 +3,8 @@
 //! Pure. Invariant: what WP Engine doesn't tell is none; `native` is its own object less what is secret.
 
 use super::types::{Backup, Certificate, Domain, Install, Rollup, Site};
-use crate::{json::read, mark};
+use crate::mark;
+use portico_sdk::json::read;
 use portico_sdk::{
     BackupKind, BackupStatus, Certificate as ModelCertificate, Contents, DnsRecord, DomainStatus, Environment, EnvironmentKind,
     Error, SiteStatus, SiteUsage,

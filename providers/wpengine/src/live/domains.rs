@@ -10,11 +10,11 @@ use super::{
     types::{Certificate, Certificates, Domain, Install},
     walk,
 };
-use crate::json;
 use portico_sdk::{
     Call, Domains, Error, ErrorKind, Page, PageRequest, Work,
     domains::DomainCreate,
     error::{conflict, internal, not_found},
+    json,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -57,7 +57,7 @@ impl Domains for Live {
             API.post(path("verification")).repeatable().send()?;
             return Ok(Work::done_with(name));
         }
-        let report: ReportId = json::fetch(API.post(path("check_status")).repeatable())?;
+        let report: ReportId = API.post(path("check_status")).repeatable().json()?;
         let task = Task::Report { install: install.clone(), report: report.report_id, domain: name.to_owned() };
         Handle::new(task).work(name, "WP Engine is looking at the domain")
     }
@@ -79,7 +79,7 @@ fn certificates(install: &str) -> Result<Vec<Certificate>, Error> {
     let (mut all, mut token) = (Vec::new(), None::<String>);
     for _ in 0..CERTIFICATE_PAGES {
         let request = API.get(["installs", install, "ssl_certificates"]).query("limit", 100).query_if("offset", token.as_ref());
-        let page: Certificates = match json::fetch(request) {
+        let page: Certificates = match request.json() {
             Ok(page) => page,
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Forbidden) => return Ok(all),
             Err(error) => return Err(error),

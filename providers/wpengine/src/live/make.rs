@@ -11,11 +11,12 @@ use super::{
     handle::{Copy, Handle, Task},
     types::{Install, Reference, Site},
 };
-use crate::{error, json, mark, pace, settings::SiteOptions};
+use crate::{error, mark, pace, settings::SiteOptions};
 use portico_sdk::{
     Call, Completion, Error, Progress, Work,
     environments::EnvironmentCreate,
     error::{conflict, invalid_input, unsupported},
+    json,
     sites::{SiteClone, SiteCreate},
 };
 use serde_json::{Value, json};
@@ -56,7 +57,7 @@ struct NewSite<'a> {
 
 fn begin(call: &Call, account: &str, new: NewSite<'_>) -> Result<Work, Error> {
     let body = json!({"name": mark::site_name(new.name, &call.operation_id), "account_id": account});
-    let made: Reference = json::fetch(API.post(["sites"]).json_body(&body))?;
+    let made: Reference = API.post(["sites"]).json_body(&body).json()?;
     work(&made.id, new.name, &new.install, new.environment, new.copy)
 }
 

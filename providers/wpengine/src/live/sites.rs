@@ -3,13 +3,11 @@
 //! Invariant: a site's state is that of its installs; a site alone tells none.
 
 use super::{Live, client, client::API, convert, make, types::InstallUsage};
-use crate::json;
 use portico_sdk::{
     Call, Error, Page, PageRequest, Site, SiteUsage, Sites, Work,
     sites::{SiteClone, SiteCreate, SiteUpdate},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 /// Pages of installs that one page of sites may cost. Installs that aren't among them have the status `unknown`.
 const INSTALL_PAGES: u32 = 10;
@@ -54,7 +52,7 @@ impl Sites for Live {
     fn usage(&self, id: &str) -> Result<SiteUsage, Error> {
         let installs = client::installs(&client::site(id)?)?;
         let rollup = |install: super::types::Install| {
-            let usage: InstallUsage = json::fetch(API.get(["installs", &install.id, "usage"]))?;
+            let usage: InstallUsage = API.get(["installs", &install.id, "usage"]).json()?;
             Ok(usage.metrics_rollup)
         };
         Ok(convert::usage(&installs.into_iter().map(rollup).collect::<Result<Vec<_>, Error>>()?))
@@ -67,18 +65,24 @@ pub fn installs_alone(site: &Value) -> Result<Vec<Value>, Error> {
     inside.iter().filter_map(|install| install["id"].as_str()).map(client::install_value).collect()
 }
 
+/// Whether `id` was still missing; it isn't any more.
+fn take(missing: &mut Vec<&str>, id: &str) -> bool {
+    let place = missing.iter().position(|missing| *missing == id);
+    place.map(|place| missing.swap_remove(place)).is_some()
+}
+
 impl Live {
     /// Out of the account's list of installs, which tells more than the list of sites does.
     fn installs_of(&self, sites: &[Value]) -> Result<Vec<Value>, Error> {
         let inside = sites.iter().filter_map(|site| site["installs"].as_array()).flatten();
-        let mut missing: BTreeSet<&str> = inside.filter_map(|install| install["id"].as_str()).collect();
+        let mut missing: Vec<&str> = inside.filter_map(|install| install["id"].as_str()).collect();
         let (mut found, mut offset) = (Vec::new(), 0);
         for _ in 0..INSTALL_PAGES {
             if missing.is_empty() {
                 break;
             }
             let (installs, next) = client::page(&["installs"], self.account_filter(), offset, 100)?;
-            let wanted = installs.into_iter().filter(|install| install["id"].as_str().is_some_and(|id| missing.remove(id)));
+            let wanted = installs.into_iter().filter(|install| install["id"].as_str().is_some_and(|id| take(&mut missing, id)));
             found.extend(wanted);
             let Some(next) = next else { break };
             offset = next;

@@ -29,12 +29,12 @@ pub fn next(installs: &[Install], index: usize, offset: Option<u64>) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portico_sdk::json;
     use serde_json::json;
 
     #[test]
     fn one_install_after_the_other() {
-        let installs: Vec<Install> =
-            serde_json::from_value(json!([{"id": "a", "name": "aaa"}, {"id": "b", "name": "bbb"}])).unwrap();
+        let installs: Vec<Install> = json::read(&json!([{"id": "a", "name": "aaa"}, {"id": "b", "name": "bbb"}])).unwrap();
         assert_eq!(place(&installs, None).unwrap(), Some((0, 0)));
         assert_eq!(next(&installs, 0, Some(100)).as_deref(), Some("a:100"));
         assert_eq!(place(&installs, Some("a:100")).unwrap(), Some((0, 100)));

@@ -3,11 +3,10 @@
 //! Invariant: a cache is asked to be purged, never said to be empty: WP Engine answers "accepted".
 
 use super::{Live, client, client::API, types::Install};
-use crate::json;
 use portico_sdk::{
     Call, Completion, Error, Wordpress, Work,
     error::unsupported,
-    native,
+    json, native,
     wordpress::{CacheAction, Status, Target},
 };
 use serde_json::json;

@@ -11,8 +11,8 @@ use super::{
     make,
     types::{Backup, ReportAnswer},
 };
-use crate::{args::Arguments, json, mark, pace};
-use portico_sdk::{BackupStatus, Completion, Error, ErrorKind, Finding, Operations, Progress, Work, error::unsupported};
+use crate::{args::Arguments, mark, pace};
+use portico_sdk::{BackupStatus, Completion, Error, ErrorKind, Finding, Operations, Progress, Work, error::unsupported, json};
 use serde_json::json;
 
 /// So often an accepted backup may be missing in the list.
@@ -94,7 +94,7 @@ fn poll_unseen(handle: Handle) -> Result<Progress, Error> {
 
 fn poll_report(handle: Handle) -> Result<Progress, Error> {
     let Task::Report { install, report, domain } = handle.task.clone() else { return Ok(pace::failed("an unknown handle")) };
-    let answer: ReportAnswer = json::fetch(API.get(["installs", &install, "domains", "check_status", &report]))?;
+    let answer: ReportAnswer = API.get(["installs", &install, "domains", "check_status", &report]).json()?;
     if !answer.report.complete {
         return handle.running(&domain, "WP Engine is looking at the domain");
     }

@@ -10,7 +10,7 @@ use super::{
     handle::Task,
     types::{self, Started},
 };
-use crate::{json, mark};
+use crate::mark;
 use portico_sdk::{
     Backup, BackupKind, Backups, Call, Error, Page, PageRequest, Transfer, TransferPlace, UpstreamPath, Work,
     backups::{BackupCreate, RestoreInput},
@@ -40,12 +40,12 @@ impl Backups for Seed {
         };
         let description = mark::description(input.description.as_deref(), &call.operation_id);
         let body = json!({"description": description, "type": kind});
-        let started: Started = json::fetch(API.post(["sites", site, "backups"]).json_body(&body))?;
+        let started: Started = API.post(["sites", site, "backups"]).json_body(&body).json()?;
         super::started(&started, Task::Backup { site: site.to_owned(), backup: started.id.clone() })
     }
 
     fn delete(&self, _call: &Call, site: &str, id: &str) -> Result<Work, Error> {
-        let started: Started = json::fetch(API.delete(["sites", site, "backups", id]))?;
+        let started: Started = API.delete(["sites", site, "backups", id]).json()?;
         super::started(&started, Task::BackupGone { site: site.to_owned(), backup: id.to_owned() })
     }
 
@@ -57,13 +57,13 @@ impl Backups for Seed {
         if let Some(environment) = &input.environment {
             body["environment"] = json!(super::sites::environment(site, environment)?);
         }
-        let started: Started = json::fetch(API.post(["sites", site, "backups", id, "restore"]).json_body(&body))?;
+        let started: Started = API.post(["sites", site, "backups", id, "restore"]).json_body(&body).json()?;
         let until = started.estimated_completion_time.as_deref().and_then(time::parse_rfc3339);
         super::started(&started, Task::Restore { site: site.to_owned(), backup: id.to_owned(), until })
     }
 
     fn download(&self, site: &str, id: &str) -> Result<Transfer, Error> {
-        let backup: types::Backup = json::fetch(API.get(["sites", site, "backups", id]))?;
+        let backup: types::Backup = API.get(["sites", site, "backups", id]).json()?;
         let Some(url) = backup.download_url else { return Err(conflict("the backup can't be downloaded yet")) };
         let elsewhere = || internal("WP Engine's address of the download lies outside this connection's base URL");
         let path = convert::below(&self.base, &url).ok_or_else(elsewhere)?;

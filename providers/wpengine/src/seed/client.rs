@@ -7,7 +7,7 @@ use super::{
     convert,
     types::{Listing, Site},
 };
-use crate::{error, json, settings::API as NAME};
+use crate::{error, settings::API as NAME};
 use portico_sdk::{
     Error, Page, PageRequest, Upstream,
     error::{internal, invalid_input},
@@ -32,9 +32,9 @@ pub const OLDEST_FIRST: Order<'_> = Order { order: "asc", status: None };
 pub const NEWEST_FIRST: Order<'_> = Order { order: "desc", status: None };
 
 fn page(path: &[&str], order: Order<'_>, number: u64, per_page: u32) -> Result<(Vec<Value>, Option<u64>), Error> {
-    let request = API.get(path.iter().copied()).query("page", number).query("per_page", per_page);
+    let request = API.get(path).query("page", number).query("per_page", per_page);
     let request = request.query("sort", "created_at").query("order", order.order).query_if("status", order.status);
-    let listing: Listing = json::fetch(request)?;
+    let listing: Listing = request.json()?;
     let next = convert::next_page(&listing);
     if next.is_some_and(|next| next <= number) {
         return Err(internal("WP Engine's next page doesn't lead further"));
@@ -83,11 +83,11 @@ pub fn find<T>(
 }
 
 pub fn site(id: &str) -> Result<Site, Error> {
-    json::fetch(API.get(["sites", id]))
+    API.get(["sites", id]).json()
 }
 
 pub fn site_if_found(id: &str) -> Result<Option<Site>, Error> {
-    json::fetch_if_found(API.get(["sites", id]))
+    API.get(["sites", id]).json_if_found()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! the API doesn't tell is none; `native` is its own object less what is secret.
 
 use super::types::{Backup, Contents, Deployment, Environment, Listing, Site, Source};
-use crate::{json::read, mark};
+use crate::mark;
+use portico_sdk::json::read;
 use portico_sdk::{
     BackupKind, BackupStatus, Changes, Contents as ModelContents, DeploymentSource, DeploymentStatus,
     Environment as ModelEnvironment, EnvironmentKind, Error, GitSource, SiteStatus, SiteUsage, native, time,
@@ -86,7 +87,7 @@ pub fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    bytes(number.parse().ok()?, unit.trim())
+    bytes(portico_sdk::json::number(number)?, unit.trim())
 }
 
 fn bytes(number: f64, unit: &str) -> Option<u64> {

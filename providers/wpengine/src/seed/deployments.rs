@@ -10,7 +10,6 @@ use super::{
     trace::{self, New},
     types::Started,
 };
-use crate::json;
 use portico_sdk::{
     Call, Deployment, DeploymentSource, Deployments, Error, Page, PageRequest, Work,
     deployments::DeploymentCreate,
@@ -48,7 +47,7 @@ impl Deployments for Seed {
         }
         let body = json!({"environment": environment, "source": source});
         let started: Started =
-            trace::sent(&call.operation_id, json::fetch(API.post(["sites", site, "deployments"]).json_body(&body)))?;
+            trace::sent(&call.operation_id, API.post(["sites", site, "deployments"]).json_body(&body).json())?;
         super::started(&started, Task::Deployment { site: site.to_owned(), deployment: started.id.clone() })
     }
 }

@@ -10,10 +10,11 @@ use super::{
     trace::{self, New},
     types::{Environment, Started},
 };
-use crate::{json, settings::SiteOptions};
+use crate::settings::SiteOptions;
 use portico_sdk::{
     Call, Deployment, Environments, Error, Page, PageRequest, Site, SiteUsage, Sites, Work,
     error::{conflict, not_found},
+    json,
     sites::{SiteCreate, SiteUpdate},
 };
 use serde_json::{Map, Value, json};
@@ -41,7 +42,7 @@ impl Sites for Seed {
             ("wordpress_version", input.wordpress_version.as_ref()),
             ("template", input.template.as_ref()),
         ]);
-        let started: Started = trace::sent(&call.operation_id, json::fetch(API.post(["sites"]).json_body(&body)))?;
+        let started: Started = trace::sent(&call.operation_id, API.post(["sites"]).json_body(&body).json())?;
         super::started(&started, Task::Site { site: started.id.clone() })
     }
 
@@ -56,7 +57,7 @@ impl Sites for Seed {
     }
 
     fn delete(&self, _call: &Call, id: &str) -> Result<Work, Error> {
-        let started: Started = json::fetch(API.delete(["sites", id]))?;
+        let started: Started = API.delete(["sites", id]).json()?;
         super::started(&started, Task::SiteGone { site: id.to_owned() })
     }
 
@@ -97,8 +98,13 @@ fn switch(id: &str, status: &str) -> Result<Work, Error> {
 
 /// A body of what was given.
 fn given(fields: &[(&str, Option<&String>)]) -> Value {
-    let given = fields.iter().filter_map(|(name, value)| Some(((*name).to_owned(), json!(value.as_ref()?))));
-    Value::Object(given.collect::<Map<_, _>>())
+    let mut given = Map::new();
+    for (name, value) in fields {
+        if let Some(value) = value {
+            given.insert((*name).to_owned(), value.as_str().into());
+        }
+    }
+    Value::Object(given)
 }
 
 impl Environments for Seed {

@@ -5,7 +5,7 @@
 //! guessed at. Somebody else who makes the like in the same moment can't be told apart.
 
 use crate::error;
-use portico_sdk::{Error, state};
+use portico_sdk::{Error, json, state};
 use serde_json::{Value, json};
 
 /// What there is that wasn't there before.
@@ -51,7 +51,7 @@ pub fn forget(operation: &str) -> Result<(), Error> {
 
 fn noted(operation: &str) -> Result<Option<Vec<Value>>, Error> {
     let note = state::get(&key(operation))?;
-    note.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(Error::from)
+    note.map(|bytes| json::from_slice(&bytes)).transpose()
 }
 
 fn key(operation: &str) -> String {

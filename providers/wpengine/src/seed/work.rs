@@ -12,10 +12,10 @@ use super::{
     trace::{self, New},
     types::{Backup, Deployment},
 };
-use crate::{args::Arguments, json, pace};
+use crate::{args::Arguments, pace};
 use portico_sdk::{
     BackupStatus, Completion, DeploymentStatus, Error, Finding, Operations, Progress, SiteStatus, Work, clock,
-    error::unsupported,
+    error::unsupported, json,
 };
 
 impl Operations for Seed {
@@ -88,7 +88,7 @@ const fn gone(is_gone: bool) -> End {
 }
 
 fn find_backup(site: &str, backup: &str) -> Result<Option<Backup>, Error> {
-    json::fetch_if_found(API.get(["sites", site, "backups", backup]))
+    API.get(["sites", site, "backups", backup]).json_if_found()
 }
 
 fn backed_up(backup: Option<Backup>) -> End {
@@ -102,7 +102,7 @@ fn backed_up(backup: Option<Backup>) -> End {
 }
 
 fn deployed(site: &str, deployment: &str) -> Result<End, Error> {
-    let found: Option<Deployment> = json::fetch_if_found(API.get(["sites", site, "deployments", deployment]))?;
+    let found: Option<Deployment> = API.get(["sites", site, "deployments", deployment]).json_if_found()?;
     Ok(match found.map(|deployment| convert::deployment_status(&deployment.status)) {
         None => End::Failed("the deployment has disappeared at WP Engine"),
         Some(DeploymentStatus::Completed) => End::Done,
@@ -142,7 +142,7 @@ fn find_creation(operation: &str, args: &Arguments) -> Result<Finding, Error> {
 fn find_deployment(operation: &str, args: &Arguments) -> Result<Finding, Error> {
     let (site, source) = (args.site()?, args.object("source"));
     let environment = args.get("environment").unwrap_or("production");
-    match trace::look(operation, deployments::alike(site, environment, &json::parse(&source)?)?)? {
+    match trace::look(operation, deployments::alike(site, environment, &json::from_str(&source)?)?)? {
         New::Nothing => Ok(Finding::Absent),
         New::One(deployment) => found(Task::Deployment { site: site.to_owned(), deployment }),
         New::Several => Ok(Finding::Unknown),

@@ -1,7 +1,7 @@
 //! Tables from the examples of the vendor's OpenAPI 1.17.0.
 
 use super::*;
-use portico_sdk::ErrorKind;
+use portico_sdk::{ErrorKind, json};
 use serde_json::json;
 
 const INSTALL: &str = "294deacc-d8b8-4005-82c4-0727ba8ddde0";
@@ -88,7 +88,7 @@ fn backups() {
 
 #[test]
 fn domains_and_their_certificates() {
-    let certificates: Vec<Certificate> = serde_json::from_value(json!([
+    let certificates: Vec<Certificate> = json::read(&json!([
         {"id": 7, "common_name": "customdomain.com", "cert_source": "LETS_ENCRYPT", "status": "ENABLED", "auth_file": "s",
             "domains": ["customdomain.com", "www.customdomain.com"], "expires_time": "2026-01-01T00:00:00Z"},
         {"cert_source": "CERT_SOURCE_UNSPECIFIED", "domains": ["*.wild.example"]},
