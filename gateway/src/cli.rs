@@ -192,7 +192,7 @@ enum ProviderCommand {
         /// Where the component goes [default: CRATE.wasm]
         #[arg(long, short)]
         out: Option<PathBuf>,
-        /// Keep the names of functions, for the backtraces of traps; the component becomes about a third larger
+        /// Keep the names of functions, for the backtraces of traps; the component becomes about a sixth larger
         #[arg(long)]
         names: bool,
     },

@@ -44,6 +44,7 @@ pub fn build(crate_dir: &Path, out: &Path, names: bool) -> Result<Built> {
     let target_dir = workspace.target_dir.join("components");
     let modules = compile(&workspace, &[package], &target_dir)?;
     let path = if out.is_dir() { out.join(format!("{}.wasm", artifact.output)) } else { out.to_owned() };
+    stamp::forget(&path)?;
     encode(package, artifact, &modules, &path, names)
 }
 

@@ -11,6 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Whatever of this program says how a component is made.
+const HOW: [&str; 4] =
+    [include_str!("component.rs"), include_str!("lib.rs"), include_str!("toolchain.rs"), include_str!("workspace.rs")];
+
 /// The hash of the files of the crate, of every crate of the workspace that it uses, of the contract, and of the lock file.
 pub fn of(workspace: &Workspace, package: &Package) -> Result<String> {
     let mut files = BTreeSet::new();
@@ -20,8 +24,8 @@ pub fn of(workspace: &Workspace, package: &Package) -> Result<String> {
     collect(&workspace.root.join("wit"), &mut files)?;
     files.extend(["Cargo.toml", "Cargo.lock"].map(|name| workspace.root.join(name)));
     let mut hasher = DefaultHasher::new();
-    // Another version of this program may build in another way.
-    (env!("CARGO_PKG_VERSION"), crate::toolchain::PROFILE, crate::toolchain::FLAGS).hash(&mut hasher);
+    // How it is built.
+    HOW.hash(&mut hasher);
     for file in files.into_iter().filter(|file| file.exists()) {
         let bytes = fs::read(&file).with_context(|| format!("couldn't read {}", file.display()))?;
         (file.strip_prefix(&workspace.root).unwrap_or(&file), bytes).hash(&mut hasher);
@@ -32,6 +36,17 @@ pub fn of(workspace: &Workspace, package: &Package) -> Result<String> {
 /// Is `component` there, and was it made from what `stamp` stands for?
 pub fn is(stamp: &str, component: &Path) -> bool {
     component.exists() && fs::read_to_string(beside(component)).is_ok_and(|known| known == stamp)
+}
+
+/// Before a component is written that no stamp is to stand for.
+pub fn forget(component: &Path) -> Result<()> {
+    let stamp = beside(component);
+    match fs::remove_file(&stamp) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("couldn't remove {}", stamp.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub fn write(stamp: &str, component: &Path) -> Result<()> {

@@ -136,23 +136,22 @@ impl Package {
     }
 }
 
-/// What tells cargo to build the cdylibs of these packages: one call for each library, and one for all examples.
+/// What tells cargo to build the cdylibs of these packages: one call for all examples, and one for each library.
 ///
+/// An example has its package's library built along with it, in the plain way and to the same file, so the libraries come last.
 /// A library that is an rlib as well (its tests link to that) would be built without link-time optimization, unless cargo is told
 /// its only type; and it takes that for one package at a time.
 pub fn calls(packages: &[&Package]) -> Vec<Vec<String>> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let libraries = packages.iter().filter(|package| package.cdylibs.iter().any(|cdylib| !cdylib.example));
-    let mut calls: Vec<_> =
-        libraries.map(|package| words(&["rustc", "--lib", "--crate-type", "cdylib", "--package", &package.name])).collect();
+    let libraries = libraries.map(|package| words(&["rustc", "--lib", "--crate-type", "cdylib", "--package", &package.name]));
     let mut examples = words(&["build"]);
     for package in packages {
         for cdylib in package.cdylibs.iter().filter(|cdylib| cdylib.example) {
             examples.extend(words(&["--package", &package.name, "--example", &cdylib.name]));
         }
     }
-    calls.extend((examples.len() > 1).then_some(examples));
-    calls
+    (examples.len() > 1).then_some(examples).into_iter().chain(libraries).collect()
 }
 
 impl Module {
@@ -232,7 +231,7 @@ mod tests {
         let (one, two) = (package("a", vec![cdylib("a", false)]), package("b", vec![cdylib("b", false), cdylib("c", true)]));
         let calls: Vec<String> = calls(&[&one, &two]).iter().map(|call| call.join(" ")).collect();
         let library = |name: &str| format!("rustc --lib --crate-type cdylib --package {name}");
-        assert_eq!(calls, [library("a"), library("b"), "build --package b --example c".to_owned()]);
+        assert_eq!(calls, ["build --package b --example c".to_owned(), library("a"), library("b")]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub const ENGINE: &str = "engine";
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Settings {
     pub namespace: String,
     pub images: Images,
@@ -24,7 +24,7 @@ pub struct Settings {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Images {
     pub wordpress: String,
     pub database: String,
@@ -39,7 +39,7 @@ pub enum Pull {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Publish {
     /// The host's address that ports are bound to.
     pub address: String,
@@ -52,7 +52,7 @@ pub struct Publish {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Resources {
     /// Bytes, for each container.
     pub memory: Option<u64>,
@@ -61,7 +61,7 @@ pub struct Resources {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Stop {
     /// For the web container of WordPress sites.
     pub signal: String,
@@ -69,7 +69,7 @@ pub struct Stop {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Health {
     pub probe: bool,
     pub interval: u32,

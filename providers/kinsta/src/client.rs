@@ -64,7 +64,8 @@ pub fn records(domain: &str) -> Result<types::Records, Error> {
 pub fn extensions(environment: &str, which: &str) -> Result<Vec<Value>, Error> {
     let answer: types::InContainer<types::Extensions> = in_environment(environment, which)?;
     let known = answer.container_info;
-    known.wp_plugins.or(known.wp_themes).map(|extensions| extensions.data).ok_or_else(|| lacks(which))
+    let asked = if which == "themes" { known.wp_themes } else { known.wp_plugins };
+    asked.map(|extensions| extensions.data).ok_or_else(|| lacks(which))
 }
 
 pub fn logs(environment: &str, file: &str, lines: u32) -> Result<String, Error> {
@@ -82,7 +83,8 @@ pub fn visits(site: &str) -> Result<f64, Error> {
 pub fn bandwidth(site: &str, which: &str) -> Result<f64, Error> {
     let answer: types::InSite<types::Bandwidth> = usage(site, which)?;
     let known = answer.site;
-    known.this_month_usage.or(known.this_month_cdn_usage).map(|number| number.bandwidth).ok_or_else(|| lacks(which))
+    let asked = if which == "cdn-bandwidth" { known.this_month_cdn_usage } else { known.this_month_usage };
+    asked.map(|number| number.bandwidth).ok_or_else(|| lacks(which))
 }
 
 /// Answers 202 with the numbers themselves.
@@ -106,7 +108,7 @@ fn usage<T: DeserializeOwned>(site: &str, what: &str) -> Result<T, Error> {
 }
 
 fn lacks(what: &str) -> Error {
-    sdk_error::internal(format!("Kinsta's answer lacks the {what} that were asked for"))
+    sdk_error::internal(format!("Kinsta's answer lacks what was asked for: {what}"))
 }
 
 fn found<T>(answer: Result<T, Error>) -> Result<bool, Error> {

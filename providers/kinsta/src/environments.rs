@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 /// `options` of a new environment.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct EnvironmentOptions {
     /// A premium staging environment, which is paid for.
     premium: bool,
@@ -31,7 +31,6 @@ struct EnvironmentOptions {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Wordpress {
     title: Option<String>,
     language: Option<String>,
@@ -49,7 +48,6 @@ struct Wordpress {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Administrator {
     user: String,
     email: String,

@@ -7,7 +7,6 @@ use portico_sdk::{Auth, Configuration, Recovery, UpstreamDeclaration};
 use serde::Deserialize;
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     #[serde(default = "base_url")]
     pub base_url: String,
@@ -113,6 +112,12 @@ mod tests {
     use super::*;
     use portico_sdk::json;
     use serde_json::{Value, json};
+
+    #[test]
+    fn the_schema_tells_the_default() {
+        let schema = json::parse(include_bytes!("settings.schema.json")).unwrap();
+        assert_eq!(schema["properties"]["base_url"]["default"], json!(base_url()));
+    }
 
     #[test]
     fn nothing_is_downloaded_from_nowhere() {

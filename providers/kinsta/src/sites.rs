@@ -124,7 +124,7 @@ pub fn refuse(asked: &[(&str, bool)]) -> Result<(), Error> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Options {
     pub is_multisite: bool,
     pub is_subdomain_multisite: bool,

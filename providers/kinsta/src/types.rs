@@ -163,7 +163,7 @@ pub struct InContainer<T> {
     pub container_info: T,
 }
 
-/// Whichever was asked for.
+/// The list that was asked for.
 #[derive(Debug, Deserialize)]
 pub struct Extensions {
     pub wp_plugins: Option<Data>,

@@ -115,7 +115,7 @@ fn model(domain: &record::Domain) -> Domain {
     let token = crate::store::hash(&domain.name);
     let proof = DnsRecord {
         record_type: "TXT".to_owned(),
-        name: format!("_portico-sandbox.{}", domain.name.trim_start_matches("*.")),
+        name: format!("_portico-sandbox.{}", domain.name.strip_prefix("*.").unwrap_or(&domain.name)),
         value: format!("verify={token:032x}"),
     };
     Domain {

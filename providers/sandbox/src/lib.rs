@@ -157,7 +157,7 @@ impl Sandbox {
 
     /// An id that follows from the operation, so that a call that arrives again makes the same thing.
     fn id(kind: &str, call: &Call) -> String {
-        format!("{kind}-{}", call.operation_id.trim_start_matches("op_"))
+        format!("{kind}-{}", call.operation_id.strip_prefix("op_").unwrap_or(&call.operation_id))
     }
 }
 

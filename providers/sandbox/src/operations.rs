@@ -30,7 +30,7 @@ impl Operations for Sandbox {
 
     fn reconcile(&self, operation: &str, action: &str, args: &str) -> Result<Finding, Error> {
         let site = match action {
-            "sites.create" | "sites.clone" => format!("site-{}", operation.trim_start_matches("op_")),
+            "sites.create" | "sites.clone" => format!("site-{}", operation.strip_prefix("op_").unwrap_or(operation)),
             _ => json::from_str::<Args>(args)?.site.ok_or_else(|| error::internal("the arguments name no site"))?,
         };
         let now = clock::now();

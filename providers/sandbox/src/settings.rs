@@ -12,7 +12,7 @@ const MAX_WORK_SECONDS: f64 = 86_400.0;
 
 /// As the user wrote them.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Settings {
     pub work_seconds: f64,
     pub seed_sites: u32,

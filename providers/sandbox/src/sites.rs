@@ -17,7 +17,6 @@ const DEFAULT_PHP: &str = "8.3";
 const DEFAULT_WORDPRESS: &str = "6.8";
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Options {
     #[serde(default)]
     multisite: bool,

@@ -14,7 +14,8 @@ use std::{any::Any, cell::Cell};
 /// A hosting system, as one connection sees it. `self` may keep caches; whatever must survive a call belongs into the upstream
 /// or into [`crate::state`].
 pub trait Provider: Sized + 'static {
-    /// The connection's settings; their JSON Schema is `settings_schema` of [`Provider::describe`].
+    /// The connection's settings; their JSON Schema is `settings_schema` of [`Provider::describe`]. A field that this type doesn't know is
+    /// refused ([`json::strict`]).
     type Settings: DeserializeOwned;
 
     /// Static facts. It may call nothing but [`crate::log`].

@@ -19,7 +19,7 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
 /// Milliseconds since the epoch, of the one form that is sent today: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn parse_http_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, rest) = text.split_once(", ")?;
+    let rest = text.split_once(',')?.1.strip_prefix(' ')?;
     let mut words = rest.split(' ');
     let (day, name, year, clock, zone) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
     let month = MONTHS.iter().position(|month| *month == name)? as i64 + 1;

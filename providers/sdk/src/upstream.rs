@@ -161,27 +161,29 @@ impl Request {
     }
 
     pub fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
-        json::read(&self.value()?)
+        let (status, value) = self.value()?;
+        json::read_answer(&value, status)
     }
 
-    /// The answer's JSON, if it is a success.
-    fn value(self) -> Result<Value, Error> {
-        self.send()?.value()
+    /// The answer's status and JSON, if it is a success.
+    fn value(self) -> Result<(u16, Value), Error> {
+        let response = self.send()?;
+        Ok((response.status, response.value()?))
     }
 
     /// None when the upstream says 404.
     pub fn json_if_found<T: DeserializeOwned>(self) -> Result<Option<T>, Error> {
         match self.value_if_found()? {
-            Some(value) => json::read(&value).map(Some),
+            Some((status, value)) => json::read_answer(&value, status).map(Some),
             None => Ok(None),
         }
     }
 
-    fn value_if_found(self) -> Result<Option<Value>, Error> {
+    fn value_if_found(self) -> Result<Option<(u16, Value)>, Error> {
         let parser = self.parser;
         let response = self.send_any()?;
         match response.status {
-            200..=299 => response.value().map(Some),
+            200..=299 => Ok(Some((response.status, response.value()?))),
             404 => Ok(None),
             _ => Err(response.to_error(parser)),
         }
@@ -209,7 +211,7 @@ impl Response {
     }
 
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        json::read(&self.value()?)
+        json::read_answer(&self.value()?, self.status)
     }
 
     fn value(&self) -> Result<Value, Error> {
@@ -271,6 +273,12 @@ mod tests {
         host.on(Method::Get, "/c").reply_with(|_| Ok(response(200, &[], "<html>")));
         let odd = API.get(["c"]).json::<Value>().unwrap_err();
         assert_eq!((odd.kind, odd.upstream_status), (ErrorKind::Internal, Some(200)));
+        host.on(Method::Get, "/e").reply(200, json!({}));
+        let shape = [API.get(["e"]).json::<String>().map(Some), API.get(["e"]).json_if_found::<String>()];
+        for odd in shape {
+            let odd = odd.unwrap_err();
+            assert_eq!((odd.kind, odd.upstream_status), (ErrorKind::Internal, Some(200)));
+        }
         let unexpected = API.get(["d"]).send().unwrap_err();
         assert!(unexpected.message.contains("no expectation"), "{}", unexpected.message);
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 pub const UPSTREAM: &str = "panel";
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Settings {
     pub url: String,
 }
@@ -78,6 +78,13 @@ impl Settings {
 mod tests {
     use super::*;
     use portico_sdk::json;
+    use serde_json::json;
+
+    #[test]
+    fn the_schema_tells_the_default() {
+        let schema = json::parse(include_bytes!("settings.schema.json")).unwrap();
+        assert_eq!(schema["properties"]["url"]["default"], json!(Settings::default().url));
+    }
 
     #[test]
     fn the_panel_is_logged_into_by_the_host() {

@@ -12,7 +12,6 @@ pub const UPSTREAM: &str = "api";
 const BASE: &str = "/api/v1";
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     url: String,
     #[serde(default)]

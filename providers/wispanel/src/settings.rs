@@ -11,7 +11,6 @@ pub const UPSTREAM: &str = "panel";
 const API: &str = "/api/v1";
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     pub base_url: String,
 }

@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 
 /// `options` of a new site and of a clone; `settings::site_options` describes them.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Options {
     path: Option<String>,
     db_name: Option<String>,

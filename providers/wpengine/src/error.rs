@@ -37,7 +37,7 @@ struct Said {
 
 fn seed(error: &Value) -> Said {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let field = error.pointer("/details/field").and_then(text);
+    let field = text(&error["details"]["field"]);
     // A bare text instead of an object isn't documented, but as clear.
     let message = error.get("message").and_then(text).or_else(|| text(error)).or_else(|| error.get("code").and_then(text));
     Said { message, field, is_taken: false }

@@ -27,10 +27,10 @@ pub fn description(said: Option<&str>, operation: &str) -> String {
 
 /// Without the operation.
 pub fn without(description: &str) -> &str {
-    match description.rsplit_once(" (op_") {
-        Some((said, rest)) if rest.ends_with(')') && rest.len() > 1 => said,
-        _ => description,
-    }
+    let marked = description
+        .rsplit_once('(')
+        .filter(|(_, mark)| mark.starts_with("op_") && mark.ends_with(')') && mark.len() > "op_)".len());
+    marked.and_then(|(said, _)| said.strip_suffix(' ')).unwrap_or(description)
 }
 
 pub fn is_of(description: Option<&str>, operation: &str) -> bool {

@@ -25,7 +25,7 @@ pub enum DialectName {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Settings {
     pub dialect: DialectName,
     pub base_url: Option<String>,
@@ -80,7 +80,7 @@ impl Settings {
 
 /// As `options.schema.json` has them.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct SiteOptions {
     pub install_name: Option<String>,
 }

@@ -208,7 +208,10 @@ impl Kinsta {
                 Some(self.begin("backups:add-manual", Effect::NewBackup { environment, tag: text("tag") }))
             }
             ("POST", ["backups", "restore"]) => {
-                let known = self.environment(&environment)?.backups.iter().any(|backup| json!(backup.id) == body["backup_id"]);
+                // The path's environment is the target: the backup may be of another one of the site.
+                let site = self.sites.iter().find(|site| site.environments.iter().any(|one| one.id == environment))?;
+                let mut backups = site.environments.iter().flat_map(|one| &one.backups);
+                let known = backups.any(|backup| json!(backup.id) == body["backup_id"]);
                 let told = text("notified_user_id") == USER;
                 Some(if known && told { self.begin("backups:restore", Effect::Nothing) } else { refusal(400, BAD) })
             }

@@ -18,8 +18,8 @@ pub async fn backups(run: &Run) {
     run.pass("backups.list");
     assert_eq!(run.read(&one).await["id"], made["id"]);
     run.pass("backups.get");
-    kinds(run, &all).await;
-    restores(run, &one).await;
+    kinds(run, &site, &all).await;
+    restores(run, &site, &one).await;
     if run.can("backups.download") {
         // With some hosts that is another kind of backup.
         let which = run.place.hint("backups that can be downloaded");
@@ -44,21 +44,21 @@ pub async fn backups(run: &Run) {
 /// What every host that can be downloaded from gives.
 pub const BYTES: &str = "the backup's bytes";
 
-async fn kinds(run: &Run, all: &str) {
+async fn kinds(run: &Run, site: &str, all: &str) {
     for kind in run.below("backups.create.kind.") {
         let made = run.post(all, json!({"kind": kind, "description": format!("kind {kind}")})).await;
         assert_eq!(made["result"]["kind"], json!(kind), "{made}");
         run.pass(&format!("backups.create.kind.{kind}"));
     }
     if run.can("backups.create.environment") {
-        let body = json!({"environment": run.place.hint("production"), "description": "of production"});
-        let made = run.post(all, body).await;
-        assert!(made["result"]["environment"].is_string(), "{made}");
+        let environment = run.another_environment(site).await;
+        let made = run.post(all, json!({"environment": environment, "description": "of that one"})).await;
+        run.assert_in(&made["result"], &environment);
         run.pass("backups.create.environment");
     }
 }
 
-async fn restores(run: &Run, one: &str) {
+async fn restores(run: &Run, site: &str, one: &str) {
     if !run.can("backups.restore") {
         return;
     }
@@ -74,7 +74,11 @@ async fn restores(run: &Run, one: &str) {
         run.pass("backups.restore.contents");
     }
     if run.can("backups.restore.environment") {
-        let _ = run.post(&restore, json!({"environment": run.place.hint("production")})).await;
+        let environment = run.another_environment(site).await;
+        let _ = run.post(&restore, json!({ "environment": environment })).await;
+        // Nothing tells where it was restored to; but the host was told.
+        let told = run.place.host.heard(text(&environment));
+        assert!(told != Some(false) || !run.can("environments.create"), "the host heard nothing of {environment}");
         run.pass("backups.restore.environment");
     }
 }

@@ -137,6 +137,27 @@ impl Run {
         self.change(Method::POST, "/sites", &body).await["result"].clone()
     }
 
+    /// An environment that nothing is done in unless it is named: its id, made once. Where none can be made, the only one's name.
+    pub async fn another_environment(&self, site: &str) -> Value {
+        if !self.can("environments.create") {
+            return self.place.hint("production");
+        }
+        let all = format!("{site}/environments");
+        let body = self.place.hint("environments.create");
+        let known = self.list(&all).await.into_iter().find(|one| one["name"] == body["name"]);
+        match known {
+            Some(known) => known["id"].clone(),
+            None => self.post(&all, body).await["result"]["id"].clone(),
+        }
+    }
+
+    /// That a backup or a domain is of the environment that was named, and not just of some.
+    #[track_caller]
+    pub fn assert_in(&self, shown: &Value, environment: &Value) {
+        let is = shown["environment"] == *environment || !self.can("environments.create") && shown["environment"].is_string();
+        assert!(is, "not of {environment}: {shown}");
+    }
+
     pub async fn change_connection(&self, change: &Value) -> Value {
         let path = format!("/connections/{}", self.place.connection);
         self.place.api().json(Method::PATCH, &path, &[], change).await.is(200).json()

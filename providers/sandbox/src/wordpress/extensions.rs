@@ -121,12 +121,13 @@ impl Sandbox {
 
 /// A directory's slug, or the file name of an https address of a zip.
 fn slug(source: &str) -> Result<String, Error> {
-    let slug = match source.contains("://") {
-        true => {
+    let slug = match source.split_once(':') {
+        Some((_, rest)) if rest.starts_with("//") => {
             check::https("source", source)?;
-            source.rsplit('/').next().unwrap_or("").trim_end_matches(".zip").to_ascii_lowercase()
+            let file = source.rsplit('/').next().unwrap_or_default();
+            file.strip_suffix(".zip").unwrap_or(file).to_ascii_lowercase()
         }
-        false => source.to_owned(),
+        _ => source.to_owned(),
     };
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=60).contains(&slug.len()) && slug.bytes().all(fits) {

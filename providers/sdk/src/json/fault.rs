@@ -1,10 +1,13 @@
 //! Why a value can't be read as a type: where, and what was expected there.
 //!
-//! Invariant: no text of the document gets in, but for the names of the fields on the way.
+//! Invariant: no text of the document gets in, but for the names of the fields and keys on the way, cut short.
 
 use crate::{Error, error::internal};
 use serde::de::{self, Expected, Unexpected};
 use std::fmt::{self, Display, Formatter};
+
+/// Characters of a key that are told.
+const STEP: usize = 64;
 
 /// Small, since every field of every type hands one on.
 #[derive(Debug)]
@@ -49,8 +52,9 @@ impl Fault {
     /// The same, seen from the object or list around it.
     #[cold]
     pub fn within(mut self, step: &str) -> Self {
+        let step: String = step.chars().take(STEP).collect();
         let inner = &mut self.0;
-        inner.path = if inner.path.is_empty() { step.to_owned() } else { format!("{step}.{}", inner.path) };
+        inner.path = if inner.path.is_empty() { step } else { format!("{step}.{}", inner.path) };
         self
     }
 }

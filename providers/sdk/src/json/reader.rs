@@ -1,7 +1,7 @@
 //! serde's [`Deserializer`] over a [`Value`], which gives a struct its fields as a sequence.
 //!
 //! serde's derived code then needs neither a loop nor names: one call for each field. Invariant: what is no object is no
-//! struct, whatever serde's derived code would take.
+//! struct, and a type that would be read wrongly that way isn't read at all.
 
 use super::fault::Fault;
 use serde::{
@@ -63,6 +63,11 @@ impl<'a> Reader<'a> {
     fn list(self) -> Result<Items<'a>, Fault> {
         let items = self.value.and_then(Value::as_array).ok_or_else(|| self.unlike("a list"))?;
         Ok(Items { of: self, items: items.iter(), index: 0 })
+    }
+
+    fn list_of(self, len: usize) -> Result<Items<'a>, Fault> {
+        let list = self.list()?;
+        if list.items.len() == len { Ok(list) } else { Err(Fault::expected(&format!("a list of {len}"))) }
     }
 
     fn number(self) -> Result<&'a Number, Fault> {
@@ -141,7 +146,9 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     ) -> Result<V::Value, Fault> {
         let object = self.object_of(fields)?;
         let mut fields = Fields { of: self, object, names: fields.iter(), absent: None };
-        visitor.visit_seq(Cursor(&mut fields)).map_err(|fault| fields.explain(fault))
+        let read = visitor.visit_seq(Cursor(&mut fields)).map_err(|fault| fields.explain(fault))?;
+        fields.end();
+        Ok(read)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -157,7 +164,15 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { bytes byte_buf unit unit_struct tuple tuple_struct }
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_seq(self.list_of(len)?)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, len: usize, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_tuple(len, visitor)
+    }
+
+    forward_to_deserialize_any! { bytes byte_buf unit unit_struct }
     forward! { deserialize_f64: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128 deserialize_f32 }
     forward! { deserialize_f64: deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
     forward! { deserialize_str: deserialize_char deserialize_string deserialize_identifier }
@@ -185,6 +200,13 @@ impl<'a> Fields<'a> {
         }
         self.absent = Some(name);
         Ok(())
+    }
+
+    /// With `alias`, serde names more fields than it asks for, and each would get another's value. A mistake of who wrote the type,
+    /// which its first use tells.
+    #[inline(never)]
+    fn end(&self) {
+        assert!(self.names.as_slice().is_empty(), "a type with serde's `alias` can't be read by portico_sdk::json");
     }
 
     /// The struct had no default for what wasn't there.
@@ -298,8 +320,8 @@ impl<'de> VariantAccess<'de> for Reader<'de> {
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
-        self.deserialize_seq(visitor)
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_tuple(len, visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {

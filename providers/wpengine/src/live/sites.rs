@@ -75,7 +75,12 @@ impl Live {
     /// Out of the account's list of installs, which tells more than the list of sites does.
     fn installs_of(&self, sites: &[Value]) -> Result<Vec<Value>, Error> {
         let inside = sites.iter().filter_map(|site| site["installs"].as_array()).flatten();
-        let mut missing: Vec<&str> = inside.filter_map(|install| install["id"].as_str()).collect();
+        let mut missing: Vec<&str> = Vec::new();
+        for id in inside.filter_map(|install| install["id"].as_str()) {
+            if !missing.contains(&id) {
+                missing.push(id);
+            }
+        }
         let (mut found, mut offset) = (Vec::new(), 0);
         for _ in 0..INSTALL_PAGES {
             if missing.is_empty() {

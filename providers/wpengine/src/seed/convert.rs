@@ -86,7 +86,7 @@ pub fn usage(site: &Site) -> SiteUsage {
 pub fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
+    let (number, unit) = text.split_at_checked(end)?;
     bytes(portico_sdk::json::number(number)?, unit.trim())
 }
 
