@@ -3,12 +3,13 @@
 //! In go addresses and scripts; out come their values and every address that the page asked for. Invariant: the browser has a
 //! profile of its own, reaches for nothing by itself, and is gone when the value is.
 
-use crate::{Api, eventually};
+use crate::{Api, wait_until};
 use http::Method;
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 pub struct Browser {
@@ -39,7 +40,8 @@ impl Browser {
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
         let driver = command.spawn().expect("chromedriver isn't installed: run `scripts/bootstrap test`");
-        let port: u16 = eventually("chromedriver to listen", async || {
+        // A large program that may have to come from the disk first, beside nine other tests.
+        let port: u16 = wait_until("chromedriver to listen", Duration::from_secs(60), async || {
             let text = std::fs::read_to_string(&log).ok()?;
             text.split("successfully on port ").nth(1)?.split('.').next()?.parse().ok()
         })
