@@ -7,7 +7,9 @@ use crate::{Api, wait_until};
 use http::Method;
 use serde_json::{Value, json};
 use std::{
+    fs::File,
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -35,17 +37,7 @@ const QUIET: [&str; 9] = [
 impl Browser {
     pub async fn start() -> Self {
         let profile = tempfile::tempdir().expect("a profile");
-        let log = profile.path().join("driver.log");
-        let output = std::fs::File::create(&log).expect("its log");
-        let mut command = Command::new("chromedriver");
-        command.arg("--port=0").stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
-        let driver = command.spawn().expect("chromedriver isn't installed: run `scripts/bootstrap test`");
-        // A large program that may have to come from the disk first, beside nine other tests.
-        let port: u16 = wait_until("chromedriver to listen", Duration::from_secs(60), async || {
-            let text = std::fs::read_to_string(&log).ok()?;
-            text.split("successfully on port ").nth(1)?.split('.').next()?.parse().ok()
-        })
-        .await;
+        let (driver, port) = start_driver(&profile.path().join("driver.log")).await;
         let api = Api::new(SocketAddr::from(([127, 0, 0, 1], port)), None);
         let mut browser = Self { driver, api, session: String::new(), _profile: profile };
         browser.open_session().await;
@@ -106,6 +98,37 @@ impl Drop for Browser {
             drop(Command::new("kill").args(["-KILL", &pid]).stderr(Stdio::null()).status());
         }
     }
+}
+
+/// The driver chooses a port and ends if somebody else has that by then, on IPv4 or on IPv6: then it chooses again.
+async fn start_driver(log: &Path) -> (Child, u16) {
+    const TRIES: usize = 5;
+    for _ in 0..TRIES {
+        let output = File::create(log).expect("its log");
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdin(Stdio::null()).stderr(output.try_clone().expect("its log, again")).stdout(output);
+        let mut driver = command.spawn().expect("chromedriver isn't installed: run `scripts/bootstrap test`");
+        if let Some(port) = port_of(&mut driver, log).await {
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver ended {TRIES} times, last with:\n{}", said(log));
+}
+
+/// Where it listens; nothing if it ended.
+async fn port_of(driver: &mut Child, log: &Path) -> Option<u16> {
+    // A large program that may have to come from the disk first, beside many other tests.
+    wait_until("chromedriver to listen", Duration::from_secs(60), async || {
+        let ended = driver.try_wait().expect("its state").is_some();
+        let text = said(log);
+        let port = text.split("successfully on port ").nth(1).and_then(|rest| rest.split('.').next()?.parse().ok());
+        (ended || port.is_some()).then_some(port.filter(|_| !ended))
+    })
+    .await
+}
+
+fn said(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }
 
 /// The processes that have this in their command line.

@@ -1,7 +1,7 @@
 //! Tests of the whole: a real gateway process, real sockets, real engines.
 //!
 //! Each module is one promise of the project. Invariant: they share nothing but the machine, so they run side by side. They begin by
-//! name, and `agreement`, which takes longest, is the first.
+//! name: `agreement`, which takes longest, is the first, and `cloud`, which waits most, among them.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on panics, and that is its report")]
 
 mod agreement;
@@ -11,6 +11,7 @@ mod bad_input;
 mod billing;
 mod cache;
 mod clients;
+mod cloud;
 mod conformance;
 mod contract;
 mod cors;
@@ -28,7 +29,6 @@ mod hosts;
 mod hot_path;
 mod idempotency;
 mod identity;
-mod kinsta;
 mod labels;
 mod limits;
 mod overload;
@@ -38,16 +38,11 @@ mod prometheus;
 mod recovery;
 mod roles;
 mod secrets;
-mod siteico;
-mod sitepod;
 mod spine;
 mod tenants;
 mod tls;
-mod together;
 mod tokens;
 mod trail;
 mod transfers;
 mod upstreams;
-mod wispanel;
 mod wordpress;
-mod wpengine;

@@ -1,9 +1,10 @@
 //! One organization with every host behind one door: one list, a backup on each that can, one host down and another slow.
 //!
-//! The hosts are simulators, but for the real Docker Engine. Invariant: what one host does to its own connection, no other connection's answer shows; and the
-//! secrets of all of them, each of its own kind, are found in nothing that the gateway gives away or keeps.
+//! The hosts are simulators, but for the real Docker Engine. Invariant: what one host does to its own connection, no other
+//! connection's answer shows; and the secrets of all of them, each of its own kind, are found in nothing that the gateway gives away
+//! or keeps.
 
-use super::{
+use crate::{
     engine_e2e::{engine, plain_image},
     recovery::docker_grant,
 };
