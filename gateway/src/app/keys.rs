@@ -268,7 +268,7 @@ mod tests {
     async fn a_command_answers_in_time_or_not_at_all() {
         assert_eq!(answer("echo key").await.unwrap(), "key\n");
         assert!(answer("echo key; exit 3").await.unwrap_err().contains("exit status: 3"));
-        assert!(answer("sleep 60").await.unwrap_err().contains("took longer than 0 s"));
+        assert!(answer("exec sleep 60").await.unwrap_err().contains("took longer than 0 s"));
         assert!(answer("yes").await.is_err(), "an endless answer");
         assert!(ask(&[], Duration::from_secs(1)).await.unwrap_err().to_string().contains("keys.command is empty"));
         let nowhere = ask(&["/nowhere/at/all".to_owned()], Duration::from_secs(1)).await.unwrap_err();
