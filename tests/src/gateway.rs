@@ -102,8 +102,21 @@ impl Gateway {
 
     /// Its memory that is in RAM.
     pub fn resident_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// How many bytes its memory in RAM grew at most while this ran.
+    pub async fn growth<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
+        let before = self.resident_kib();
+        // The peak is forgotten.
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("the gateway runs");
+        let done = work.await;
+        (done, self.status("VmHWM:").saturating_sub(before) << 10)
+    }
+
+    fn status(&self, field: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the gateway runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("its memory");
         line.trim_end_matches("kB").trim().parse().expect("a number")
     }
 

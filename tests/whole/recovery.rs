@@ -3,8 +3,13 @@
 //! Invariant: instants are random; the client behaves as documented and repeats a request that it got no answer to, with the
 //! same Idempotency-Key. What is counted at the end is counted where the sites are: in the sandbox, on the Engine, at the upstream.
 
+use super::engine_e2e::QUIET;
 use http::Method;
-use portico_tests::{Answer, Api, Chance, Gateway, Reply, Setup, Upstream, engine::Engine, eventually, wait_until};
+use portico_tests::{
+    Answer, Api, Chance, Gateway, Reply, Setup, Upstream,
+    engine::{DATABASE_IMAGE, Engine, WORDPRESS_IMAGE},
+    eventually, wait_until,
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +17,8 @@ use std::{
 };
 
 const KILLS: usize = 20;
+/// Of so many at least, the kill must have come after they were accepted and before they ended; most do.
+const IN_THE_MIDDLE: usize = 3;
 
 /// Sends a creation and doesn't wait for its end. An error is a gateway that was killed.
 async fn create(api: Api, key: String, body: Value) -> anyhow::Result<Reply> {
@@ -20,10 +27,14 @@ async fn create(api: Api, key: String, body: Value) -> anyhow::Result<Reply> {
 }
 
 /// Twenty creations, each with a kill at a random instant after it was sent; later ones begin while earlier ones still run.
-/// Gives the id of each one's operation.
-async fn create_and_kill(gateway: &mut Gateway, takes: Duration, body: impl Fn(usize) -> Value) -> BTreeMap<String, String> {
+/// Gives the id of each one's operation, and how many kills came between the acknowledgement and the end.
+async fn create_and_kill(
+    gateway: &mut Gateway,
+    takes: Duration,
+    body: impl Fn(usize) -> Value,
+) -> (BTreeMap<String, String>, usize) {
     let mut chance = Chance::new();
-    let mut operations = BTreeMap::new();
+    let (mut operations, mut in_the_middle) = (BTreeMap::new(), 0);
     for n in 0..KILLS {
         let key = format!("kill-{n}");
         let sent = tokio::spawn(create(gateway.api.clone(), key.clone(), body(n)));
@@ -33,13 +44,16 @@ async fn create_and_kill(gateway: &mut Gateway, takes: Duration, body: impl Fn(u
         gateway.restart().await;
         let first = answer.map(|reply| operation_id(&reply));
         // Whatever it heard, the client may ask again.
-        let again = operation_id(&create(gateway.api.clone(), key.clone(), body(n)).await.expect("the gateway is back"));
+        let reply = create(gateway.api.clone(), key.clone(), body(n)).await.expect("the gateway is back");
+        let again = operation_id(&reply);
         if let Some(first) = first {
             assert_eq!(first, again, "{key}: an operation that was acknowledged is lost");
+            in_the_middle += usize::from(reply.status == 202);
         }
         operations.insert(key, again);
     }
-    operations
+    eprintln!("{in_the_middle} of {KILLS} kills came between the acknowledgement and the end");
+    (operations, in_the_middle)
 }
 
 /// Of an operation, or of the problem that tells its failure.
@@ -92,7 +106,8 @@ async fn sandbox_creations_survive_kills() {
     let mut gateway = Gateway::start().await;
     gateway.connect("killed", "sandbox", json!({"work_seconds": 1})).await;
     let body = |n| json!({"connection": "killed", "name": format!("Site {n}")});
-    let operations = create_and_kill(&mut gateway, Duration::from_millis(1500), body).await;
+    let (operations, in_the_middle) = create_and_kill(&mut gateway, Duration::from_millis(1500), body).await;
+    assert!(in_the_middle >= IN_THE_MIDDLE, "only {in_the_middle} kills came in the middle of a creation");
     all_succeed(&gateway.api, &operations).await;
     assert_eq!(names(&gateway.api, "killed").await, once_each());
 }
@@ -102,15 +117,25 @@ async fn docker_creations_survive_kills() {
     let Some(engine) = super::engine_e2e::engine().await else { return };
     let (image, _turn) = super::engine_e2e::plain_image(&engine).await;
     let mut gateway = Gateway::start_with(Setup { config: docker_grant(&engine), ..Setup::default() }).await;
-    gateway.connect("killed", "docker", json!({"namespace": "killed", "images": {"plain": image}})).await;
-    let body = |n| json!({"connection": "killed", "name": format!("Site {n}"), "kind": "plain"});
-    let operations = create_and_kill(&mut gateway, Duration::from_secs(3), body).await;
+    let images = json!({"plain": image, "wordpress": WORDPRESS_IMAGE, "database": DATABASE_IMAGE});
+    let settings = json!({"namespace": "killed", "images": images, "environment": {"WORDPRESS_CONFIG_EXTRA": QUIET}});
+    gateway.connect("killed", "docker", settings).await;
+    // A WordPress site is made in many steps, and the kills of those after it come while it still is.
+    let with_database = |n: usize| n % 8 == 2;
+    let body = |n| {
+        let kind = if with_database(n) { "wordpress" } else { "plain" };
+        json!({"connection": "killed", "name": format!("Site {n}"), "kind": kind})
+    };
+    let (operations, in_the_middle) = create_and_kill(&mut gateway, Duration::from_secs(3), body).await;
+    assert!(in_the_middle >= IN_THE_MIDDLE, "only {in_the_middle} kills came in the middle of a creation");
     all_succeed(&gateway.api, &operations).await;
     assert_eq!(names(&gateway.api, "killed").await, once_each());
-    // On the Engine itself: one container and one network for each site, and nothing half made.
+    // On the Engine itself: one network for each site, a container, a second one and two volumes with a database, and nothing half made.
     let made = engine.labelled("killed.site").await.expect("what is on the Engine");
     let of_kind = |kind: &str| made.iter().filter(|one| one.starts_with(kind)).count();
-    assert_eq!((of_kind("container"), of_kind("network")), (KILLS, KILLS), "{made:#?}");
+    let databases = (0..KILLS).filter(|n| with_database(*n)).count();
+    let expected = (KILLS + databases, KILLS, 2 * databases);
+    assert_eq!((of_kind("container"), of_kind("network"), of_kind("volume")), expected, "{made:#?}");
     let sites = gateway.api.get("/sites?connection=killed&limit=100").await.is(200).json();
     for site in sites["data"].as_array().expect("sites") {
         let id = site["id"].as_str().expect("an id");
@@ -154,7 +179,7 @@ async fn nothing_is_sent_twice_whenever_the_kill_comes() {
     let mut gateway = Gateway::start_with(Setup { guests: vec!["blind"], ..Setup::default() }).await;
     gateway.connect("blind", "blind", json!({"url": upstream.url()})).await;
     let body = |n| json!({"connection": "blind", "name": format!("Site {n}")});
-    let operations = create_and_kill(&mut gateway, Duration::from_millis(250), body).await;
+    let (operations, _) = create_and_kill(&mut gateway, Duration::from_millis(250), body).await;
     for (key, id) in &operations {
         let operation = finished(&gateway.api, id).await;
         let name = key.replace("kill-", "Site ");

@@ -112,35 +112,20 @@ async fn a_download_is_an_attachment_and_nothing_else() {
     assert_eq!(got.header("content-disposition"), Some("attachment; filename=\"backup-nameless\""));
 }
 
-/// Resident bytes of a process: now, and at most since `forget_peak`.
-fn resident(pid: u32, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the gateway runs");
-    let line = status.lines().find(|line| line.starts_with(field)).expect("its resident memory");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number of KiB") << 10
-}
-
-/// How much the gateway's memory grew at most while this ran.
-async fn growth<T>(pid: u32, work: impl Future<Output = T>) -> (T, u64, Duration) {
-    let before = resident(pid, "VmRSS:");
-    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("the peak can be forgotten");
-    let started = Instant::now();
-    let done = work.await;
-    (done, resident(pid, "VmHWM:").saturating_sub(before), started.elapsed())
-}
-
 async fn stays_small(size: u64) {
     let world = World::new(Takes::All, "").await;
-    let pid = world.gateway.pid();
     // The first of each kind brings code and buffers into memory.
     assert!(world.download("whole-1000000").await.is_whole);
     assert_eq!(world.upload(1_000_000).await.status, 201);
-    let (got, grown, took) = growth(pid, world.download(&format!("whole-{size}"))).await;
-    eprintln!("download of {} MiB: {} KiB more, {took:?}", size >> 20, grown >> 10);
+    let started = Instant::now();
+    let (got, grown) = world.gateway.growth(world.download(&format!("whole-{size}"))).await;
+    eprintln!("download of {} MiB: {} KiB more, {:?}", size >> 20, grown >> 10, started.elapsed());
     assert_eq!((got.is_whole, got.received, got.hash), (true, size, hash(size)));
     assert!(grown < 20 << 20, "a download of {size} bytes took {grown} bytes of memory");
     let path = blob(size);
-    let (got, grown, took) = growth(pid, world.client.put(&path, "", Sends::whole(size))).await;
-    eprintln!("upload of {} MiB: {} KiB more, {took:?}", size >> 20, grown >> 10);
+    let started = Instant::now();
+    let (got, grown) = world.gateway.growth(world.client.put(&path, "", Sends::whole(size))).await;
+    eprintln!("upload of {} MiB: {} KiB more, {:?}", size >> 20, grown >> 10, started.elapsed());
     assert_eq!(got.status, 201, "{got:?}");
     assert!(grown < 20 << 20, "an upload of {size} bytes took {grown} bytes of memory");
 }
@@ -156,19 +141,21 @@ async fn a_slow_client_slows_the_upstream() {
     let world = World::new(Takes::All, "").await;
     assert!(world.download("whole-1000000").await.is_whole);
     let path = format!("/sites/bulk~s/backups/whole-{LARGE}/download");
-    let ((), grown, _) = growth(world.gateway.pid(), async {
-        let stream = world.client.begin("GET", &path, "").await;
-        stream.readable().await.expect("it begins");
-        let mut before = -1.0;
-        eventually("the upstream to be held back", async || {
-            let now = world.bytes("download").await;
-            // Once the buffers of all sockets on the way are full.
-            (std::mem::replace(&mut before, now) == now && now > 1_000_000.0).then_some(())
+    let gateway = &world.gateway;
+    let ((), grown) = gateway
+        .growth(async {
+            let stream = world.client.begin("GET", &path, "").await;
+            stream.readable().await.expect("it begins");
+            let mut before = -1.0;
+            eventually("the upstream to be held back", async || {
+                let now = world.bytes("download").await;
+                // Once the buffers of all sockets on the way are full.
+                (std::mem::replace(&mut before, now) == now && now > 1_000_000.0).then_some(())
+            })
+            .await;
+            assert!(world.bytes("download").await < 64.0 * 1024.0 * 1024.0, "the upstream was read on and on");
         })
         .await;
-        assert!(world.bytes("download").await < 64.0 * 1024.0 * 1024.0, "the upstream was read on and on");
-    })
-    .await;
     assert!(grown < 20 << 20, "{grown} bytes of memory for a client that doesn't read");
     // It leaves, and the upstream sees it.
     world.host.saw("the download to be left", |came| came.left).await;

@@ -47,7 +47,7 @@ pub struct Grant {
     pub socket: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub socket_name: Option<String>,
-    /// Rules about requests, beyond where they go.
+    /// Rules about requests, beyond where they go. A socket must have them, or the word that there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
 }
@@ -58,6 +58,8 @@ pub struct Grant {
 pub enum Guard {
     /// The Docker Engine API without what would hand over the machine.
     DockerEngine,
+    /// None: said for a socket, so that nobody hands over a machine by leaving a line out.
+    None,
 }
 
 impl Grant {
@@ -90,12 +92,19 @@ impl Grant {
             Some(_) if self.socket_name.as_deref().is_none_or(str::is_empty) => {
                 wrong("socket_name", "is missing; it is the name by which the provider asks for the socket, such as \"engine\"")
             }
+            Some(_) if self.guard.is_none() => {
+                wrong("guard", "is missing; it is \"docker-engine\", or \"none\" for the socket of something else")
+            }
             None if self.socket_name.is_some() => wrong("socket", "is missing beside socket_name"),
             None if self.networks.is_empty() && !self.http => {
                 wrong("networks", "is missing; a grant opens networks, http, or a socket")
             }
             _ => Ok(()),
         }
+    }
+
+    fn rules(&self) -> Option<Guard> {
+        self.guard.filter(|guard| *guard != Guard::None)
     }
 
     fn matches(&self, asked: &Asked<'_>) -> bool {
@@ -126,15 +135,16 @@ impl Asked<'_> {
     pub(super) fn socket(&self, grants: &[Grant], name: &str) -> Result<(PathBuf, Option<Guard>), Error> {
         let found = grants.iter().filter(|grant| grant.matches(self)).find_map(|grant| {
             let path: &Path = grant.socket.as_deref().filter(|_| grant.socket_name.as_deref() == Some(name))?;
-            Some((path.to_owned(), grant.guard))
+            Some((path.to_owned(), grant.rules()))
         });
         found.ok_or_else(|| {
             let lines = self.grant_lines();
             // Who forgets the guard hands over the machine, so the lines to copy have it.
-            let guard = if *self.connection.provider == *"docker" { "\nguard = \"docker-engine\"" } else { "" };
+            let guard = if *self.connection.provider == *"docker" { "docker-engine" } else { "none" };
             let message = format!(
                 "the Unix socket {name:?} isn't granted to this connection; to allow it, the operator adds to the \
-                 configuration:\n{lines}socket_name = \"{name}\"\nsocket = \"/path/of/the.sock\"{guard}"
+                 configuration:\n{lines}socket_name = \"{name}\"\nsocket = \"/path/of/the.sock\"\n\
+                 guard = \"{guard}\""
             );
             Error::new(Kind::Forbidden, message).with_code("grant_missing")
         })
@@ -144,7 +154,7 @@ impl Asked<'_> {
         let matching: Vec<&Grant> = grants.iter().filter(|grant| grant.socket.is_none() && grant.matches(self)).collect();
         Allowance {
             rules: matching.iter().map(|grant| Rule { networks: grant.networks.clone(), http: grant.http }).collect(),
-            guard: matching.iter().find_map(|grant| grant.guard),
+            guard: matching.iter().find_map(|grant| grant.rules()),
             lines: self.grant_lines(),
         }
     }
@@ -274,6 +284,12 @@ mod tests {
             ("organization = \"*\"\nprovider = \"docker\"\nsocket = \"/a\"", Some("grants[0].socket_name")),
             ("organization = \"*\"\nprovider = \"docker\"\nsocket_name = \"engine\"", Some("grants[0].socket")),
             ("organization = \"*\"\nprovider = \"docker\"\nsocket = \"a\"\nsocket_name = \"e\"", Some("grants[0].socket")),
+            ("organization = \"*\"\nprovider = \"docker\"\nsocket = \"/a\"\nsocket_name = \"e\"", Some("grants[0].guard")),
+            (
+                "organization = \"*\"\nprovider = \"docker\"\nsocket = \"/a\"\nsocket_name = \"e\"\nguard = \"docker-engine\"",
+                None,
+            ),
+            ("organization = \"*\"\nprovider = \"panel\"\nsocket = \"/a\"\nsocket_name = \"e\"\nguard = \"none\"", None),
             (
                 "organization = \"*\"\nprovider = \"docker\"\nsocket = \"/a\"\nsocket_name = \"e\"\nhttp = true",
                 Some("grants[0].socket"),

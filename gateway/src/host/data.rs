@@ -166,13 +166,13 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Called at each tick: waits for a slot if none is held, and lets other tasks run.
+    /// Called at each tick: passes the slot on to the guest that waits longest for one, waits for its own turn, and lets other
+    /// tasks run. So guests of one organization compute in turn, a tick at a time, and none waits until another has ended.
     pub(super) async fn take(&self) {
-        if self.held().is_none() {
-            // The semaphore is never closed; without a permit the guest is merely not counted.
-            let permit = self.slots.clone().acquire_owned().await.ok();
-            *self.held() = permit;
-        }
+        self.release();
+        // The semaphore is fair and never closed; without a permit the guest is merely not counted.
+        let permit = self.slots.clone().acquire_owned().await.ok();
+        *self.held() = permit;
         tokio::task::yield_now().await;
     }
 

@@ -1,5 +1,6 @@
 //! The host by its public face, with guests that are written by hand.
 
+mod bounds;
 mod guest;
 
 use super::*;
