@@ -54,7 +54,7 @@ use crate::{
 use axum::{
     Extension, Router,
     extract::{FromRequestParts, State},
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::Response,
 };
 use blobs::Uploads;
@@ -201,9 +201,10 @@ fn routed(api: &Arc<Api>, open: bool) -> Router<Arc<Api>> {
     let endpoints = routes::endpoints().into_iter().filter(|endpoint| endpoint.open == open);
     endpoints.fold(Router::new(), |router, endpoint| {
         // The innermost: whoever isn't let in uses up no key.
-        let handler = match endpoint.keeps_answers() {
-            true => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(api), once::keyed)),
-            false => endpoint.handler,
+        let handler = match (endpoint.keeps_answers(), endpoint.refuses_keys()) {
+            (true, _) => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(api), once::keyed)),
+            (false, true) => endpoint.handler.route_layer(from_fn(once::unkeyed)),
+            (false, false) => endpoint.handler,
         };
         router.route(endpoint.path, handler)
     })

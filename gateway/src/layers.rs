@@ -41,14 +41,18 @@ pub fn stack(
         // Whose token and organization it is, authentication tells. Before authorization: a refused caller counts, too.
         .layer(from_fn_with_state(Arc::clone(&gate), limits::principal))
         .layer(from_fn_with_state(authenticator, authenticate::authenticate));
+    let cors = (!cors.is_off()).then(|| Arc::new(cors));
+    let preflights = cors.clone().map(|cors| from_fn_with_state(cors, cors::preflight));
     api::open_router(api).merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(observer, observe::observe))
-            // Above authentication: a preflight has no credential. And pages must be able to read refusals.
-            .option_layer((!cors.is_off()).then(|| from_fn_with_state(Arc::new(cors), cors::answer)))
+            // Pages must be able to read refusals, too.
+            .option_layer(cors.map(|cors| from_fn_with_state(cors, cors::dress)))
             // Refuses before authentication, and writes what is left of the limits into every answer of the layers below.
             .layer(from_fn_with_state(gate, limits::enter))
+            // Above authentication: a preflight has no credential. It counts for its address, as everything does.
+            .option_layer(preflights)
             // Writes refusals of everything below, with the request's id, which `observe` made.
             .layer(axum::middleware::from_fn(problem::write)),
     )

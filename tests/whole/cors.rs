@@ -31,6 +31,11 @@ async fn listed_origins_may_call_and_read() {
         assert!(headers.contains(wanted), "{wanted}: {headers}");
     }
     assert!(allowed.body.is_empty() && allowed.header("x-request-id").is_some());
+    // It counts for its address, like any other request.
+    let remaining = |reply: &Reply| reply.header("x-ratelimit-remaining").and_then(|text| text.parse::<u64>().ok());
+    let again = preflight(&stranger, OURS).await.is(204);
+    assert!(remaining(&again).expect("what is left") <= remaining(&allowed).expect("what is left"), "{again:?}");
+    assert!(allowed.header("ratelimit").is_some_and(|text| text.starts_with("\"ip\"")), "{allowed:?}");
 
     let read = gateway.api.send(Method::GET, "/sites", &[("origin", OURS)], Bytes::new()).await.is(200);
     assert_eq!(read.header("access-control-allow-origin"), Some(OURS));

@@ -251,3 +251,23 @@ async fn the_key_that_was_shown_a_secret_is_shown_it_again() {
     let late = api.json(Method::POST, &admins, &asynchronous, &body).await.is(200).json();
     assert_eq!((&late["id"], &late["secrets"]), (&accepted["id"], &Value::Null));
 }
+
+/// Silence would make a retry look safe.
+#[tokio::test]
+async fn where_a_key_cannot_be_kept_it_is_refused_and_nothing_happens() {
+    let gateway = Gateway::start().await;
+    let body = json!({"email": "anna@example.com", "password": "correct horse battery", "name": "Anna"});
+    for (method, path) in [
+        (Method::POST, "/auth/register"),
+        (Method::POST, "/auth/login"),
+        (Method::POST, "/auth/refresh"),
+        (Method::POST, "/auth/logout"),
+        (Method::DELETE, "/account"),
+    ] {
+        let body = if path == "/auth/register" { &body } else { &json!({"email": "anna@example.com", "password": "x"}) };
+        let reply = gateway.api.json(method, path, &[("idempotency-key", "k")], body).await;
+        reply.problem(503, "idempotency_unavailable");
+    }
+    let login = json!({"email": "anna@example.com", "password": "correct horse battery"});
+    let _ = gateway.api.post("/auth/login", &login).await.is(401);
+}

@@ -32,6 +32,7 @@ mod identity;
 mod labels;
 mod limits;
 mod overload;
+mod own_writes;
 mod paging;
 mod prism;
 mod prometheus;

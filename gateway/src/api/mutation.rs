@@ -177,9 +177,10 @@ fn target(connection: &Connection, mutation: &Mutation) -> Target {
     Target { kind: kind.to_owned(), id, site: mutation.site().map(whole).filter(|_| kind != "site") }
 }
 
-/// Where a key is nobody's: silence would make a retry unsafe.
+/// Where a key has no place: silence would make a retry unsafe.
 pub fn no_key() -> Problem {
-    let detail = "an Idempotency-Key belongs to whoever sends it, and here nobody is known yet; send this one without it";
+    let detail =
+        "an Idempotency-Key can't be honoured here: what gives or ends a session is kept nowhere; send this without it";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail)
 }
 

@@ -72,6 +72,11 @@ pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next
     api.once(key, fingerprint, next.run(request)).await
 }
 
+/// Around every endpoint that gives or ends a session.
+pub async fn unkeyed(request: Request, next: Next) -> Result<Response, Problem> {
+    if request.headers().contains_key("idempotency-key") { Err(no_key()) } else { Ok(next.run(request).await) }
+}
+
 impl Api {
     /// Carries out `work` unless that was done under this key, and gives its answer.
     ///

@@ -225,11 +225,20 @@ impl Endpoint {
     }
 
     /// Whether it changes something and answers without an operation: its Idempotency-Key keeps the answer. Streamed bodies have no
-    /// key: their hash is known at their end. Nor has what gives or ends a session, whose secret is kept nowhere.
+    /// key: their hash is known at their end.
     pub fn keeps_answers(&self) -> bool {
         let kept = matches!(self.answer, Answer::Kept(..) | Answer::Nothing | Answer::Canceled(_));
-        let of_session = self.open || self.name.starts_with("auth.") || self.name.starts_with("account.");
-        kept && !of_session && self.method != Method::GET && !matches!(self.body, Some(Body::Bytes))
+        kept && self.method != Method::GET && !matches!(self.body, Some(Body::Bytes)) && !self.is_of_sessions()
+    }
+
+    /// Whether an Idempotency-Key can't be honoured: what gives or ends a session has secrets in its answer, and those are kept
+    /// nowhere.
+    pub fn refuses_keys(&self) -> bool {
+        self.method != Method::GET && self.is_of_sessions()
+    }
+
+    fn is_of_sessions(&self) -> bool {
+        self.open || self.name.starts_with("auth.") || self.name.starts_with("account.")
     }
 
     /// Whether a provider may be asked, with all that can go wrong there.

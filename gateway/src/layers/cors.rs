@@ -28,19 +28,25 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 /// An hour: the list changes by a restart, and browsers cap it at two.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
-pub async fn answer(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
-    let origin = request.headers().get(header::ORIGIN).filter(|origin| cors.allows(origin.as_bytes())).cloned();
-    let is_preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = match &origin {
-        Some(_) if is_preflight => preflight(),
-        _ => next.run(request).await,
-    };
-    dress(response.headers_mut(), origin);
+/// Tells the pages of listed origins that they may read the answer, whatever it is.
+pub async fn dress(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
+    let origin = listed(&cors, &request).cloned();
+    let mut response = next.run(request).await;
+    dressed(response.headers_mut(), origin);
     response
 }
 
-fn preflight() -> Response {
+/// Answers what browsers ask before they send a page's request.
+pub async fn preflight(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
+    let asks = request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if asks && listed(&cors, &request).is_some() { allowed() } else { next.run(request).await }
+}
+
+fn listed<'a>(cors: &CorsConfig, request: &'a Request) -> Option<&'a HeaderValue> {
+    request.headers().get(header::ORIGIN).filter(|origin| cors.allows(origin.as_bytes()))
+}
+
+fn allowed() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -51,7 +57,7 @@ fn preflight() -> Response {
 }
 
 /// `origin`: of the request, if it is listed.
-fn dress(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+fn dressed(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

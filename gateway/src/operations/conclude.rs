@@ -102,10 +102,11 @@ impl Runner {
     }
 
     async fn finish(&self, held: &Held, finish: Finish) -> Result<Next, Error> {
+        // The host is done, and whoever reads that the operation ended must find what it made: so old answers go first.
+        self.carrier.changed(held.record.connection, &held.mutation);
         self.insist(|| self.store.operation_finish(&held.fence, &finish)).await?;
         self.numbers.running.dec();
         self.numbers.finished(&held.record.operation, finish.status);
-        self.carrier.changed(held.record.connection, &held.mutation);
         if let Some(end) = &finish.labels {
             self.tell_labels(held, end.site()).await;
         }
