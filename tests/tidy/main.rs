@@ -1,10 +1,11 @@
-//! Tidiness that a compiler doesn't check: what a room may import and know, and the form of files.
+//! Tidiness that a compiler doesn't check: what a room may import and know, what has to be described, and the form of files.
 //!
 //! In go the sources of this checkout, out come lines `path:line: what is wrong`. Invariant: every rule has a test that it
 //! catches a violation, so that a rule which stopped looking is noticed. It reads text, not types: a rule that would need
 //! types belongs into clippy.toml.
 #![allow(clippy::expect_used, reason = "a test that can't go on panics, and that is its report")]
 
+mod contract;
 mod form;
 mod knowledge;
 mod rooms;
@@ -40,6 +41,11 @@ fn rooms_import_one_way() {
 #[test]
 fn rooms_know_only_what_is_theirs() {
     assert_none(&[knowledge::secrets_of_rooms]);
+}
+
+#[test]
+fn rooms_and_the_contract_are_described() {
+    assert_none(&[rooms::rows, contract::functions]);
 }
 
 #[test]

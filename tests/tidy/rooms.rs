@@ -1,7 +1,8 @@
 //! Imports between the rooms of the gateway go one way.
 //!
 //! In goes a file of `gateway/src`, out come the imports that it may not have. Invariant: a room that isn't in the table is an
-//! error, so the table is the whole of the truth. Tests inside a room may import what they need.
+//! error, so the table is the whole of the truth, and ARCHITECTURE.md has a row for each of them. Tests inside a room may
+//! import what they need.
 
 use super::{check, source::File};
 
@@ -23,6 +24,9 @@ const SIDE: [(&str, &[&str]); 8] = [
 /// These put the rooms together and may import everything; no room may import them.
 const ABOVE: [&str; 5] = ["lib", "main", "cli", "app", "config"];
 
+/// Of those above, what is only a crate's root and promises nothing.
+const ROOTS: [&str; 2] = ["lib", "main"];
+
 pub fn imports(file: &File) -> Vec<String> {
     let Some(inside) = file.path.strip_prefix("gateway/src/") else { return Vec::new() };
     let room = inside.split(['/', '.']).next().unwrap_or_default();
@@ -39,6 +43,21 @@ pub fn imports(file: &File) -> Vec<String> {
             file.at(&file.shipped, offset, &format!("`{room}` may not import `{other}`: imports go rightwards only"))
         })
         .collect()
+}
+
+/// Whoever reads ARCHITECTURE.md finds every room in its table.
+pub fn rows(file: &File) -> Vec<String> {
+    if file.path != "ARCHITECTURE.md" {
+        return Vec::new();
+    }
+    let rooms = WAY.into_iter().chain(SIDE.into_iter().map(|(room, _)| room)).chain(ABOVE);
+    let missing = rooms.filter(|room| !ROOTS.contains(room) && !has_row(&file.text, room));
+    missing.map(|room| format!("{}:1: the room `{room}` has no row in the table of rooms", file.path)).collect()
+}
+
+fn has_row(text: &str, room: &str) -> bool {
+    let row = format!("| `{room}` | ");
+    text.lines().any(|line| line.starts_with(&row))
 }
 
 fn is_room(name: &str) -> bool {
@@ -117,4 +136,16 @@ fn leftward_imports_are_caught() {
     ] {
         check(imports, path, text, wanted);
     }
+}
+
+#[test]
+fn rooms_without_a_row_are_caught() {
+    let described = |rooms: &[&str]| rooms.iter().map(|room| format!("| `{room}` | does | promises |\n")).collect::<String>();
+    let beside = SIDE.map(|(room, _)| room);
+    let most = [described(&WAY), described(&beside)].concat();
+    let all = [most.clone(), described(&["cli", "app", "config"])].concat();
+    check(rows, "ARCHITECTURE.md", &all, None);
+    check(rows, "ARCHITECTURE.md", &most, Some("the room `config` has no row"));
+    check(rows, "ARCHITECTURE.md", &all.replace("| `clock` |", "`clock`"), Some("the room `clock` has no row"));
+    check(rows, "README.md", "", None);
 }

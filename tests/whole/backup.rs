@@ -3,18 +3,77 @@
 //! Invariant: a backup replaces nothing, holds no key, and doesn't open without it.
 
 use http::Method;
-use portico_tests::{Answer, Gateway, Setup, Upstream};
+use portico_tests::{Answer, Api, Gateway, Setup, Upstream, eventually};
 use serde_json::json;
 use std::{
     fs::{self, DirBuilder},
+    ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
+use tokio::task::JoinHandle;
 
 const SECRET: &str = "correct-horse-battery-staple";
 
 fn restore(backup: &Path, data: &Path) {
     fs::copy(backup, data.join("portico.db")).expect("the database");
+}
+
+/// New names for the connection, one after the other, until they are ended: `Name 1`, `Name 2` and so on.
+struct Changes {
+    /// The number of the last name that was acknowledged.
+    acknowledged: Arc<AtomicU32>,
+    ended: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Changes {
+    /// With at least one that was acknowledged.
+    async fn begin(api: Api) -> Self {
+        let (acknowledged, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        let (last, end) = (Arc::clone(&acknowledged), Arc::clone(&ended));
+        let task = tokio::spawn(async move {
+            while !end.load(Ordering::SeqCst) {
+                let number = last.load(Ordering::SeqCst) + 1;
+                let body = json!({"name": format!("Name {number}")});
+                let _ = api.json(Method::PATCH, "/connections/keyed", &[], &body).await.is(200);
+                last.store(number, Ordering::SeqCst);
+            }
+        });
+        let changes = Self { acknowledged, ended, task };
+        eventually("the first change", async || (changes.acknowledged() > 0).then_some(())).await;
+        changes
+    }
+
+    fn acknowledged(&self) -> u32 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    async fn end(self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.task.await.expect("no change failed");
+    }
+}
+
+/// Takes a backup amid changes; out come its words, and the numbers of the names that it may hold. One that ended before the next
+/// change was acknowledged shows nothing, and is taken again.
+fn taken_amid(changes: &Changes, gateway: &Gateway, backup: &Path) -> (String, RangeInclusive<u32>) {
+    let name = backup.to_str().expect("a name");
+    for _ in 0..10 {
+        let before = changes.acknowledged();
+        let said = gateway.run(&["backup", name]);
+        let after = changes.acknowledged();
+        if after > before {
+            // One more may be stored whose answer is on its way.
+            return (said, before..=after + 1);
+        }
+        fs::remove_file(backup).expect("the backup");
+    }
+    panic!("no change was acknowledged while ten backups were taken");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,16 +90,9 @@ async fn a_backup_taken_while_serving_is_restored_with_its_key() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let backup = elsewhere.path().join("portico-backup.db");
     let name = backup.to_str().expect("a name");
-    // Changes go on while it is copied.
-    let api = gateway.fresh_api();
-    let changes = tokio::spawn(async move {
-        for round in 0..20 {
-            let body = json!({"name": format!("Name {round}")});
-            let _ = api.json(Method::PATCH, "/connections/keyed", &[], &body).await.is(200);
-        }
-    });
-    let said = gateway.run(&["backup", name]);
-    changes.await.expect("no change failed");
+    let changes = Changes::begin(gateway.fresh_api()).await;
+    let (said, sent) = taken_amid(&changes, &gateway, &backup);
+    changes.end().await;
     assert!(said.contains("checked") && said.contains("master key"), "{said}");
     let mode = fs::metadata(&backup).expect("the backup").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -73,6 +125,9 @@ async fn a_backup_taken_while_serving_is_restored_with_its_key() {
     assert_eq!(operations["data"][0]["id"], made["id"], "{operations}");
     let id = made["result"]["id"].as_str().expect("an id");
     assert_eq!(restored.api.get(&format!("/sites/{id}")).await.is(200).json()["name"], "Kept");
+    let connection = restored.api.get("/connections/keyed").await.is(200).json();
+    let number = connection["name"].as_str().and_then(|name| name.strip_prefix("Name ")?.parse::<u32>().ok());
+    assert!(number.is_some_and(|number| sent.contains(&number)), "none of {sent:?}: {connection}");
     let before = upstream.seen().len();
     let _ = restored.api.get("/sites/keyed~echo").await.is(200);
     assert_eq!(upstream.seen()[before].headers["authorization"], format!("Bearer {SECRET}"));

@@ -3,10 +3,22 @@
 //! The sandbox asks its `latency_url` once a call, so that upstream's count is the number of calls. Invariant: an answer says
 //! whence it came; a client reads its own writes; what is old is given for a while when the host fails, and then no longer.
 
+use futures_util::future::join_all;
 use http::Method;
-use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually, wait_until};
 use serde_json::{Value, json};
-use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 
 const SITE: &str = "/sites/kept~seed-00001";
 
@@ -74,18 +86,64 @@ async fn an_answer_says_whence_it_came() {
     assert_eq!((whence(&reply).as_str(), reply.body.len()), ("portico; hit", 0));
 }
 
+/// An upstream that was asked, and answers nobody before it may.
+#[derive(Clone)]
+struct Held {
+    asked: Arc<AtomicUsize>,
+    may: Arc<Semaphore>,
+}
+
+impl Held {
+    /// With its address.
+    async fn start() -> (Self, String) {
+        let held = Self { asked: Arc::default(), may: Arc::new(Semaphore::new(0)) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        let answering = held.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answering.clone().answer(stream));
+            }
+        });
+        (held, url)
+    }
+
+    async fn answer(self, mut stream: TcpStream) {
+        let mut head = [0; 4096];
+        if stream.read(&mut head).await.is_ok_and(|read| read > 0) {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            drop(self.may.acquire().await);
+            drop(stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_thousand_readers_of_a_cold_key_make_one_call() {
-    // All of them are in progress at once.
-    let room = "[limits]\nin_flight = 4096\nin_flight_per_organization = 4096\n";
-    let fixture = fixture(room, json!({"sites.get": 60})).await;
-    let reads = (0..1000).map(|_| fixture.read(""));
-    let replies = futures_util::future::join_all(reads).await;
+    // All of them are in progress at once, and have time for it.
+    let config = "[limits]\nin_flight = 4096\nin_flight_per_organization = 4096\n[cache]\nread_deadline_ms = 55000\n";
+    let gateway = Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await;
+    let (held, url) = Held::start().await;
+    let settings = json!({"seed_sites": 5, "work_seconds": 0, "latency_url": url, "cache": {"sites.get": 60}});
+    gateway.connect("kept", "sandbox", settings).await;
+    let reads = join_all((0..1000).map(|_| gateway.api.get(SITE)));
+    let answer = async {
+        wait_until("a thousand reads in progress", Duration::from_secs(45), async || {
+            (gateway.metric("portico_requests_in_flight", &[]).await >= 1000.0).then_some(())
+        })
+        .await;
+        // They count from their head on: the last ones ask a moment later.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        held.may.add_permits(1000);
+    };
+    let (replies, ()) = tokio::join!(reads, answer);
     let first = replies[0].json();
-    assert!(replies.iter().all(|reply| reply.status == 200 && reply.json() == first));
-    assert_eq!(fixture.calls(), 1);
+    assert!(replies.iter().all(|reply| reply.status == 200 && reply.json() == first), "{:?}", replies[0]);
+    assert_eq!(held.asked.load(Ordering::Relaxed), 1);
+    assert_eq!(gateway.metric("portico_upstream_calls_total", &[]).await, 1.0);
     let collapsed = replies.iter().filter(|reply| whence(reply) == "portico; fwd=uri-miss; collapsed").count();
-    assert!(collapsed > 0, "{collapsed}");
+    assert!((990..1000).contains(&collapsed), "{collapsed}");
+    assert_eq!(gateway.metric("portico_snapshots_total", &["result=\"joined\""]).await, collapsed as f64);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use portico_tests::{Api, Gateway, Setup, wait_until};
+use portico_tests::{Answer, Api, Gateway, Setup, Upstream, eventually, wait_until};
 use serde_json::{Value, json};
 use std::{
     io::Write as _,
@@ -129,6 +129,61 @@ async fn promtool_has_nothing_to_say_and_labels_are_bounded() {
     let grown = series(&many).saturating_sub(series(&few));
     // An outcome that happened for the first time makes a histogram of its own; another request of the same kind must not.
     assert!(grown < 40, "{grown} more series for 240 more requests: {many}");
+}
+
+/// The values of all labels.
+fn label_values(metrics: &str) -> impl Iterator<Item = &str> {
+    let series = metrics.lines().filter(|line| !line.starts_with('#'));
+    series.flat_map(|line| line.split('"').skip(1).step_by(2))
+}
+
+/// Reads and changes of sites on the host `MARK`, of which some are there, and work on another connection that goes on.
+async fn work(gateway: &Gateway) {
+    let api = &gateway.api;
+    for n in 0..3 {
+        let _ = api.get(&format!("/sites/{MARK}~{MARK}-{n}")).await.is(200);
+    }
+    let _ = api.get(&format!("/sites/{MARK}~{MARK}-gone")).await.is(404);
+    let _ = api.post(&format!("/sites/{MARK}~{MARK}-0/start"), &json!({})).await.is(200);
+    let _ = api.post(&format!("/sites/{MARK}~{MARK}-gone/stop"), &json!({})).await.is(404);
+    gateway.connect(&format!("{MARK}-slow"), "sandbox", json!({"work_seconds": 3600})).await;
+    let body = json!({"connection": format!("{MARK}-slow"), "name": MARK});
+    let _ = api.json(Method::POST, "/sites", &[("prefer", "respond-async")], &body).await.is(202);
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_host_is_counted_and_the_host_is_not_named() {
+    let gone = |path: &str| path.contains("-gone");
+    let upstream = Upstream::start(move |seen| Answer::Json(if gone(&seen.path) { 404 } else { 200 }, json!({}))).await;
+    let gateway = Gateway::start_with(Setup { guests: vec!["courteous"], ..Setup::default() }).await;
+    gateway.connect(MARK, "courteous", json!({"url": upstream.url()})).await;
+    work(&gateway).await;
+    let (missed, answered): (Vec<_>, Vec<_>) = upstream.seen().into_iter().partition(|seen| gone(&seen.path));
+    assert!(missed.len() == 2 && answered.len() >= 4, "{missed:?} {answered:?}");
+    let host = "provider=\"courteous\"";
+    for (name, labels, wanted) in [
+        ("portico_upstream_calls_total", [host, "outcome=\"2xx\""], answered.len()),
+        ("portico_upstream_calls_total", [host, "outcome=\"4xx\""], missed.len()),
+        ("portico_instances", [host, "state=\"busy\""], 0),
+        ("portico_operations_finished_total", ["action=\"sites.start\"", "status=\"succeeded\""], 1),
+        ("portico_operations_finished_total", ["action=\"sites.stop\"", "status=\"failed\""], 1),
+        ("portico_operations", ["", "status=\"running\""], 1),
+        ("portico_operations", ["", "status=\"queued\""], 0),
+    ] {
+        let what = format!("{name} {labels:?} to be {wanted}");
+        eventually(&what, async || (gateway.metric(name, &labels).await == wanted as f64).then_some(())).await;
+    }
+    assert!(gateway.metric("portico_instances_created_total", &[host]).await >= 1.0);
+    assert!(gateway.metric("portico_upstream_seconds_count", &[host]).await >= 6.0);
+    let text = metrics(&gateway).await;
+    for series in ["portico_instances{provider=\"courteous\",state=\"idle\"}", "portico_operations{status=\"queued\"}"] {
+        assert!(text.contains(series), "no {series} in {text}");
+    }
+    let port = upstream.address().port().to_string();
+    for value in label_values(&text) {
+        let told = [MARK, port.as_str(), "127.0.0.1"].into_iter().find(|word| value.to_lowercase().contains(*word));
+        assert_eq!(told, None, "the label value {value:?} tells of a tenant or its host");
+    }
 }
 
 fn promtool(metrics: &str) {

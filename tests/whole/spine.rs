@@ -3,8 +3,10 @@
 //! Invariant: everything goes through the documented API of a gateway that `portico dev` started, with its own token.
 
 use http::Method;
-use portico_tests::{Api, Gateway, Setup, eventually};
+use portico_tests::{Answer, Api, Gateway, Setup, Upstream, eventually};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// Creates a site on the sandbox, waits for its end, and gives the site.
 async fn site(api: &Api, name: &str) -> Value {
@@ -130,6 +132,87 @@ async fn drains_on_sigterm_and_finds_everything_again() {
     gateway.restart().await;
     let found = gateway.api.get(&format!("/sites/{}", text(&site["id"]))).await.is(200).json();
     assert_eq!(found["name"], "Stays");
+}
+
+/// Begins to make a site on a new connection `slow`, which takes an hour, and gives the operation's path.
+async fn begin_slow_work(gateway: &Gateway) -> String {
+    gateway.connect("slow", "sandbox", json!({"work_seconds": 3600})).await;
+    let body = json!({"connection": "slow", "name": "Long"});
+    let accepted = gateway.api.json(Method::POST, "/sites", &[("prefer", "respond-async")], &body).await.is(202).json();
+    let path = format!("/operations/{}", text(&accepted["id"]));
+    // From then on the host has it, and is only asked how far it is.
+    eventually("the host to have begun", async || {
+        let operation = gateway.api.get(&path).await.is(200).json();
+        (!operation["estimated_completion_at"].is_null()).then_some(())
+    })
+    .await;
+    path
+}
+
+/// A read in flight finishes, who waits for an operation learns how it is, nobody new is let in, and operators see it.
+#[tokio::test]
+async fn a_drain_answers_those_who_are_here_and_takes_nobody_new() {
+    /// Long enough to look around meanwhile, also beside other tests.
+    const READ: Duration = Duration::from_secs(6);
+    let upstream = Upstream::start(|_| Answer::After(READ, Box::new(Answer::Json(200, json!({}))))).await;
+    let mut gateway = Gateway::start_with(Setup { guests: vec!["courteous"], ..Setup::default() }).await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url()})).await;
+    let path = begin_slow_work(&gateway).await;
+    let (reader, waiter, long) = (gateway.fresh_api(), gateway.fresh_api(), format!("{path}?wait=60s"));
+    let waited = tokio::spawn(async move { waiter.get(&long).await });
+    let read = tokio::spawn(async move { reader.get("/sites/c~late").await });
+    eventually("both to be in flight", async || {
+        let count = gateway.metric("portico_requests_in_flight", &[]).await;
+        (count >= 2.0 && upstream.seen().len() == 1).then_some(())
+    })
+    .await;
+    let (admin, public) = (gateway.admin.fresh(), gateway.api_address);
+    let look_around = async {
+        let unready = async || (admin.get("/readyz").await.status == 503).then_some(());
+        eventually("the gateway not to be ready", unready).await;
+        eventually("new connections to be refused", async || TcpStream::connect(public).await.err()).await;
+    };
+    let (ended, ()) = tokio::join!(gateway.sigterm(), look_around);
+    assert!(ended.success(), "{ended}: {}", gateway.log());
+    assert!(!gateway.log().contains("still in flight"), "a request was cut off");
+    assert_eq!(read.await.expect("a reader").is(200).json()["name"], "late");
+    let waited = waited.await.expect("one that waits").is(200);
+    assert!(waited.header("retry-after").is_some(), "it isn't told to ask again: {}", waited.text());
+    assert_eq!(waited.json()["status"], "running", "{}", waited.text());
+    gateway.restart().await;
+    assert_eq!(gateway.api.get(&path).await.is(200).json()["status"], "running");
+}
+
+#[tokio::test]
+async fn the_answer_tells_which_preference_was_applied() {
+    let gateway = Gateway::start().await;
+    gateway.connect("slow", "sandbox", json!({"work_seconds": 3600})).await;
+    gateway.connect("quick", "sandbox", json!({"work_seconds": 0})).await;
+    for (connection, prefer, status, applied) in [
+        ("slow", "respond-async", 202, Some("respond-async")),
+        ("slow", "wait=1", 202, Some("wait=1")),
+        ("slow", "respond-async, wait=1", 202, Some("wait=1")),
+        ("slow", "return=minimal", 202, None),
+        ("quick", "wait=30", 201, Some("wait=30")),
+    ] {
+        let body = json!({"connection": connection, "name": format!("With {prefer}")});
+        let reply = gateway.api.json(Method::POST, "/sites", &[("prefer", prefer)], &body).await.is(status);
+        assert_eq!(reply.header("preference-applied"), applied, "{connection} with {prefer}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_running_operations_goes_only_by_force() {
+    let gateway = Gateway::start().await;
+    let path = begin_slow_work(&gateway).await;
+    gateway.api.delete("/connections/slow").await.problem(409, "operations_running");
+    let _ = gateway.api.get("/connections/slow").await.is(200);
+    assert_eq!(gateway.api.get(&path).await.is(200).json()["status"], "running");
+    let _ = gateway.api.delete("/connections/slow?force=true").await.is(204);
+    gateway.api.get("/connections/slow").await.problem(404, "connection_not_found");
+    // There is no host any more that could be asked how far it is.
+    let ended = gateway.api.get(&format!("{path}?wait=30s")).await.is(200).json();
+    assert_eq!(ended["status"], "failed", "{ended}");
 }
 
 #[tokio::test]

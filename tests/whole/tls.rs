@@ -2,6 +2,8 @@
 //!
 //! Invariant: a gateway here listens on loopback; one that is told to listen beyond it must not start.
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
 use portico_tests::{
     Gateway, Setup, eventually,
     gateway::binary,
@@ -12,6 +14,7 @@ use rustls::{
     HandshakeKind, ProtocolVersion,
     version::{TLS12, TLS13},
 };
+use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -224,6 +227,71 @@ async fn the_admin_listener_speaks_tls_when_asked() {
     assert_eq!(http.get(SITES, token.trim()).await.status(), 200);
     // It tells where to find it.
     gateway.logged(&["listening on https://"]).await;
+}
+
+/// What a page of this origin sends with its cookie, a POST where there is a body; the answer's status, cookie and JSON come out.
+async fn ask(http: &mut Http, origin: &str, path: &str, cookie: &str, body: Option<Value>) -> (u16, Option<String>, Value) {
+    let request = http::Request::builder().method(if body.is_some() { "POST" } else { "GET" });
+    let request = request.header("origin", origin).header("cookie", cookie).header("content-type", "application/json");
+    let body = Full::new(body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string())));
+    // As browsers send it: the host is a field in the one protocol, and part of the target in the other.
+    let answer = match http {
+        Http::One(sender) => {
+            let request = request.uri(path).header("host", "localhost").body(body);
+            sender.send_request(request.expect("a request")).await
+        }
+        Http::Two(sender) => {
+            let request = request.uri(format!("https://localhost{path}")).body(body);
+            sender.send_request(request.expect("a request")).await
+        }
+    };
+    let (parts, body) = answer.expect("an answer").into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    let mut cookies = parts.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().expect("text").to_owned());
+    let given = cookies.next();
+    assert_eq!(cookies.next(), None, "one cookie is enough");
+    (parts.status.as_u16(), given, serde_json::from_slice(&body).expect("JSON"))
+}
+
+/// The pair that a browser sends back, of a cookie that it takes for this host alone and only over TLS.
+#[track_caller]
+fn kept(given: Option<String>) -> String {
+    let given = given.expect("a cookie");
+    let (pair, attributes) = given.split_once("; ").expect("attributes");
+    let attributes: Vec<&str> = attributes.split("; ").collect();
+    assert!(["Secure", "HttpOnly", "SameSite=Lax", "Path=/"].iter().all(|wanted| attributes.contains(wanted)), "{given}");
+    assert!(!given.to_ascii_lowercase().contains("domain="), "{given}");
+    assert!(pair.strip_prefix("__Host-portico_session=").is_some_and(|value| !value.is_empty()), "{given}");
+    pair.to_owned()
+}
+
+#[tokio::test]
+async fn a_session_over_tls_is_in_a_cookie_of_this_host_alone() {
+    const OWN: &str = "https://localhost";
+    const ME: &str = "/api/v1/auth/me";
+    const REFRESH: &str = "/api/v1/auth/refresh";
+    let world = World::start("").await;
+    for (alpn, email) in [("h2", "anna@example.com"), ("http/1.1", "bert@example.com")] {
+        let mut http = world.client(&[alpn]).connect().await.unwrap();
+        let account = json!({"email": email, "password": "several words that I remember"});
+        let (status, given, me) = ask(&mut http, OWN, "/api/v1/auth/register", "", Some(account)).await;
+        assert_eq!(status, 201, "{me}");
+        let first = kept(given);
+        let (status, _, me) = ask(&mut http, OWN, ME, &first, None).await;
+        assert_eq!((status, &me["user"]["email"]), (200, &json!(email)), "{me}");
+        // The name without the prefix is one that another host of the domain may set.
+        let bare = first.trim_start_matches("__Host-");
+        assert_eq!(ask(&mut http, OWN, ME, bare, None).await.0, 401);
+        // A page that came without TLS is another's.
+        let (status, given, problem) = ask(&mut http, "http://localhost", REFRESH, &first, Some(json!({}))).await;
+        assert_eq!((status, given, &problem["code"]), (403, None, &json!("cross_origin")), "{problem}");
+        let (status, given, me) = ask(&mut http, OWN, REFRESH, &first, Some(json!({}))).await;
+        assert_eq!(status, 200, "{me}");
+        let second = kept(given);
+        assert_ne!(first, second);
+        assert_eq!(ask(&mut http, OWN, ME, &second, None).await.0, 200);
+        assert_eq!(ask(&mut http, OWN, ME, &first, None).await.0, 401, "the old cookie still opens");
+    }
 }
 
 /// What a command says, whose configuration must be refused.

@@ -46,9 +46,9 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
     keys::check(config).await
 }
 
-/// An empty folder that goes again, to load providers in.
+/// An empty folder that goes again, to load providers in, under a name that nobody could have taken.
 pub async fn elsewhere() -> anyhow::Result<Data> {
-    let path = std::env::temp_dir().join(format!("portico-check-{}", std::process::id()));
+    let path = std::env::temp_dir().join(format!("portico-check-{}", uuid::Uuid::new_v4().simple()));
     folder(&path)?;
     let store = SqliteStore::open(&path.join("portico.db")).await?;
     let sealer = Sealer::with_ring(&[MasterKey::generate()?])?;
