@@ -110,6 +110,11 @@ async fn a_wordpress_site_from_create_to_delete() {
 }
 
 #[tokio::test]
+async fn creations_survive_kills() {
+    super::recovery::docker_creations_survive_kills().await;
+}
+
+#[tokio::test]
 async fn a_missing_image_is_pulled_with_progress() {
     let Some(engine) = engine().await else { return };
     let (image, _turn) = plain_image(&engine).await;

@@ -19,14 +19,14 @@ use tokio::{
 };
 
 /// What a sandbox read may take while a guest misbehaves. The machine is shared with the other tests.
-const UNDISTURBED: Duration = Duration::from_secs(3);
+const UNDISTURBED: Duration = Duration::from_secs(2);
 
 /// What the gateway's memory may grow by meanwhile: all that one guest may have, and a little.
 const MOST_GROWTH: u64 = 512 << 20;
 
 /// Room for 100 MB in a guest's memory, so that the limit on answers is what is tested; and computing for longer than a read may
 /// take, so that one guest can't hold up a read for all its time unseen.
-const CONFIG: &str = "[host]\nmemory = 402653184\ncpu_ms = 4000\n\
+const CONFIG: &str = "[host]\nmemory = 402653184\ncpu_ms = 2500\n\
     [[grants]]\norganization = \"*\"\nprovider = \"hostile\"\nnetworks = [\"127.0.0.1/32\"]\nhttp = true\n";
 
 struct Stage {

@@ -119,8 +119,8 @@ async fn sandbox_creations_survive_kills() {
     assert_eq!(names(&gateway.api, "killed").await, once_each());
 }
 
-#[tokio::test]
-async fn docker_creations_survive_kills() {
+/// The test is in `engine_e2e`, where it begins early: it waits much.
+pub async fn docker_creations_survive_kills() {
     let Some(engine) = super::engine_e2e::engine().await else { return };
     let (image, _turn) = super::engine_e2e::plain_image(&engine).await;
     let mut gateway = Gateway::start_with(Setup { config: docker_grant(&engine), ..Setup::default() }).await;
