@@ -47,11 +47,12 @@ pub fn stack(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(observer, observe::observe))
-            // Pages must be able to read refusals, too.
+            // Pages must be able to read the refusals of what they sent.
             .option_layer(cors.map(|cors| from_fn_with_state(cors, cors::dress)))
             // Refuses before authentication, and writes what is left of the limits into every answer of the layers below.
             .layer(from_fn_with_state(gate, limits::enter))
-            // Above authentication: a preflight has no credential. It counts for its address, as everything does.
+            // Above authentication: a preflight has no credential. It counts for its address and needs room, as everything does;
+            // that it was refused for that is all that its page learns.
             .option_layer(preflights)
             // Writes refusals of everything below, with the request's id, which `observe` made.
             .layer(axum::middleware::from_fn(problem::write)),

@@ -436,7 +436,7 @@ async fn guessing_tells_nothing_and_gets_slower() {
     let mut least = [Duration::MAX; 2];
     let are_alike = |[known, unknown]: [Duration; 2]| known.max(unknown) < 2 * known.min(unknown);
     // On a busy machine it takes longer until both had a quiet moment.
-    for number in 0..60 {
+    for number in 0..150 {
         if number >= 10 && are_alike(least) {
             break;
         }

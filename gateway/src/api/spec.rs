@@ -231,8 +231,7 @@ impl Endpoint {
         kept && self.method != Method::GET && !matches!(self.body, Some(Body::Bytes)) && !self.is_of_sessions()
     }
 
-    /// Whether an Idempotency-Key can't be honoured: what gives or ends a session has secrets in its answer, and those are kept
-    /// nowhere.
+    /// Whether an Idempotency-Key can't be honoured: what lets people in and out, where answers may have secrets that are kept nowhere.
     pub fn refuses_keys(&self) -> bool {
         self.method != Method::GET && self.is_of_sessions()
     }

@@ -140,11 +140,10 @@ impl Asked<'_> {
         found.ok_or_else(|| {
             let lines = self.grant_lines();
             // Who forgets the guard hands over the machine, so the lines to copy have it.
-            let guard = if *self.connection.provider == *"docker" { "docker-engine" } else { "none" };
             let message = format!(
                 "the Unix socket {name:?} isn't granted to this connection; to allow it, the operator adds to the \
                  configuration:\n{lines}socket_name = \"{name}\"\nsocket = \"/path/of/the.sock\"\n\
-                 guard = \"{guard}\""
+                 guard = \"docker-engine\"    # or \"none\", if it is no Docker Engine's"
             );
             Error::new(Kind::Forbidden, message).with_code("grant_missing")
         })

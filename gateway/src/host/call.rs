@@ -138,6 +138,10 @@ fn judge<T>(instance: &mut Instance, lifted: Lifted<T>, asked: Asked) -> Result<
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => (Reason::of(&error, data.memory.denied), format!("{error:?}")),
         Err(_) if data.waiting => return Err(Error::new(Kind::Timeout, "the upstream did not answer in time")),
+        Err(_) if data.turn.waits() => {
+            let why = "this organization's other calls took all the time there was; try again in a moment";
+            return Err(Error::new(Kind::Overloaded, why).with_retry_after(1));
+        }
         Err(_) => (Reason::Wall, "it did not answer in time".to_owned()),
     };
     let words = data.last_words.as_deref().unwrap_or("-");

@@ -13,7 +13,10 @@ use crate::{
     egress::{Lane, Upstreams, Writes},
     model::{Error, Secrets},
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -77,7 +80,7 @@ impl Data {
             owner,
             limits,
             cpu_ticks,
-            turn: Arc::new(Turn { slots: computing, held: Mutex::new(None) }),
+            turn: Arc::new(Turn { slots: computing, held: Mutex::new(None), waits: AtomicBool::new(false) }),
             reach: None,
             used: Used::default(),
             waiting: false,
@@ -158,11 +161,12 @@ impl Data {
     }
 }
 
-/// A guest that computes on holds one of its organization's few slots, so that no organization's guests take every worker.
-/// Short calls never ask for one.
+/// A guest that a tick meets while it computes needs one of its organization's few slots, so that no organization's guests take every
+/// worker. Few short calls are met by one.
 pub(super) struct Turn {
     slots: Arc<Semaphore>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
+    waits: AtomicBool,
 }
 
 impl Turn {
@@ -170,10 +174,17 @@ impl Turn {
     /// tasks run. So guests of one organization compute in turn, a tick at a time, and none waits until another has ended.
     pub(super) async fn take(&self) {
         self.release();
+        self.waits.store(true, Ordering::Relaxed);
         // The semaphore is fair and never closed; without a permit the guest is merely not counted.
         let permit = self.slots.clone().acquire_owned().await.ok();
+        self.waits.store(false, Ordering::Relaxed);
         *self.held() = permit;
         tokio::task::yield_now().await;
+    }
+
+    /// Whether the guest stands in the queue: a call that is too late then isn't the guest's fault.
+    pub(super) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Called when the guest waits or ends.

@@ -23,8 +23,8 @@ pub struct Limits {
     pub instances: u32,
     /// Calls at the same time of one organization: half the instances, so that none can take them all.
     pub calls_per_organization: u32,
-    /// Guests of one organization that may go on computing past 10 ms at the same time; 0 is one less than there are
-    /// processors, at least one.
+    /// Guests of one organization that may go on computing at the same time once a tick (10 ms) has met them; they take turns. 0 is
+    /// one less than there are processors, at least one.
     pub computing_per_organization: u32,
     /// Milliseconds to wait for an instance when all are busy, before the call is refused.
     pub wait_ms: u32,

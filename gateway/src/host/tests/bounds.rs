@@ -95,6 +95,20 @@ async fn guests_of_one_organization_compute_in_turn() {
 }
 
 #[tokio::test]
+async fn a_call_whose_time_ends_before_its_turn_is_refused_and_its_guest_not_blamed() {
+    let fixture = fixture_with(Limits { cpu_ms: 60_000, computing_per_organization: 1, ..small() }).await;
+    let (one, two) = (fixture.connection("one").await, fixture.connection("two").await);
+    let context = CallContext { deadline: Instant::now() + Duration::from_millis(300), operation: None };
+    let query = Query::SitesGet { site: "s".into() };
+    let refused = tokio::select! {
+        biased;
+        outcome = fixture.get(&one, "s") => panic!("it ended before the other: {outcome:?}"),
+        outcome = fixture.host.query(&two, &query, &context) => outcome.unwrap_err(),
+    };
+    assert_eq!((refused.kind, refused.retry_after, fixture.traps("wall")), (Kind::Overloaded, Some(1), 0), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_component_that_is_too_large_is_not_compiled() {
     let fixture = fixture().await;
     let bytes = Guest::default().build();
