@@ -262,7 +262,9 @@ async fn where_a_key_cannot_be_kept_it_is_refused_and_nothing_happens() {
         (Method::POST, "/auth/login"),
         (Method::POST, "/auth/refresh"),
         (Method::POST, "/auth/logout"),
+        (Method::PATCH, "/auth/password"),
         (Method::DELETE, "/account"),
+        (Method::POST, "/invitations/accept"),
     ] {
         let body = if path == "/auth/register" { &body } else { &json!({"email": "anna@example.com", "password": "x"}) };
         let reply = gateway.api.json(method, path, &[("idempotency-key", "k")], body).await;

@@ -13,11 +13,23 @@ async fn a_mutation_is_carried_to_its_end() {
     assert_eq!(ended.target.id.as_deref(), Some("docker~new=20site"));
     assert_eq!(ended.result.unwrap().get(), "\"new site\"");
     assert!(ended.finished_at.is_some() && ended.error.is_none());
-    fake.until("changed", 2).await;
     let log: Vec<_> = fake.log.borrow().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(log, ["Mutate", "sent", "changed", "Result", "changed"]);
     gateway.until_nothing_is_open().await;
     assert_eq!(gateway.metrics.operations_finished.with_label_values(&["sites.stop", "succeeded"]).get(), 1);
+}
+
+/// The second time is the end's; a client that polls sees that end in the store, as soon as it is there.
+#[tokio::test]
+async fn old_answers_are_gone_before_the_end_can_be_read() {
+    let fake = Fake::new(Recovery::Neither);
+    let gateway = Gateway::start(&fake).await;
+    for done in 1..=50 {
+        let id = gateway.submit().await;
+        let polled = async { while !gateway.get(&id).await.status.is_terminal() {} };
+        assert!(timeout(PATIENCE, polled).await.is_ok(), "{:?}", fake.log.borrow());
+        assert_eq!(fake.count("changed"), 2 * done, "it ended, and old answers are still given");
+    }
 }
 
 /// Runs one operation over scripts of its calls.
