@@ -10,6 +10,7 @@ use portico::{
     host::{CallContext, Compile, Configured, Host, Limits},
     metrics::Metrics,
     model::{ConnectionId, ConnectionSpec, OrganizationId, Query, Secrets, Slug, TlsTrust},
+    policy::Caller,
     seal::{MasterKey, Sealer},
     store::SqliteStore,
 };
@@ -69,7 +70,11 @@ fn calls(criterion: &mut Criterion) {
         let stage = stage(reuse_calls);
         criterion.bench_function(&format!("sandbox sites.list, 10 rows, {name}"), |bencher| {
             bencher.to_async(&stage.runtime).iter(|| async {
-                let context = CallContext { deadline: Instant::now() + Duration::from_secs(10), operation: None };
+                let context = CallContext {
+                    deadline: Instant::now() + Duration::from_secs(10),
+                    caller: Caller::default(),
+                    operation: None,
+                };
                 let answer = stage.host.query(&stage.configured, &Query::SitesList, &context).await.expect("ten sites");
                 assert_eq!(answer.sites().len(), 10);
                 black_box(answer)

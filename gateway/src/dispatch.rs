@@ -175,7 +175,11 @@ impl Dispatch {
     }
 
     fn without_operation(&self) -> CallContext {
-        CallContext { deadline: Instant::now() + Duration::from_millis(self.config.read_deadline_ms), operation: None }
+        CallContext {
+            deadline: Instant::now() + Duration::from_millis(self.config.read_deadline_ms),
+            caller: policy::caller(),
+            operation: None,
+        }
     }
 
     fn lifetime(&self, configured: &crate::host::Configured, query: &Query) -> Duration {

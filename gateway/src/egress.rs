@@ -46,6 +46,7 @@ pub use transfer::{Download, DownloadBody, Expected, SourceFault, UploadError};
 use crate::{
     metrics::Metrics,
     model::{ConnectionId, ConnectionSpec, Error, Kind, UpstreamDeclaration},
+    policy::{self, Caller},
 };
 use async_trait::async_trait;
 use background::Registry;
@@ -108,10 +109,24 @@ pub enum Lane {
     Polls,
 }
 
+/// What a call is for, and on whose behalf. Where calls wait, the kinds are served in turn, and of each kind the callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    pub lane: Lane,
+    pub caller: Caller,
+}
+
+impl Flow {
+    /// Of the request that is being served.
+    pub fn present(lane: Lane) -> Self {
+        Self { lane, caller: policy::caller() }
+    }
+}
+
 #[derive(Clone)]
 pub struct SendContext {
     pub deadline: Instant,
-    pub lane: Lane,
+    pub flow: Flow,
     pub writes: Writes,
 }
 
@@ -224,6 +239,15 @@ impl Upstreams {
     /// What is left of each upstream's limits.
     pub fn limits(&self) -> Vec<LimitsReport> {
         self.upstreams.iter().map(|upstream| upstream.limits.report()).collect()
+    }
+
+    /// An error if a call of this flow behind `ahead` others, which haven't come to an upstream yet, comes too late for each of them.
+    pub fn in_time(&self, flow: Flow, ahead: u32, deadline: Instant) -> Result<(), Error> {
+        let Some(first) = self.upstreams.first() else { return Ok(()) };
+        if self.upstreams.iter().any(|upstream| upstream.limits.soonest(flow, ahead) <= deadline) {
+            return Ok(());
+        }
+        Err(self.placed(first.limits.refusal(flow, ahead)))
     }
 
     /// What works and what fails on the way to an upstream, without sending it a request but a session's login.

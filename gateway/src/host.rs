@@ -10,6 +10,7 @@ mod compile;
 mod convert;
 mod data;
 mod engine;
+mod entrance;
 mod imports;
 mod inspect;
 mod instance;
@@ -27,6 +28,7 @@ mod trap;
 
 pub use check::Interfaces;
 pub use compile::{CHILD_COMMAND, Compile, compile_child};
+pub use entrance::Calls;
 pub use inspect::{Inspection, inspect};
 pub use limits::Limits;
 pub use load::Provider;
@@ -38,6 +40,7 @@ use crate::{
         Answer, Configuration, ConnectionId, ConnectionSpec, Error, Finding, Kind, Mutation, OperationId, Preparation,
         Prepared, Progress, Query, Transfer, TransferAsked, Work,
     },
+    policy::Caller,
     seal::Sealer,
     store::Store,
 };
@@ -59,6 +62,7 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub struct CallContext {
     pub deadline: Instant,
+    pub caller: Caller,
     /// Some for every mutating call, poll, reconcile and cancel.
     pub operation: Option<OperationContext>,
 }
@@ -82,6 +86,7 @@ pub struct Configured {
     owner: Owner,
     state: Arc<ConnectionState>,
     shelf: Arc<Shelf>,
+    connection: ConnectionId,
     tenant: Arc<Tenant>,
 }
 
@@ -96,6 +101,10 @@ impl Configured {
 
     pub fn upstreams(&self) -> &Upstreams {
         &self.upstreams
+    }
+
+    pub fn calls(&self) -> Calls {
+        self.tenant.entrance.calls(self.connection)
     }
 }
 
@@ -199,6 +208,7 @@ impl Host {
             owner: owner(&provider, &connection),
             state: self.state(connection.id),
             shelf: self.pool.shelf(connection.id),
+            connection: connection.id,
             tenant: self.pool.tenant(connection.organization),
             scope,
             provider,

@@ -3,8 +3,8 @@
 //!
 //! In goes a request as hyper read it; out comes its answer, or nothing, and then the stack answers. Invariant: it decides nothing by
 //! itself. Who may ask, how often, and what is answered, the same functions say that the stack calls; where any of them has to wait, to
-//! refuse, or to ask somebody, the stack does it. Limits are asked last, so that what goes on to the stack was counted by none, but for
-//! the address of a caller whose other limits are used up.
+//! refuse, or to ask somebody, the stack does it. But for limits: they are asked last, and one that is used up refuses here, since
+//! the stack would count again what was counted.
 
 use crate::{
     api::{Api, lane},
@@ -62,11 +62,17 @@ impl HotPath {
         let principal = self.authenticator.known(layers::credential(headers).ok()?, client.0, started)?;
         policy::authorize(&principal, ACTION).ok()?;
         let (connection, response) = self.api.kept_site(&principal, site, headers)?;
-        let passed = self.gate.pass(client.0, &principal, started)?;
-        let response = self.gate.tell(response, passed);
-        let served = Served { route: ROUTE, provider: &connection.record.provider, client, started };
-        self.answers.inc();
-        Some(self.observer.observed(request, Observer::name(headers), &served, response))
+        let id = Observer::name(headers);
+        let (provider, response) = match self.gate.pass(client.0, &principal, started) {
+            Ok(passed) => {
+                self.answers.inc();
+                (&*connection.record.provider, self.gate.tell(response, passed))
+            }
+            // As in the stack, a refusal is no provider's.
+            Err(used_up) => ("", self.gate.used_up(request.uri(), &id, used_up)),
+        };
+        let served = Served { route: ROUTE, provider, client, started };
+        Some(self.observer.observed(request, id, &served, response))
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
-    token: Option<String>,
+    /// The header fields that say who asks; none: nobody does.
+    credential: Vec<(&'static str, String)>,
 }
 
 /// A whole answer.
@@ -36,18 +37,25 @@ pub struct Reply {
 impl Api {
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client, address, token: token.map(str::to_owned) }
+        Self { client, address, credential: token.map(bearer).into_iter().collect() }
     }
 
     /// The same, over connections of its own.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self::new(self.address, self.token.as_deref())
+        Self { credential: self.credential.clone(), ..Self::new(self.address, None) }
     }
 
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self { credential: vec![bearer(token)], ..self.clone() }
+    }
+
+    /// In a browser's session, as its own page asks. `cookie`: name and value.
+    #[must_use]
+    pub fn with_session(&self, cookie: &str) -> Self {
+        let credential = vec![("cookie", cookie.to_owned()), ("sec-fetch-site", "same-origin".to_owned())];
+        Self { credential, ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -93,12 +101,10 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> http::Result<Request<Full<Bytes>>> {
-        let prefix = if path.starts_with("/api/") || self.token.is_none() { "" } else { "/api/v1" };
-        let mut request = Request::builder().method(method).uri(format!("http://{}{prefix}{path}", self.address));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let prefix = if path.starts_with("/api/") || self.credential.is_empty() { "" } else { "/api/v1" };
+        let request = Request::builder().method(method).uri(format!("http://{}{prefix}{path}", self.address));
+        let own = self.credential.iter().map(|(name, value)| (*name, value.as_str()));
+        let request = own.chain(headers.iter().copied()).fold(request, |request, (name, value)| request.header(name, value));
         request.body(Full::new(body))
     }
 
@@ -115,6 +121,10 @@ impl Api {
             next = format!("{path}{separator}cursor={cursor}");
         }
     }
+}
+
+fn bearer(token: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {token}"))
 }
 
 impl Reply {

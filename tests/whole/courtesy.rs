@@ -14,12 +14,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 async fn gateway() -> Gateway {
-    // More than the readers below: what is tested is the upstream's limit, not the host's.
-    let config = "[host]\ncalls_per_organization = 128\n".to_owned();
-    Gateway::start_with(Setup { config, guests: vec!["courteous"], ..Setup::default() }).await
+    Gateway::start_with(Setup { guests: vec!["courteous"], ..Setup::default() }).await
 }
 
 async fn limits(api: &Api) -> Value {
@@ -44,6 +42,28 @@ async fn strict(most: usize, period: Duration) -> Upstream {
     .await
 }
 
+/// Clients with a token each.
+fn clients<const N: usize>(gateway: &Gateway) -> [Api; N] {
+    [(); N].map(|()| gateway.fresh_api().with_token(&gateway.new_token("demo")))
+}
+
+/// So many reads at once, of sites that nobody else reads; what came of each, and after how long.
+fn readers(api: &Api, name: &str, count: usize) -> JoinSet<(Reply, Duration)> {
+    let mut reads = JoinSet::new();
+    for n in 0..count {
+        let (api, path) = (api.clone(), format!("/sites/c~{name}-{n}"));
+        reads.spawn(async move {
+            let started = Instant::now();
+            (api.get(&path).await, started.elapsed())
+        });
+    }
+    reads
+}
+
+fn served(replies: &[(Reply, Duration)]) -> usize {
+    replies.iter().filter(|(reply, _)| reply.status == 200).count()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_readers_keep_to_the_rate_and_share_it() {
     const READERS: usize = 5;
@@ -51,30 +71,57 @@ async fn a_hundred_readers_keep_to_the_rate_and_share_it() {
     let gateway = gateway().await;
     let upstream = strict(60, Duration::from_secs(3)).await;
     gateway.connect("c", "courteous", json!({"url": upstream.url(), "requests": 60, "per_seconds": 3})).await;
+    let apis = clients::<READERS>(&gateway);
     let started = Instant::now();
-    let apis: Vec<Api> = (0..READERS).map(|_| gateway.fresh_api()).collect();
-    let mut reads = tokio::task::JoinSet::new();
-    for n in 0..EACH {
-        for (reader, api) in apis.iter().enumerate() {
-            let api = api.clone();
-            reads.spawn(async move { api.get(&format!("/sites/c~r{reader}-{n}")).await });
+    let all: Vec<_> = apis.iter().enumerate().map(|(reader, api)| readers(api, &format!("r{reader}"), EACH)).collect();
+    for reads in all {
+        for (reply, _) in reads.join_all().await {
+            assert_eq!(reply.status, 200, "{}", reply.text());
         }
     }
-    let replies: Vec<Reply> = reads.join_all().await;
     let took = started.elapsed();
-    for reply in &replies {
-        assert_eq!(reply.status, 200, "{}", reply.text());
-    }
     assert!(took >= Duration::from_secs(4), "85 of them were spaced: {took:?}");
     let seen = upstream.seen();
     assert_eq!(seen.len(), READERS * EACH, "nothing was refused by the upstream, and nothing sent again");
     let mut shares: BTreeMap<String, usize> = BTreeMap::new();
-    for one in &seen[..READERS * EACH / 2] {
+    // Those that may go at once belong to who came first.
+    for one in &seen[15..40] {
         *shares.entry(one.path[.."/sites/r0".len()].to_owned()).or_default() += 1;
     }
-    assert!(shares.len() == READERS && shares.values().all(|share| (6..=14).contains(share)), "{shares:?}");
+    assert!(shares.len() == READERS && shares.values().all(|share| (3..=7).contains(share)), "{shares:?}");
     let waited = gateway.metric("portico_upstream_wait_seconds_count", &["provider=\"courteous\""]).await;
     assert!(waited >= 50.0, "{waited} calls waited");
+}
+
+/// One token asks for much, and others come after it: they don't wait behind it, and whoever can't be served any more is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_a_minute_are_shared_between_a_greedy_token_and_four_others() {
+    let gateway = gateway().await;
+    let upstream = strict(60, Duration::from_secs(60)).await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url(), "requests": 60, "per_seconds": 60})).await;
+    let [greedy, others @ ..] = clients::<5>(&gateway);
+    let greedy = readers(&greedy, "greedy", 60);
+    eventually("the burst of the greedy one", async || (upstream.seen().len() >= 15).then_some(())).await;
+    let others: Vec<_> = others.iter().enumerate().map(|(other, api)| readers(api, &format!("other{other}"), 10)).collect();
+    let greedy = greedy.join_all().await;
+    let mut all = vec![served(&greedy)];
+    let mut replies = greedy;
+    for other in others {
+        let other = other.join_all().await;
+        all.push(served(&other));
+        replies.extend(other);
+    }
+    let sent = upstream.seen().len();
+    assert_eq!(all.iter().sum::<usize>(), sent, "the upstream refused nothing");
+    assert!((32..=40).contains(&sent), "{sent} were sent, of 15 at once and 22 in 30 s");
+    assert!(all[1..].iter().all(|share| *share >= 2) && all[0] <= 15 + 12, "{all:?}");
+    let refused: Vec<_> = replies.iter().filter(|(reply, _)| reply.status != 200).collect();
+    for (reply, _) in &refused {
+        assert!(reply.header("retry-after").is_some(), "{}", reply.text());
+        assert_eq!(reply.json()["code"], "upstream_rate_limited", "{}", reply.text());
+    }
+    let at_once = refused.iter().filter(|(_, after)| *after < Duration::from_secs(3)).count();
+    assert!(at_once * 10 >= refused.len() * 8, "{at_once} of {} were refused at once", refused.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,17 +131,19 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
     let settings = json!({"url": upstream.url(), "requests": 4, "per_seconds": 60, "timeout": 2000});
     gateway.connect("c", "courteous", settings.clone()).await;
     let _ = gateway.api.get("/sites/c~first").await.is(200);
-    let mut quickest = Duration::MAX;
+    let mut waits = Vec::new();
     for n in 0..10 {
         let started = Instant::now();
         let reply = gateway.api.get(&format!("/sites/c~late{n}")).await;
-        quickest = quickest.min(started.elapsed());
+        waits.push(started.elapsed());
         let wait: u32 = reply.header("retry-after").expect("Retry-After").parse().expect("seconds");
         assert!((10..=21).contains(&wait), "{wait}");
         let problem = reply.problem(429, "upstream_rate_limited");
         assert!(problem["detail"].as_str().unwrap().contains("the upstream \"api\""), "{problem}");
     }
-    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    // None at its deadline of two seconds, and not all of them as late as a busy machine can make one.
+    let (quickest, slowest) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+    assert!(*quickest < Duration::from_millis(100) && *slowest < Duration::from_millis(1500), "{waits:?}");
     assert_eq!(upstream.seen().len(), 1);
     // Neither another name nor another deadline makes the upstream allow more.
     let changed =
@@ -107,6 +156,29 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
     assert_eq!(limits["breaker"], json!({"state": "closed", "until": null}));
     let labels = ["provider=\"courteous\"", "reason=\"rate\""];
     assert!(gateway.metric("portico_upstream_refused_total", &labels).await >= 11.0);
+}
+
+/// More calls than an organization may have at once wait for one host; another of its hosts is read all the while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_hangs_leaves_the_others_room() {
+    let gateway = gateway().await;
+    let (silent, good) = (Upstream::start(|_| Answer::Never).await, Upstream::start(|_| Answer::Json(200, json!({}))).await);
+    gateway.connect("c", "courteous", json!({"url": silent.url()})).await;
+    gateway.connect("good", "courteous", json!({"url": good.url()})).await;
+    let mut hanging = readers(&gateway.api, "x", 120);
+    let calls = eventually("a full house", async || {
+        let connection = gateway.api.get("/connections/c").await.is(200).json();
+        (connection["calls"]["waiting"].as_u64()? >= 60).then(|| connection["calls"].clone())
+    })
+    .await;
+    assert_eq!(calls["running"], 52, "at most four times as many as are free, of 64: {calls}");
+    for n in 0..20 {
+        let started = Instant::now();
+        let _ = gateway.api.get(&format!("/sites/good~{n}")).await.is(200);
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+    hanging.abort_all();
+    while hanging.join_next().await.is_some() {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -206,6 +206,19 @@ async fn calls_the_upstream_10000_times() {
     assert!((1..=200).contains(&count), "{count} requests reached the upstream");
 }
 
+/// Ticks go by while a host takes its time, and none of them counts as computing: it ends by the number of its calls.
+#[tokio::test]
+async fn waiting_for_an_upstream_is_not_computing() {
+    let config = CONFIG.replace("cpu_ms = 2500", "cpu_ms = 200\nupstream_calls = 60");
+    let gateway = Gateway::start_with(Setup { config, guests: vec!["hostile"], ..Setup::default() }).await;
+    let slow = || Answer::After(Duration::from_millis(15), Box::new(Answer::Json(200, json!({}))));
+    let upstream = Upstream::start(move |_| slow()).await;
+    gateway.connect("slow", "hostile", json!({"url": upstream.url()})).await;
+    live(&gateway.api, "/sites/slow~calls").await.problem(502, "provider_failed");
+    assert_eq!(upstream.count(&Method::GET, "/often"), 60);
+    gateway.logged(&["slow", "upstream_calls"]).await;
+}
+
 #[tokio::test]
 async fn smuggles_headers_and_paths() {
     let stage = stage().await;

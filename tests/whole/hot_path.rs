@@ -1,13 +1,14 @@
 //! The short way of a cached read and the stack behind it answer the same.
 //!
 //! Invariant: whatever is asked, both ways give the same status, headers and body; only what names one request or one moment differs.
-//! A `Cache-Control` that changes nothing (`no-transform`) sends a request through the stack.
+//! A `Cache-Control` that changes nothing (`no-transform`) sends a request through the stack. Here no gateway is overloaded: then what is
+//! kept is answered on the short way alone, as `overload` shows.
 
 use bytes::Bytes;
 use http::Method;
-use portico_tests::{Api, Gateway, Reply, Setup};
-use serde_json::json;
-use std::collections::BTreeMap;
+use portico_tests::{Api, Gateway, Reply, Setup, wait_until};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
 
 const SITE: &str = "/sites/hot~seed-00001";
 
@@ -45,11 +46,41 @@ fn same(short: &Reply, long: &Reply, what: &str) {
 }
 
 async fn fixture() -> Gateway {
-    let gateway = Gateway::start().await;
+    fixture_with("").await
+}
+
+/// Two requests are made: one that connects, and one that has the site kept.
+async fn fixture_with(config: &str) -> Gateway {
+    let gateway = Gateway::start_with(Setup { config: config.to_owned(), ..Setup::default() }).await;
     let settings = json!({"seed_sites": 3, "work_seconds": 0, "cache": {"sites.get": 3600}});
     gateway.connect("hot", "sandbox", settings).await;
     let _ = gateway.api.get(SITE).await.is(200);
     gateway
+}
+
+/// Answers that went the short way.
+async fn hot(gateway: &Gateway) -> f64 {
+    gateway.metric("portico_hot_path_answers_total", &[]).await
+}
+
+async fn both_answer(gateway: &Gateway, api: &Api, headers: &[(&str, &str)]) {
+    // The first one makes the credential known.
+    let _ = long(api, SITE, headers).await.is(200);
+    let before = hot(gateway).await;
+    let _ = short(api, SITE, headers).await.is(200);
+    assert_eq!(hot(gateway).await, before + 1.0);
+}
+
+async fn both_refuse(gateway: &Gateway, api: &Api, headers: &[(&str, &str)], (status, code): (u16, &str)) {
+    let before = hot(gateway).await;
+    let (one, other) = (short(api, SITE, headers).await, long(api, SITE, headers).await);
+    same(&one, &other, code);
+    one.problem(status, code);
+    assert_eq!(hot(gateway).await, before, "{code}");
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
 #[tokio::test]
@@ -116,7 +147,6 @@ async fn both_ways_are_logged_and_counted() {
 #[tokio::test]
 async fn both_ways_refuse_the_same() {
     let gateway = fixture().await;
-    let hot = async || gateway.metric("portico_hot_path_answers_total", &[]).await;
     for (options, status, code) in [
         (&["--scope", "backups:read"][..], 403, "forbidden"),
         (&["--connection", "sandbox"], 403, "forbidden"),
@@ -125,24 +155,53 @@ async fn both_ways_refuse_the_same() {
         let api = gateway.api.with_token(&gateway.new_token_with("demo", options));
         // The first one makes the credential known.
         let _ = long(&api, SITE, &[]).await;
-        let before = hot().await;
-        let (one, other) = (short(&api, SITE, &[]).await, long(&api, SITE, &[]).await);
-        same(&one, &other, &format!("{options:?}"));
-        assert_eq!(one.problem(status, code)["code"], code);
-        assert_eq!(hot().await, before, "{options:?}");
+        both_refuse(&gateway, &api, &[], (status, code)).await;
     }
     let made = json!({"name": "short-lived"});
     let token = gateway.api.json(Method::POST, "/tokens", &[], &made).await.is(201).json();
-    let api = gateway.api.with_token(token["token"].as_str().expect("a value"));
-    let _ = long(&api, SITE, &[]).await.is(200);
-    let before = hot().await;
-    let _ = short(&api, SITE, &[]).await.is(200);
-    assert_eq!(hot().await, before + 1.0);
-    let path = format!("/tokens/{}", token["id"].as_str().expect("an id"));
+    let api = gateway.api.with_token(text(&token["token"]));
+    both_answer(&gateway, &api, &[]).await;
+    let path = format!("/tokens/{}", text(&token["id"]));
     let _ = gateway.api.send(Method::DELETE, &path, &[], Bytes::new()).await.is(204);
-    for reply in [short(&api, SITE, &[]).await, long(&api, SITE, &[]).await] {
-        reply.problem(401, "unauthenticated");
+    both_refuse(&gateway, &api, &[], (401, "unauthenticated")).await;
+}
+
+#[tokio::test]
+async fn both_ways_look_at_where_a_known_token_comes_from() {
+    let gateway = fixture_with("[server]\ntrusted_proxies = [\"127.0.0.1\"]\n").await;
+    let api = gateway.api.with_token(&gateway.new_token_with("demo", &["--allow-ip", "203.0.113.0/24"]));
+    let (inside, outside) = ([("x-forwarded-for", "203.0.113.7")], [("x-forwarded-for", "198.51.100.7")]);
+    for _ in 0..2 {
+        both_answer(&gateway, &api, &inside).await;
+        both_refuse(&gateway, &api, &outside, (403, "address_not_allowed")).await;
     }
+}
+
+#[tokio::test]
+async fn both_ways_take_a_value_until_its_end() {
+    let gateway = fixture().await;
+    let make = async |body: Value| gateway.api.post("/tokens", &body).await.is(201).json();
+    let made = make(json!({"name": "Rotated"})).await;
+    let path = format!("/tokens/{}/rotate", text(&made["id"]));
+    let rotate = async |seconds: u64| gateway.api.post(&path, &json!({"overlap_seconds": seconds})).await.is(200).json();
+    let first = gateway.api.with_token(text(&made["token"]));
+    both_answer(&gateway, &first, &[]).await;
+    let second = gateway.api.with_token(text(&rotate(3600).await["token"]));
+    for api in [&first, &second] {
+        both_answer(&gateway, api, &[]).await;
+    }
+    // Less than a look-up is trusted for: what ends them is their end.
+    let rotated = rotate(4).await;
+    let expiring = make(json!({"name": "Expiring", "expires_at": rotated["previous_until"]})).await;
+    let expiring = gateway.api.with_token(text(&expiring["token"]));
+    // The value before the last one has no overlap any more.
+    both_refuse(&gateway, &first, &[], (401, "unauthenticated")).await;
+    for api in [&second, &expiring] {
+        let ended = async || (short(api, SITE, &[]).await.status == 401).then_some(());
+        wait_until("the value's end", Duration::from_secs(30), ended).await;
+        both_refuse(&gateway, api, &[], (401, "unauthenticated")).await;
+    }
+    both_answer(&gateway, &gateway.api.with_token(text(&rotated["token"])), &[]).await;
 }
 
 #[tokio::test]
@@ -155,13 +214,74 @@ async fn both_ways_count_for_the_same_limits() {
     let api = gateway.api.with_token(&gateway.new_token("demo"));
     let left = |reply: &Reply| reply.header("x-ratelimit-remaining").expect("what is left").to_owned();
     let _ = long(&api, SITE, &[]).await.is(200);
-    let before = gateway.metric("portico_hot_path_answers_total", &[]).await;
+    let before = hot(&gateway).await;
     for remaining in ["2", "1", "0"] {
         assert_eq!(left(&short(&api, SITE, &[]).await.is(200)), remaining);
     }
-    assert_eq!(gateway.metric("portico_hot_path_answers_total", &[]).await, before + 3.0);
+    assert_eq!(hot(&gateway).await, before + 3.0);
     for reply in [short(&api, SITE, &[]).await, long(&api, SITE, &[]).await] {
         assert!(reply.header("retry-after").is_some());
         reply.problem(429, "rate_limited");
+    }
+}
+
+/// What somebody gets who asks eight times by one of the ways, from an address that nobody else asked from.
+async fn asked_on(limits: &str, is_short: bool) -> Vec<Reply> {
+    let config = format!("[limits]\n{limits}\n[server]\ntrusted_proxies = [\"127.0.0.1\"]\n");
+    let gateway = fixture_with(&config).await;
+    let api = gateway.api.with_token(&gateway.new_token("demo"));
+    let from = [("x-forwarded-for", "203.0.113.7")];
+    let mut replies = Vec::new();
+    for _ in 0..8 {
+        replies.push(if is_short { short(&api, SITE, &from).await } else { long(&api, SITE, &from).await });
+    }
+    let refused = replies.iter().filter(|reply| reply.status == 429).count() as f64;
+    let labels = ["route=\"/api/v1/sites/{site}\"", "status=\"429\"", "provider=\"\""];
+    assert_eq!(gateway.metric("portico_requests_total", &labels).await, refused, "{limits}");
+    assert_eq!(gateway.metric("portico_requests_refused_total", &[]).await, refused, "{limits}");
+    assert_eq!(hot(&gateway).await > 0.0, is_short, "{limits}");
+    replies
+}
+
+/// The status, and the name of the limit that is told with what is left of it.
+fn told(reply: &Reply) -> (u16, &str, &str) {
+    let header = |name: &str| reply.header(name).unwrap_or_else(|| panic!("no {name}: {reply:?}"));
+    let policy = header("ratelimit-policy").split('"').nth(1).expect("a name");
+    (reply.status.as_u16(), policy, header("x-ratelimit-remaining"))
+}
+
+/// Whichever limit refuses, a request takes one of each that was asked, so a limited token uses its address up no faster.
+#[tokio::test]
+async fn both_ways_count_a_refused_request_once() {
+    let [token, ip, organization] = ["token", "ip", "organization"].map(|policy| (429_u16, policy, "0"));
+    for (limits, expected) in [
+        ("ip = \"3/h\"", [(200, "ip", "2"), (200, "ip", "1"), (200, "ip", "0"), ip, ip, ip, ip, ip]),
+        ("ip = \"6/h\"\ntoken = \"2/h\"", [(200, "token", "1"), (200, "token", "0"), token, token, token, token, ip, ip]),
+        // Two of the organization's five are the fixture's; what the organization refuses, the token was asked about before.
+        (
+            "ip = \"6/h\"\ntoken = \"4/h\"\norganization = \"5/h\"",
+            [
+                (200, "organization", "2"),
+                (200, "organization", "1"),
+                (200, "organization", "0"),
+                organization,
+                token,
+                token,
+                ip,
+                ip,
+            ],
+        ),
+    ] {
+        let (one, other) = tokio::join!(asked_on(limits, true), asked_on(limits, false));
+        for replies in [&one, &other] {
+            assert_eq!(replies.iter().map(told).collect::<Vec<_>>(), expected, "{limits}");
+        }
+        for (one, other) in one.into_iter().zip(other).filter(|(one, _)| one.status == 429) {
+            // Their values tell seconds, which pass meanwhile.
+            assert!(lasting(&one).keys().eq(lasting(&other).keys()), "{one:?} {other:?}");
+            let [one, other] = [one, other].map(|reply| reply.problem(429, "rate_limited"));
+            assert_eq!(one["instance"], other["instance"], "{limits}");
+            assert!(one.as_object().expect("fields").keys().eq(other.as_object().expect("fields").keys()), "{one} {other}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     dispatch::{Connection, NewConnection, Patch, SecretChange},
     egress::LimitsReport,
+    host::Calls,
     model::{Features, Slug, Timestamp, TlsTrust, form},
     policy::{Denied, Principal},
     store,
@@ -96,6 +97,8 @@ pub struct View<'a> {
     features: Option<Features>,
     /// How fast its upstreams may be asked, and what waits, at this moment; null where `features` is.
     limits: Option<Vec<LimitsReport>>,
+    /// Calls into its provider at this moment; null where `features` is.
+    calls: Option<Calls>,
     revision: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -126,6 +129,7 @@ fn view(connection: &Connection) -> View<'_> {
         health: connection.health.report(),
         features: connection.known_features(),
         limits: connection.known_limits(),
+        calls: connection.known_calls(),
         revision: record.revision,
         created_at: record.created_at,
         updated_at: record.updated_at,

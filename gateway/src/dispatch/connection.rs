@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     egress::{Egress, LimitsReport},
-    host::{Configured, Host},
+    host::{Calls, Configured, Host},
     model::{ConnectionSpec, Error, Features, Kind, Secrets},
     seal::Sealer,
     store::{ConnectionRecord, Store},
@@ -95,6 +95,11 @@ impl Connection {
     /// What is left of its upstreams' limits, if it was configured already.
     pub fn known_limits(&self) -> Option<Vec<LimitsReport>> {
         self.configured.get().map(|configured| configured.upstreams().limits())
+    }
+
+    /// What is under way on it, if it was configured already.
+    pub fn known_calls(&self) -> Option<Calls> {
+        self.configured.get().map(|configured| configured.calls())
     }
 
     /// Without secrets: `configure` says which upstreams they are bound to, and only then can they be opened.

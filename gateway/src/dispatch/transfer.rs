@@ -8,6 +8,7 @@ use crate::{
     egress::{Download, Expected, UploadError},
     host::{CallContext, Configured},
     model::{Action, Error, Transfer, TransferAsked},
+    policy,
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
@@ -63,7 +64,8 @@ impl Dispatch {
     async fn transfer(&self, connection: &Connection, asked: &TransferAsked) -> Result<(Arc<Configured>, Transfer), Error> {
         let configured = self.require_action(connection, asked.action()).await?;
         let deadline = Instant::now() + Duration::from_millis(self.config.read_deadline_ms);
-        let outcome = self.host.transfer(&configured, asked, &CallContext { deadline, operation: None }).await;
+        let outcome =
+            self.host.transfer(&configured, asked, &CallContext { deadline, caller: policy::caller(), operation: None }).await;
         connection.health.note(&outcome);
         let transfer = outcome.map_err(|error| connection.blame(error))?;
         Ok((configured, transfer))

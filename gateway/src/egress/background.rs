@@ -5,7 +5,7 @@
 //! process: a guest starts again what isn't known any more.
 
 use super::{
-    Background, BackgroundState, Lane, Request, SendContext,
+    Background, BackgroundState, Flow, Lane, Request, SendContext,
     bind::{Shared, Upstream},
     config::BackgroundConfig,
     fault,
@@ -83,14 +83,15 @@ impl Registry {
         };
         let deadline = upstream.deadline(request, context);
         // It is one of many, and may go on for an hour: it waits its time, and keeps no place.
-        let mut turn = upstream.limits.turn(context.lane, deadline).await?;
-        upstream.sign_in(context.lane, deadline, &mut turn).await?;
+        let mut turn = upstream.limits.turn(context.flow, deadline).await?;
+        upstream.sign_in(context.flow, deadline, &mut turn).await?;
         drop(turn);
         timeout_at(deadline, send::commit(intent, &prepared))
             .await
             .unwrap_or_else(|_| Err(fault::too_late("the gateway's store")))?;
         let record = Arc::clone(&reserved.record);
-        reserved.run(run(Arc::clone(upstream), prepared, record, self.config.clone()))
+        let flow = Flow { lane: Lane::Polls, ..context.flow };
+        reserved.run(run(Arc::clone(upstream), prepared, flow, record, self.config.clone()))
     }
 
     /// Ends and forgets all of one connection.
@@ -186,11 +187,11 @@ impl Drop for Reserved {
     }
 }
 
-async fn run(upstream: Arc<Upstream>, prepared: Prepared, record: Arc<Mutex<Record>>, config: BackgroundConfig) {
+async fn run(upstream: Arc<Upstream>, prepared: Prepared, flow: Flow, record: Arc<Mutex<Record>>, config: BackgroundConfig) {
     let deadline = Instant::now() + Duration::from_secs(config.max_seconds);
     let label = &upstream.target.label;
     let work = async {
-        let response = upstream.follow(&prepared, Lane::Polls, deadline).await?;
+        let response = upstream.follow(&prepared, flow, deadline).await?;
         stream(response, label, &upstream.shared, &record, &config).await
     };
     let late = || {

@@ -1,8 +1,8 @@
 //! Courtesy to one upstream of one connection: how fast, how many at once, and when not at all.
 //!
 //! In go what was declared, what the upstream says in its answers, and calls with their deadlines; a [`Turn`] comes out when it
-//! is a call's turn, or an error at once when its deadline would pass first. Invariant: a call that was refused here was not
-//! sent. Waiting costs no task: the call at the front of the queue keeps the alarm for all.
+//! is a call's turn, or an error as soon as it is known that its deadline passes first. Invariant: a call that was refused here was
+//! not sent. Waiting costs no task: the call at the front of the queue keeps the alarm for all.
 
 mod breaker;
 mod budget;
@@ -21,7 +21,7 @@ pub(super) use refusal::Why;
 pub use report::{BreakerReport, BreakerState, LimitsReport, RateReport};
 pub(super) use turn::Turn;
 
-use super::{Lane, config::EgressConfig, gauges::Gauges, said::Said};
+use super::{Flow, config::EgressConfig, gauges::Gauges, said::Said};
 use crate::model::{Error, Kind, Rate};
 use http::StatusCode;
 use queue::{Fate, Ticket};
@@ -62,20 +62,23 @@ impl Limits {
     }
 
     /// Waits for a place and its time. The place is free again when the turn is dropped.
-    pub(super) async fn turn(self: &Arc<Self>, lane: Lane, deadline: Instant) -> Result<Turn, Error> {
-        let probe = self.wait(Need::Place, lane, deadline).await?;
+    pub(super) async fn turn(self: &Arc<Self>, flow: Flow, deadline: Instant) -> Result<Turn, Error> {
+        let probe = self.wait(Need::Place, flow, deadline).await?;
         Ok(Turn::new(Arc::clone(self), probe))
     }
 
     /// Waits for the time of a further request under the same turn.
-    pub(super) async fn time(&self, lane: Lane, deadline: Instant) -> Result<(), Error> {
-        self.wait(Need::Time, lane, deadline).await.map(drop)
+    pub(super) async fn time(&self, flow: Flow, deadline: Instant) -> Result<(), Error> {
+        self.wait(Need::Time, flow, deadline).await.map(drop)
     }
 
     /// The upstream asked for a pause.
     pub(super) fn hold(&self, status: StatusCode, pause: Duration) {
         let kind = if status == StatusCode::TOO_MANY_REQUESTS { Kind::RateLimited } else { Kind::Unavailable };
-        self.lock().hold(kind, Instant::now() + pause);
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.hold(kind, now + pause);
+        state.dismiss_late(now, &self.gauges);
     }
 
     /// What the headers of an answer said is left.
@@ -84,6 +87,9 @@ impl Limits {
         let mut state = self.lock();
         state.quota.heard(said, now);
         state.moved(now, &self.gauges);
+        if said.is_some() {
+            state.dismiss_late(now, &self.gauges);
+        }
     }
 
     /// Whether the budget has a retry left; it is taken from it.
@@ -98,8 +104,8 @@ impl Limits {
     }
 
     /// True if it is the probe of a half-open circuit.
-    async fn wait(&self, need: Need, lane: Lane, deadline: Instant) -> Result<bool, Error> {
-        let Some(ticket) = self.enter(need, lane, deadline)? else { return Ok(false) };
+    async fn wait(&self, need: Need, flow: Flow, deadline: Instant) -> Result<bool, Error> {
+        let Some(ticket) = self.enter(need, flow, deadline)? else { return Ok(false) };
         let since = Instant::now();
         let mut waiting = Waiting { limits: self, ticket: Some(Arc::clone(&ticket)) };
         loop {
@@ -119,7 +125,7 @@ impl Limits {
     }
 
     /// None: it may go at once. An error if it can't go before its deadline.
-    fn enter(&self, need: Need, lane: Lane, deadline: Instant) -> Result<Option<Arc<Ticket>>, Error> {
+    fn enter(&self, need: Need, flow: Flow, deadline: Instant) -> Result<Option<Arc<Ticket>>, Error> {
         let now = Instant::now();
         let mut state = self.lock();
         state.used = now;
@@ -131,19 +137,24 @@ impl Limits {
         }
         // A probe goes by a ticket too: it is rare.
         let normal = need == Need::Time || state.breaker.circuit() == Circuit::Closed;
-        if normal && state.queue.ahead(need, lane) == 0 && state.ready(need, now).is_ok() {
+        if normal && state.queue.ahead(need, flow) == 0 && state.ready(need, now).is_ok() {
             state.go(need, now);
             return Ok(None);
         }
         if state.queue.len() >= queue::MOST {
             return Err(self.refused(&state, Why::Queue, Duration::from_secs(1)));
         }
-        let (at, why) = state.estimate(state.queue.ahead(need, lane), now);
+        let (at, why) = state.estimate(state.queue.ahead(need, flow), now);
         if at > deadline {
             return Err(self.refused(&state, why, at - now));
         }
         self.gauges.queued.inc();
-        Ok(Some(state.queue.push(lane, need)))
+        let overtakes = need == Need::Time || state.queue.is_overtaken(flow);
+        let ticket = state.queue.push(need, flow, deadline);
+        if overtakes {
+            state.dismiss_late(now, &self.gauges);
+        }
+        Ok(Some(ticket))
     }
 
     fn look(&self, waiting: &mut Waiting<'_>, ticket: &Arc<Ticket>, deadline: Instant) -> Look {
@@ -153,10 +164,7 @@ impl Limits {
         let is_front = state.queue.front().is_some_and(|front| Arc::ptr_eq(front, ticket));
         ticket.arm(is_front);
         match ticket.fate() {
-            Fate::Waiting if now >= deadline => {
-                let (at, why) = state.estimate(0, now);
-                Look::Stop(self.refused(&state, why, at - now))
-            }
+            Fate::Waiting if now >= deadline => Look::Stop(self.too_late(&state, 0, now)),
             Fate::Waiting => {
                 let alarm = if is_front { state.ready(ticket.need, now).err().flatten() } else { None };
                 Look::Wait(alarm.unwrap_or(deadline))
@@ -166,11 +174,32 @@ impl Limits {
                 let pause = state.breaker.refuses(now).unwrap_or_default();
                 Look::Stop(self.refused(&state, Why::Breaker, pause))
             }
+            Fate::Late => {
+                waiting.ticket = None;
+                Look::Stop(self.too_late(&state, state.queue.ahead(ticket.need, ticket.flow), now))
+            }
             fate => {
                 waiting.ticket = None;
                 Look::Go { probe: fate == Fate::Probe }
             }
         }
+    }
+
+    /// When one that joins this flow behind `ahead` others, which haven't come here yet, can go at the earliest.
+    pub(super) fn soonest(&self, flow: Flow, ahead: u32) -> Instant {
+        let state = self.lock();
+        state.estimate(state.queue.ahead(Need::Place, flow).saturating_add(ahead), Instant::now()).0
+    }
+
+    /// Why it can't go sooner.
+    pub(super) fn refusal(&self, flow: Flow, ahead: u32) -> Error {
+        let state = self.lock();
+        self.too_late(&state, state.queue.ahead(Need::Place, flow).saturating_add(ahead), Instant::now())
+    }
+
+    fn too_late(&self, state: &State, ahead: u32, now: Instant) -> Error {
+        let (at, why) = state.estimate(ahead, now);
+        self.refused(state, why, at - now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,7 +229,7 @@ impl Drop for Waiting<'_> {
                 state.queue.remove(&ticket);
                 gauges.queued.dec();
             }
-            Fate::Refused => {}
+            Fate::Refused | Fate::Late => {}
             fate => {
                 if fate == Fate::Probe {
                     state.judge(true, Verdict::Silent, now, gauges);

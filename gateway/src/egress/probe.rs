@@ -5,7 +5,7 @@
 //! login: a probe changes nothing at the upstream and shows no address of an internal name.
 
 use super::{
-    Lane,
+    Flow, Lane,
     bind::Upstream,
     connector::{Place, Target},
     tls,
@@ -51,8 +51,8 @@ async fn login(upstream: &Upstream) -> Option<Check> {
     upstream.session.as_ref()?.forgive();
     let deadline = Instant::now() + upstream.shared.config.total_timeout();
     let outcome = async {
-        let mut turn = upstream.limits.turn(Lane::Reads, deadline).await?;
-        upstream.sign_in(Lane::Reads, deadline, &mut turn).await
+        let mut turn = upstream.limits.turn(Flow::present(Lane::Reads), deadline).await?;
+        upstream.sign_in(Flow::present(Lane::Reads), deadline, &mut turn).await
     };
     Some(match outcome.await {
         Ok(_) => Check::good("login", format!("{} accepts the login", upstream.target.label)),

@@ -6,7 +6,7 @@
 //! A preparing call's POST alone has no intent: nothing depends on its fate.
 
 use super::{
-    Intent, Lane, Request, Response, SendContext, Writes,
+    Flow, Intent, Request, Response, SendContext, Writes,
     bind::Upstream,
     fault,
     limits::Turn,
@@ -29,16 +29,16 @@ impl Upstream {
         let prepared = Prepared::new(self, request, &self.shared.config)?;
         let intent = intent(&prepared, context)?;
         let deadline = self.deadline(request, context);
-        let mut turn = self.limits.turn(context.lane, deadline).await?;
+        let mut turn = self.limits.turn(context.flow, deadline).await?;
         // Whoever can't log in has sent nothing, and no intent says otherwise.
-        self.sign_in(context.lane, deadline, &mut turn).await?;
+        self.sign_in(context.flow, deadline, &mut turn).await?;
         let committed = timeout_at(deadline, commit(intent, &prepared)).await;
         committed.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))?;
         let (mut tries, mut declined) = (0, true);
         loop {
             tries += 1;
             let started = Instant::now();
-            let outcome = self.once(&prepared, context.lane, deadline).await;
+            let outcome = self.once(&prepared, context.flow, deadline).await;
             turn.judge(retry::verdict_of(&outcome, started.elapsed()));
             declined &= outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
             let Some(pause) = retry::pause(self, &prepared, &outcome, tries, deadline) else {
@@ -48,7 +48,7 @@ impl Upstream {
             drop(turn);
             sleep(pause).await;
             // Without a turn in time, the answer that is here is the best there is.
-            let Ok(next) = self.limits.turn(context.lane, deadline).await else {
+            let Ok(next) = self.limits.turn(context.flow, deadline).await else {
                 intent.filter(|_| declined).inspect(|intent| intent.declined());
                 return self.whole(outcome, deadline).await;
             };
@@ -62,9 +62,9 @@ impl Upstream {
         context.deadline.min(Instant::now() + request.timeout.map_or(most, |timeout| timeout.min(most)))
     }
 
-    async fn once(&self, prepared: &Prepared, lane: Lane, deadline: Instant) -> Outcome {
+    async fn once(&self, prepared: &Prepared, flow: Flow, deadline: Instant) -> Outcome {
         let late = |_| Err(Failure::other(fault::too_late(&self.target.label)));
-        timeout_at(deadline, self.follow(prepared, lane, deadline)).await.unwrap_or_else(late)
+        timeout_at(deadline, self.follow(prepared, flow, deadline)).await.unwrap_or_else(late)
     }
 
     /// The answer with its body.
@@ -75,29 +75,29 @@ impl Upstream {
     }
 
     /// The session that requests need here, if they do.
-    pub(super) async fn sign_in(&self, lane: Lane, deadline: Instant, turn: &mut Turn) -> Result<Option<Pass>, Error> {
+    pub(super) async fn sign_in(&self, flow: Flow, deadline: Instant, turn: &mut Turn) -> Result<Option<Pass>, Error> {
         let Some(session) = &self.session else { return Ok(None) };
         let started = Instant::now();
-        let pass = session.pass(lane, deadline).await;
+        let pass = session.pass(flow, deadline).await;
         pass.map(Some).inspect_err(|error| {
             turn.judge(retry::verdict_of(&Err(Failure::other(error.clone())), started.elapsed()));
         })
     }
 
     /// Sends, and sends once more in a new session if the one that there was had ended.
-    pub(super) async fn follow(&self, prepared: &Prepared, lane: Lane, deadline: Instant) -> Outcome {
-        let Some(session) = &self.session else { return self.hops(prepared, None, lane, deadline).await };
+    pub(super) async fn follow(&self, prepared: &Prepared, flow: Flow, deadline: Instant) -> Outcome {
+        let Some(session) = &self.session else { return self.hops(prepared, None, flow, deadline).await };
         let undone = |error| Failure::other(undone(prepared, error));
-        let pass = session.pass(lane, deadline).await.map_err(undone)?;
-        let answer = self.hops(prepared, Some(&pass), lane, deadline).await?;
+        let pass = session.pass(flow, deadline).await.map_err(undone)?;
+        let answer = self.hops(prepared, Some(&pass), flow, deadline).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        let Some(renewed) = session.renewed(&pass, lane, deadline).await.map_err(undone)? else { return Ok(answer) };
-        if self.limits.time(lane, deadline).await.is_err() {
+        let Some(renewed) = session.renewed(&pass, flow, deadline).await.map_err(undone)? else { return Ok(answer) };
+        if self.limits.time(flow, deadline).await.is_err() {
             return Ok(answer);
         }
-        let answer = self.hops(prepared, Some(&renewed), lane, deadline).await?;
+        let answer = self.hops(prepared, Some(&renewed), flow, deadline).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             session.doubt(&renewed);
         }
@@ -105,7 +105,7 @@ impl Upstream {
     }
 
     /// Sends, and follows redirects of reads.
-    async fn hops(&self, prepared: &Prepared, pass: Option<&Pass>, lane: Lane, deadline: Instant) -> Outcome {
+    async fn hops(&self, prepared: &Prepared, pass: Option<&Pass>, flow: Flow, deadline: Instant) -> Outcome {
         let mut target = prepared.target.clone();
         for _ in 0..redirect::MAX_HOPS {
             let response = self.attempt(prepared, &target, pass).await?;
@@ -117,7 +117,7 @@ impl Upstream {
                 Some(next) => target = next,
                 None => return Ok(response),
             }
-            self.limits.time(lane, deadline).await.map_err(Failure::other)?;
+            self.limits.time(flow, deadline).await.map_err(Failure::other)?;
         }
         self.attempt(prepared, &target, pass).await
     }

@@ -9,7 +9,7 @@ mod jar;
 
 pub(super) use door::{Door, Proof, Way};
 
-use super::{Lane, fault};
+use super::{Flow, fault};
 use crate::{
     model::{Error, Kind},
     policy,
@@ -79,14 +79,14 @@ impl Session {
     }
 
     /// The session that there is, or a new one.
-    pub(super) async fn pass(&self, lane: Lane, deadline: Instant) -> Result<Pass, Error> {
-        let pass = self.newer(None, lane, deadline).await?;
+    pub(super) async fn pass(&self, flow: Flow, deadline: Instant) -> Result<Pass, Error> {
+        let pass = self.newer(None, flow, deadline).await?;
         pass.ok_or_else(|| Error::gateway("a session was in vain before there was one"))
     }
 
     /// A newer session than one that was refused; none if another would be refused as well.
-    pub(super) async fn renewed(&self, refused: &Pass, lane: Lane, deadline: Instant) -> Result<Option<Pass>, Error> {
-        self.newer(Some(refused.number), lane, deadline).await
+    pub(super) async fn renewed(&self, refused: &Pass, flow: Flow, deadline: Instant) -> Result<Option<Pass>, Error> {
+        self.newer(Some(refused.number), flow, deadline).await
     }
 
     /// A new session that is refused as the one before it. After a refresh, the next is begun by a login; after a login, 401 is
@@ -126,8 +126,8 @@ impl Session {
         self.0.door.is_at(target)
     }
 
-    async fn newer(&self, refused: Option<u64>, lane: Lane, deadline: Instant) -> Result<Option<Pass>, Error> {
-        let flight = match self.look(refused, lane) {
+    async fn newer(&self, refused: Option<u64>, flow: Flow, deadline: Instant) -> Result<Option<Pass>, Error> {
+        let flight = match self.look(refused, flow) {
             Look::Here(pass) => return Ok(Some(pass)),
             Look::Failed(error) => return Err(error),
             Look::Vain => return Ok(None),
@@ -136,7 +136,7 @@ impl Session {
         timeout_at(deadline, flight).await.unwrap_or_else(|_| Err(self.0.late())).map(Some)
     }
 
-    fn look(&self, refused: Option<u64>, lane: Lane) -> Look {
+    fn look(&self, refused: Option<u64>, flow: Flow) -> Look {
         let now = Instant::now();
         let mut state = self.0.lock();
         let wanted = |pass: &Pass| refused != Some(pass.number) && !pass.proof.is_over(now);
@@ -153,25 +153,25 @@ impl Session {
         if let Some((_, error)) = state.failed.as_ref().filter(|(until, _)| *until > now) {
             return Look::Failed(error.clone());
         }
-        let flight = self.set_out(state.pass.as_ref().map(|pass| pass.proof.clone()), lane);
+        let flight = self.set_out(state.pass.as_ref().map(|pass| pass.proof.clone()), flow);
         state.flight = Some(flight.clone());
         Look::Wait(flight)
     }
 
     /// In a task of its own: who asked first may leave, and the others still wait for it.
-    fn set_out(&self, before: Option<Proof>, lane: Lane) -> Flight {
+    fn set_out(&self, before: Option<Proof>, flow: Flow) -> Flight {
         let inner = Arc::clone(&self.0);
-        let task = tokio::spawn(policy::on_this_trail(async move { inner.renew(before, lane).await }));
+        let task = tokio::spawn(policy::on_this_trail(async move { inner.renew(before, flow).await }));
         let broken = |error| Err(Error::gateway(format_args!("a login ended early: {error}")));
         async move { task.await.unwrap_or_else(broken) }.boxed().shared()
     }
 }
 
 impl Inner {
-    async fn renew(&self, before: Option<Proof>, lane: Lane) -> Result<Pass, Error> {
+    async fn renew(&self, before: Option<Proof>, flow: Flow) -> Result<Pass, Error> {
         let shared = self.door.shared();
         let deadline = Instant::now() + shared.config.total_timeout();
-        let entered = timeout_at(deadline, self.door.enter(before.as_ref(), lane, deadline)).await;
+        let entered = timeout_at(deadline, self.door.enter(before.as_ref(), flow, deadline)).await;
         let entered = entered.unwrap_or_else(|_| Err(self.late()));
         shared.meters.login(entered.as_ref().err());
         let mut state = self.lock();

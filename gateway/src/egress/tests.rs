@@ -94,7 +94,11 @@ fn get(path: &[&str]) -> Request {
 }
 
 fn reading() -> SendContext {
-    SendContext { deadline: Instant::now() + Duration::from_secs(20), lane: Lane::Reads, writes: Writes::Refused }
+    SendContext {
+        deadline: Instant::now() + Duration::from_secs(20),
+        flow: Flow::present(Lane::Reads),
+        writes: Writes::Refused,
+    }
 }
 
 fn changing(intent: &Arc<Journal>) -> SendContext {

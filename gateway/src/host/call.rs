@@ -7,6 +7,7 @@ use super::{
     CallContext, Configured, Host,
     convert::error_from_guest,
     data::{Owner, Reach},
+    entrance::Admitted,
     instance::{Allowance, Instance},
     load::{Provider, latest},
     meter::Asked,
@@ -15,20 +16,27 @@ use super::{
     trap::{Reason, trapped},
 };
 use crate::{
-    egress::{Lane, Writes},
+    egress::{Flow, Lane, Writes},
     model::{ConnectionSpec, Error, Kind},
 };
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
 use std::sync::Arc;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, error::Elapsed, timeout_at},
-};
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 /// A guest that hands a failure of an import on, hands on what that failure is called.
 fn with_code(error: Error, coded: Option<Error>) -> Error {
     let code = coded.filter(|coded| coded.kind == error.kind && coded.message == error.message).and_then(|coded| coded.code);
     Error { code, ..error }
+}
+
+/// With whom it waits, here and for an upstream's limits.
+const fn flow(context: &CallContext, asked: Asked) -> Flow {
+    let lane = match (&context.operation, asked) {
+        (Some(_), Asked::Poll | Asked::Reconcile) => Lane::Polls,
+        (Some(_), _) => Lane::Changes,
+        (None, _) => Lane::Reads,
+    };
+    Flow { lane, caller: context.caller }
 }
 
 /// What came back of a guest call, before it was judged.
@@ -41,7 +49,7 @@ pub(super) struct Running {
     on: Arc<Configured>,
     asked: Asked,
     context: CallContext,
-    _admitted: OwnedSemaphorePermit,
+    _admitted: Admitted,
 }
 
 impl Running {
@@ -54,7 +62,7 @@ impl Running {
     ) -> Result<Self, Error> {
         on.provider.exported.check_asked(asked.as_str())?;
         let deadline = latest(&host.limits, context.deadline);
-        let admitted = host.pool.admit(&on.tenant, deadline).await?;
+        let admitted = on.admit(flow(context, asked), deadline).await?;
         let resting = on.shelf.take();
         let is_fresh = resting.is_none();
         let instance = match resting {
@@ -89,7 +97,7 @@ impl Running {
             upstreams: self.on.upstreams.clone(),
             state: self.on.state.clone(),
             deadline: self.deadline,
-            lane: self.lane(),
+            flow: flow(&self.context, self.asked),
             writes: self.writes(),
         }));
     }
@@ -100,15 +108,6 @@ impl Running {
             (Some(operation), _) => Writes::Recorded(operation.intent.clone()),
             (None, Asked::Action(action)) if action.prepares() => Writes::Unrecorded,
             (None, _) => Writes::Refused,
-        }
-    }
-
-    /// With whom it waits for an upstream's limits.
-    const fn lane(&self) -> Lane {
-        match (&self.context.operation, self.asked) {
-            (Some(_), Asked::Poll | Asked::Reconcile) => Lane::Polls,
-            (Some(_), _) => Lane::Changes,
-            (None, _) => Lane::Reads,
         }
     }
 
@@ -127,6 +126,14 @@ impl Running {
 
     pub(super) fn rest(self) {
         self.host.pool.rest(&self.on.shelf, self.instance);
+    }
+}
+
+impl Configured {
+    /// A place among its organization's calls, for which it waits as long as that is of use.
+    async fn admit(&self, flow: Flow, deadline: Instant) -> Result<Admitted, Error> {
+        let in_time = |flow, ahead, until| self.upstreams.in_time(flow, ahead, until);
+        self.tenant.entrance.enter(self.connection, flow, deadline, in_time).await
     }
 }
 
@@ -165,7 +172,8 @@ pub(super) struct Configuring<'a> {
 
 impl Configuring<'_> {
     pub(super) async fn run(self) -> Result<provider::Configuration, Error> {
-        let _admitted = self.host.pool.admit(self.tenant, self.deadline).await?;
+        let (connection, flow) = (self.connection.id, Flow::present(Lane::Reads));
+        let _admitted = self.tenant.entrance.enter(connection, flow, self.deadline, |_, _, _| Ok(())).await?;
         let owner = owner(self.provider, self.connection);
         let mut instance = self.host.fresh(self.provider, owner, self.tenant, self.deadline).await?;
         let guest = instance.provider()?;

@@ -10,7 +10,7 @@ use super::{
     trap::{Reason, Stopped},
 };
 use crate::{
-    egress::{Lane, Upstreams, Writes},
+    egress::{Flow, Upstreams, Writes},
     model::{Error, Secrets},
 };
 use std::sync::{
@@ -39,7 +39,7 @@ pub(super) struct Reach {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) state: Arc<ConnectionState>,
     pub(super) deadline: Instant,
-    pub(super) lane: Lane,
+    pub(super) flow: Flow,
     pub(super) writes: Writes,
 }
 
@@ -65,6 +65,8 @@ pub(super) struct Data {
     pub(super) used: Used,
     /// True while an import waits for something outside: a call that is too late then isn't the guest's fault.
     pub(super) waiting: bool,
+    /// An import took longer than a tick since the last one that was counted.
+    pub(super) rested: bool,
     /// The last line logged at error level: a panic's message.
     pub(super) last_words: Option<String>,
     /// The gateway's own failure inside an import: it outranks what the guest makes of it.
@@ -84,6 +86,7 @@ impl Data {
             reach: None,
             used: Used::default(),
             waiting: false,
+            rested: false,
             last_words: None,
             gateway_error: None,
             coded: None,
@@ -96,6 +99,7 @@ impl Data {
         self.used = Used::default();
         self.memory.denied = false;
         self.waiting = false;
+        self.rested = false;
         self.last_words = None;
         self.gateway_error = None;
         self.coded = None;

@@ -156,6 +156,9 @@ fn store(engine: &Engine, data: Data) -> Store<Data> {
     store.set_hostcall_fuel(answer_bytes);
     store.epoch_deadline_callback(|mut context| {
         let data = context.data_mut();
+        if std::mem::take(&mut data.rested) {
+            return Ok(UpdateDeadline::Continue(1));
+        }
         data.used.ticks += 1;
         if data.used.ticks > data.cpu_ticks {
             let millis = u128::from(data.cpu_ticks) * super::limits::TICK.as_millis();

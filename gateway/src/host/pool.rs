@@ -3,8 +3,13 @@
 //! In go requests for an instance; out come resting ones, or the right to make one. Invariant: a resting instance is reachable
 //! only from the shelf of its own connection revision, and gets there only by an explicit move. No lock is held across an await.
 
-use super::{engine::Housekeeping, instance::Instance, limits::Limits};
-use crate::model::{ConnectionId, Error, Kind, OrganizationId};
+use super::{
+    engine::Housekeeping,
+    entrance::{self, Entrance},
+    instance::Instance,
+    limits::Limits,
+};
+use crate::model::{ConnectionId, Error, OrganizationId};
 use std::{
     collections::HashMap,
     sync::{
@@ -82,7 +87,7 @@ impl Shelf {
 
 /// What an organization's guests share.
 pub(super) struct Tenant {
-    calls: Arc<Semaphore>,
+    pub(super) entrance: Arc<Entrance>,
     pub(super) computing: Arc<Semaphore>,
 }
 
@@ -117,20 +122,14 @@ impl Pool {
         if let Some(tenant) = tenants.get(&organization).and_then(Weak::upgrade) {
             return tenant;
         }
+        let limits = &self.limits;
+        let (places, most) = (limits.calls_per_organization as usize, limits.waiting_per_connection as usize);
         let tenant = Arc::new(Tenant {
-            calls: Arc::new(Semaphore::new(self.limits.calls_per_organization as usize)),
-            computing: Arc::new(Semaphore::new(self.limits.computing())),
+            entrance: Entrance::new(places, most, limits.wait()),
+            computing: Arc::new(Semaphore::new(limits.computing())),
         });
         tenants.insert(organization, Arc::downgrade(&tenant));
         tenant
-    }
-
-    /// The right to make one call for an organization.
-    pub(super) async fn admit(&self, tenant: &Tenant, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = tenant.calls.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        self.wait(tenant.calls.clone(), deadline).await
     }
 
     /// The right to make one instance. When there is none left, the one that rested longest goes, whoever it served.
@@ -140,16 +139,10 @@ impl Pool {
         }
         let _waiting = Waiting::new(&self.waiting);
         self.evict();
-        self.wait(self.slots.clone(), deadline).await
-    }
-
-    async fn wait(&self, semaphore: Arc<Semaphore>, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let until = deadline.min(Instant::now() + self.limits.wait());
-        match timeout_at(until, semaphore.acquire_owned()).await {
+        match timeout_at(until, self.slots.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => {
-                Err(Error::new(Kind::Overloaded, "the gateway is busy; try again in a moment").with_retry_after(1))
-            }
+            Ok(Err(_)) | Err(_) => Err(entrance::busy()),
         }
     }
 

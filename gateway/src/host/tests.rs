@@ -94,7 +94,7 @@ fn upstreams(spec: &ConnectionSpec, configuration: &Configuration, metrics: &Arc
 }
 
 fn context() -> CallContext {
-    CallContext { deadline: Instant::now() + Duration::from_secs(30), operation: None }
+    CallContext { deadline: Instant::now() + Duration::from_secs(30), caller: Caller::default(), operation: None }
 }
 
 struct NoIntent;
@@ -199,7 +199,7 @@ async fn a_spinning_guest_leaves_other_connections_alone() {
 async fn a_deadline_ends_a_call() {
     let fixture = fixture_with(Limits { cpu_ms: 60_000, ..small() }).await;
     let on = fixture.connection("one").await;
-    let context = CallContext { deadline: Instant::now() + Duration::from_millis(100), operation: None };
+    let context = CallContext { deadline: Instant::now() + Duration::from_millis(100), ..context() };
     let error = fixture.host.query(&on, &Query::SitesGet { site: "s".into() }, &context).await.unwrap_err();
     assert_eq!((error.kind, fixture.traps("wall")), (Kind::Trapped, 1));
 }

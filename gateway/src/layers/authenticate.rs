@@ -6,7 +6,10 @@
 
 use crate::{
     api::{auth, problem::Problem},
-    policy::{Authenticator, ClientAddress, Provenance, Refusal, Secure, SessionCookie, SeveralSessions, is_safe, provenance},
+    policy::{
+        Authenticator, ClientAddress, Provenance, Refusal, Secure, SessionCookie, SeveralSessions, is_safe, on_behalf_of,
+        provenance,
+    },
 };
 use axum::{
     extract::{Request, State},
@@ -29,8 +32,9 @@ pub async fn authenticate(
             authenticator.authenticate_session(token).await.map_err(refuse)?
         }
     };
+    let caller = principal.caller();
     request.extensions_mut().insert(principal);
-    Ok(next.run(request).await)
+    Ok(on_behalf_of(caller, next.run(request)).await)
 }
 
 /// The session's secret, of a request that may use it.

@@ -46,6 +46,9 @@ pub struct HadTurn;
 /// That a request is within its limits, and what is left of them.
 pub struct Passed(Option<Verdict>);
 
+/// That one of a request's limits is used up, and which.
+pub struct UsedUp(Verdict);
+
 /// Before authentication: the address, room in the process, and time.
 pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
@@ -109,16 +112,18 @@ fn too_late(most: Duration) -> Problem {
 }
 
 impl Gate {
-    /// The same limits for a request that is answered at once, without waiting: it takes no place, since it leaves none. None: one of
-    /// them refuses, which took nothing of that one; the stack says so.
-    pub fn pass(&self, client: IpAddr, principal: &Principal, now: Instant) -> Option<Passed> {
+    /// The same limits for a request that is answered at once, without waiting: it takes no place, since it leaves none. It has been
+    /// counted then, also where it is refused: whoever asks must answer it, since the stack would count it again.
+    pub fn pass(&self, client: IpAddr, principal: &Principal, now: Instant) -> Result<Passed, UsedUp> {
         let address = self.limits.ip(client, now);
-        if address.is_some_and(|verdict| !verdict.passes) {
-            return None;
+        let tightest = match address {
+            Some(refused) if !refused.passes => address,
+            _ => Verdict::tightest(address, self.limits.principal(principal.credential_id(), principal.organization, now)),
+        };
+        match tightest {
+            Some(refused) if !refused.passes => Err(UsedUp(refused)),
+            _ => Ok(Passed(tightest)),
         }
-        let verdict = self.limits.principal(principal.credential_id(), principal.organization, now);
-        let passes = verdict.is_none_or(|verdict| verdict.passes);
-        passes.then(|| Passed(Verdict::tightest(address, verdict)))
     }
 
     /// A place, after the request's turn, where it didn't have that before the stack.
@@ -142,8 +147,18 @@ impl Gate {
     /// What a request gets that has no turn.
     pub fn no_turn(&self, uri: &Uri, client: IpAddr, id: &HeaderValue) -> Response {
         let verdict = self.limits.ip(client, Instant::now());
+        self.refusal(self.busy(Busy::Queue), uri, id, verdict)
+    }
+
+    /// What a request gets that didn't pass.
+    pub fn used_up(&self, uri: &Uri, id: &HeaderValue, UsedUp(verdict): UsedUp) -> Response {
+        self.refusal(self.limited(&verdict), uri, id, Some(verdict))
+    }
+
+    /// A whole refusal before the stack.
+    fn refusal(&self, problem: Problem, uri: &Uri, id: &HeaderValue, verdict: Option<Verdict>) -> Response {
         let id = RequestId(id.to_str().unwrap_or_default().into());
-        self.told(problem::written(self.busy(Busy::Queue).into_response(), uri, Some(id)), verdict)
+        self.told(problem::written(problem.into_response(), uri, Some(id)), verdict)
     }
 
     /// Tells in an answer what is left.

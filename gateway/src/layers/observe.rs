@@ -9,7 +9,7 @@ use crate::{
     access_log::{self, Line},
     api::{RequestId, ServedBy},
     metrics::Metrics,
-    policy::{ClientAddress, REQUEST_ID, Trace, Trail},
+    policy::{Caller, ClientAddress, REQUEST_ID, Trace, Trail},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -60,7 +60,7 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let client = request.extensions().get::<ClientAddress>().copied();
     let trace = Trace::of(request.headers());
-    let trail = Trail { request_id: Arc::clone(&id), trace };
+    let trail = Trail { request_id: Arc::clone(&id), trace, caller: Caller::default() };
     let response = trail.followed_by(next.run(request)).await;
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let took = started.elapsed();

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     host::CallContext,
     model::{Completion, Error, Kind, Labels, Mutation, OperationStatus, ResourceId, Target},
+    policy::Caller,
     store::{Finish, LabelEnd},
 };
 use serde_json::value::RawValue;
@@ -46,7 +47,8 @@ impl Runner {
 
     /// What the action says where there is no resource to read, or none could be read.
     async fn read_result(&self, held: &Held, completion: &Completion) -> (Option<Box<RawValue>>, Option<String>) {
-        let context = CallContext { deadline: Instant::now() + READ, operation: None };
+        let (deadline, caller) = (Instant::now() + READ, Caller::named(&held.record.principal));
+        let context = CallContext { deadline, caller, operation: None };
         let call = self.carrier.result(held.record.connection, &held.mutation, completion, &context);
         let details = || completion.details.clone();
         match self.bounded(context.deadline, call).await {

@@ -15,6 +15,7 @@ use crate::{
     host::{CallContext, OperationContext},
     metrics::Metrics,
     model::{Error, Kind, Mutation, Operation, OperationId, OperationStatus},
+    policy::Caller,
     seal::Sealer,
     store::{Fence, OperationRecord, Store},
 };
@@ -210,7 +211,8 @@ impl Runner {
     pub fn context(&self, held: &Held, intent: Arc<super::intent::Intent>) -> CallContext {
         let id = held.fence.id.clone();
         let operation = OperationContext { idempotency_key: idempotency_key(&id), id, intent };
-        CallContext { deadline: Instant::now() + self.options.call, operation: Some(operation) }
+        let caller = Caller::named(&held.record.principal);
+        CallContext { deadline: Instant::now() + self.options.call, caller, operation: Some(operation) }
     }
 
     /// Nothing that a provider does may hold a step for ever.

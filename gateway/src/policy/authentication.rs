@@ -4,7 +4,7 @@
 //! SHA-256 (256 random bits need no slow hash, and a hash of the secret tells nothing by timing); the store is asked once a
 //! credential and then every few seconds, and at once after anything was revoked here.
 
-use super::{scopes::Scopes, session::SessionsConfig, uses::Uses};
+use super::{Caller, scopes::Scopes, session::SessionsConfig, uses::Uses};
 use crate::{
     clock,
     model::{Error, OrganizationId, Role, Timestamp},
@@ -84,6 +84,14 @@ impl Principal {
         match self.who {
             Who::Token(id) => format!("token:{id}"),
             Who::User { user, .. } => format!("user:{user}"),
+        }
+    }
+
+    /// On whose behalf its calls wait.
+    pub const fn caller(&self) -> Caller {
+        match self.who {
+            Who::Token(id) => Caller::new(id),
+            Who::User { user, .. } => Caller::new(user),
         }
     }
 

@@ -1,10 +1,11 @@
-//! The trail of a request: its id and its trace, by which logs here and at upstreams are joined.
+//! The trail of a request: its id and its trace, by which logs here and at upstreams are joined, and on whose behalf it is.
 //!
 //! In go a `traceparent` (W3C Trace Context) and a request id; out come the headers that upstream requests carry on its behalf.
 //! Invariant: a trace is taken only from a header that is valid to the letter; its id is kept, and every upstream request gets
 //! a parent id of its own. Work that goes on after its request (operations) has no trail. `tracestate` isn't handed on: it may
 //! hold anything, and upstreams belong to others.
 
+use super::Caller;
 use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 use std::{fmt, future::Future, sync::Arc};
 use uuid::Uuid;
@@ -71,6 +72,8 @@ fn hex(digits: &[u8]) -> Option<u128> {
 pub struct Trail {
     pub request_id: Arc<str>,
     pub trace: Option<Trace>,
+    /// Nobody, as long as nobody is known.
+    pub caller: Caller,
 }
 
 tokio::task_local! {
@@ -103,6 +106,17 @@ impl Trail {
 pub fn mark(headers: &mut HeaderMap) {
     // Outside of a request there is none.
     let _ = CURRENT.try_with(|trail| trail.as_ref().map(|trail| trail.mark(headers)));
+}
+
+/// The work goes on with the trail that it is on, as this caller's.
+pub fn on_behalf_of<F: Future>(caller: Caller, work: F) -> impl Future<Output = F::Output> {
+    let trail = CURRENT.try_with(Clone::clone).ok().flatten();
+    CURRENT.scope(trail.map(|trail| Trail { caller, ..trail }), work)
+}
+
+/// On whose behalf the present work is done; nobody's outside of requests.
+pub fn caller() -> Caller {
+    CURRENT.try_with(|trail| trail.as_ref().map(|trail| trail.caller)).ok().flatten().unwrap_or_default()
 }
 
 /// For work that goes on in a task of its own: it stays on the trail of who started it.
@@ -154,7 +168,8 @@ mod tests {
         };
         let text = |headers: &HeaderMap, name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         assert!(marked().is_empty());
-        let trail = Trail { request_id: "abc".into(), trace: Some(Trace { id: 0xabc, sampled: true }) };
+        let trail =
+            Trail { request_id: "abc".into(), trace: Some(Trace { id: 0xabc, sampled: true }), caller: Caller::default() };
         let (one, other) = trail
             .followed_by(async {
                 let other = tokio::spawn(on_this_trail(async move { marked() }));
@@ -166,7 +181,14 @@ mod tests {
         assert!(one.starts_with("00-00000000000000000000000000000abc-") && one.ends_with("-01"), "{one}");
         assert_ne!(one, other);
         assert!(Trace::parse(one.as_bytes()).is_some() && Trace::parse(other.as_bytes()).is_some());
-        let plain = Trail { request_id: "abc".into(), trace: None };
-        assert_eq!(plain.followed_by(async { marked().len() }).await, 1);
+        let plain = Trail { request_id: "abc".into(), trace: None, caller: Caller::default() };
+        let known = Caller::new(Uuid::from_u128(7));
+        let work = async { (marked().len(), tokio::spawn(on_this_trail(async { caller() })).await.unwrap()) };
+        assert_eq!(
+            plain.followed_by(async { on_behalf_of(known, work).await }).await,
+            (1, known),
+            "the id alone, and who asked"
+        );
+        assert_eq!(caller(), Caller::default());
     }
 }

@@ -22,6 +22,10 @@ impl Budget {
         self.saved = (self.saved + self.percent).min(SAVED);
     }
 
+    pub(super) const fn left(&self) -> u32 {
+        self.saved / RETRY
+    }
+
     pub(super) const fn take(&mut self) -> bool {
         let enough = self.saved >= RETRY;
         if enough {

@@ -28,6 +28,10 @@ pub struct LimitsReport {
     /// Requests that the upstream itself said are left until `reset_at`; null where it says nothing.
     pub remaining: Option<u32>,
     pub reset_at: Option<Timestamp>,
+    /// Until when the upstream asked to be left alone (`Retry-After`); null when it didn't.
+    pub paused_until: Option<Timestamp>,
+    /// Requests that failed and may be sent once more, before other calls have earned further ones.
+    pub retries_left: u32,
     pub breaker: BreakerReport,
 }
 
@@ -74,6 +78,8 @@ impl Limits {
             queued: state.queue.len(),
             remaining: left.map(|(remaining, _)| remaining),
             reset_at: left.map(|(_, reset)| wall(reset, now)),
+            paused_until: state.paused(now).map(|until| wall(until, now)),
+            retries_left: state.budget.left(),
             breaker: BreakerReport { state: breaker, until },
         }
     }

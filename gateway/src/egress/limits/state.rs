@@ -62,10 +62,15 @@ impl State {
         self.quota.go_carefully();
     }
 
+    /// Until when the upstream asked to be left alone.
+    pub(super) fn paused(&self, now: Instant) -> Option<Instant> {
+        self.hold.map(|hold| hold.until).filter(|until| *until > now)
+    }
+
     /// An error is the moment until which one can't go, if it is known.
     pub(super) fn ready(&mut self, need: Need, now: Instant) -> Result<(), Option<Instant>> {
-        if let Some(hold) = self.hold.filter(|hold| hold.until > now) {
-            return Err(Some(hold.until));
+        if let Some(until) = self.paused(now) {
+            return Err(Some(until));
         }
         let others = self.others(need);
         if let Err(Dry(at)) = self.quota.check(others, now) {
@@ -127,6 +132,18 @@ impl State {
         self.queue.rouse();
     }
 
+    /// Tells those to leave at once whose deadline now passes before their turn.
+    pub(super) fn dismiss_late(&mut self, now: Instant, gauges: &Gauges) {
+        let mut queue = std::mem::take(&mut self.queue);
+        let late = queue.take_late(|ahead| self.estimate(ahead, now).0);
+        self.queue = queue;
+        for (ticket, ()) in late {
+            gauges.queued.dec();
+            ticket.decide(Fate::Late);
+        }
+        self.queue.rouse();
+    }
+
     /// How long the circuit stays open. A further request of a turn belongs to one that was let through.
     pub(super) fn is_broken(&self, need: Need, now: Instant) -> Option<Duration> {
         if need == Need::Place { self.breaker.refuses(now) } else { None }
@@ -148,7 +165,7 @@ impl State {
     }
 
     pub(super) fn is_quiet(&self, now: Instant) -> bool {
-        let held = self.hold.is_some_and(|hold| hold.until > now) || self.quota.left(now).is_some();
+        let held = self.paused(now).is_some() || self.quota.left(now).is_some();
         let open = matches!(self.breaker.circuit(), Circuit::Open { until } if until > now);
         self.running == 0 && self.queue.is_empty() && !held && !open
     }

@@ -1,8 +1,9 @@
 //! Limits under a paused clock: pace, places, pauses, quotas, fairness, circuits and budgets.
 
 use super::*;
-use crate::metrics::Metrics;
+use crate::{egress::Lane, metrics::Metrics, policy::Caller};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 fn limits_with(rate: Option<(u32, u32)>, concurrency: u32, metrics: &Metrics) -> Arc<Limits> {
     let rate = rate.map(|(requests, per_seconds)| Rate { requests, per_seconds });
@@ -26,7 +27,11 @@ fn said(remaining: u32, reset: u64) -> Option<Said> {
 }
 
 async fn read(limits: &Arc<Limits>, wait: u64) -> Result<Turn, Error> {
-    limits.turn(Lane::Reads, in_seconds(wait)).await
+    limits.turn(flow(Lane::Reads, 0), in_seconds(wait)).await
+}
+
+fn flow(lane: Lane, caller: u128) -> Flow {
+    Flow { lane, caller: Caller::new(Uuid::from_u128(caller)) }
 }
 
 async fn fails(limits: &Arc<Limits>) {
@@ -67,7 +72,7 @@ async fn who_has_a_place_goes_before_all_who_wait_for_one() {
     });
     tokio::task::yield_now().await;
     limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(5));
-    limits.time(Lane::Reads, in_seconds(10)).await.unwrap();
+    limits.time(flow(Lane::Reads, 0), in_seconds(10)).await.unwrap();
     drop(turn);
     waits.await.unwrap().unwrap();
 }
@@ -116,7 +121,7 @@ async fn places_are_waited_for_until_the_deadline() {
     let held = read(&limits, 1).await.unwrap();
     let error = read(&limits, 1).await.err().unwrap();
     assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(1)));
-    limits.time(Lane::Reads, in_seconds(0)).await.expect("a redirect has its place already");
+    limits.time(flow(Lane::Reads, 0), in_seconds(0)).await.expect("a redirect has its place already");
     let waiting = tokio::spawn({
         let limits = Arc::clone(&limits);
         async move { read(&limits, 5).await.map(drop) }
@@ -180,10 +185,10 @@ async fn a_dry_window_is_waited_for_and_the_next_begins_with_one_request() {
     second.await.unwrap().unwrap();
 }
 
-/// What `count` calls in a lane get while they wait together, in order.
+/// What `count` calls of a flow get while they wait together, in order.
 fn wait_in(
     limits: &Arc<Limits>,
-    lane: Lane,
+    flow: Flow,
     count: usize,
     name: &'static str,
     order: &Arc<Mutex<Vec<&'static str>>>,
@@ -191,7 +196,7 @@ fn wait_in(
     let wait = || {
         let (limits, order) = (Arc::clone(limits), Arc::clone(order));
         tokio::spawn(async move {
-            drop(limits.turn(lane, in_seconds(3600)).await.unwrap());
+            drop(limits.turn(flow, in_seconds(3600)).await.unwrap());
             order.lock().unwrap().push(name);
         })
     };
@@ -203,10 +208,10 @@ async fn kinds_of_calls_are_served_in_turn() {
     let limits = limits(Some((1, 1)), 64);
     drop(read(&limits, 0).await.unwrap());
     let order = Arc::default();
-    let mut all = wait_in(&limits, Lane::Polls, 30, "poll", &order);
-    all.extend(wait_in(&limits, Lane::Reads, 30, "read", &order));
+    let mut all = wait_in(&limits, flow(Lane::Polls, 0), 30, "poll", &order);
+    all.extend(wait_in(&limits, flow(Lane::Reads, 0), 30, "read", &order));
     tokio::task::yield_now().await;
-    all.extend(wait_in(&limits, Lane::Changes, 3, "change", &order));
+    all.extend(wait_in(&limits, flow(Lane::Changes, 0), 3, "change", &order));
     for one in all {
         one.await.unwrap();
     }
@@ -222,13 +227,73 @@ async fn kinds_of_calls_are_served_in_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_is_served_in_order() {
+async fn callers_of_a_lane_are_served_in_turn() {
+    let limits = limits(Some((1, 1)), 64);
+    drop(read(&limits, 0).await.unwrap());
+    let order = Arc::default();
+    let mut all = wait_in(&limits, flow(Lane::Reads, 1), 20, "greedy", &order);
+    tokio::task::yield_now().await;
+    all.extend(wait_in(&limits, flow(Lane::Reads, 2), 3, "modest", &order));
+    tokio::task::yield_now().await;
+    assert_eq!(limits.report().queued, 23);
+    for one in all {
+        one.await.unwrap();
+    }
+    let order = order.lock().unwrap().clone();
+    assert_eq!(order[..6], ["greedy", "modest", "greedy", "modest", "greedy", "modest"]);
+}
+
+/// What a call that waits gets, and when.
+fn waits(limits: &Arc<Limits>, flow: Flow, seconds: u64) -> tokio::task::JoinHandle<(Option<u32>, Duration)> {
+    let (limits, started) = (Arc::clone(limits), Instant::now());
+    tokio::spawn(async move {
+        let ended = limits.turn(flow, in_seconds(seconds)).await;
+        (ended.err().map(|error| error.retry_after.unwrap()), started.elapsed())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_overtaken_and_will_be_late_is_refused_at_once() {
+    let limits = limits(Some((4, 4)), 64);
+    drop(read(&limits, 0).await.unwrap());
+    let first: Vec<_> = (0..3).map(|_| waits(&limits, flow(Lane::Reads, 1), 5)).collect();
+    tokio::task::yield_now().await;
+    let other = waits(&limits, flow(Lane::Reads, 2), 5);
+    tokio::task::yield_now().await;
+    assert_eq!(limits.report().queued, 3, "of four, three can go in time");
+    let other = other.await.unwrap();
+    assert!(other.0.is_none() && other.1 < seconds(4), "{other:?}");
+    let mut ends = Vec::new();
+    for one in first {
+        ends.push(one.await.unwrap());
+    }
+    assert!(ends[..2].iter().all(|(refused, _)| refused.is_none()), "{ends:?}");
+    assert_eq!((ends[2].0.is_some(), ends[2].1), (true, Duration::ZERO), "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_dismisses_those_who_cannot_wait_so_long() {
+    let limits = limits(None, 1);
+    let held = read(&limits, 0).await.unwrap();
+    let (short, long) = (waits(&limits, flow(Lane::Reads, 1), 10), waits(&limits, flow(Lane::Changes, 1), 60));
+    tokio::task::yield_now().await;
+    limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(30));
+    assert_eq!(short.await.unwrap(), (Some(30), Duration::ZERO));
+    let report = limits.report();
+    assert_eq!((report.queued, report.paused_until.is_some(), report.retries_left), (1, true, 1));
+    drop(held);
+    assert_eq!(long.await.unwrap(), (None, seconds(30)));
+    assert!(limits.report().paused_until.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_own_are_served_in_order() {
     let limits = limits(Some((1, 1)), 64);
     drop(read(&limits, 0).await.unwrap());
     let order = Arc::default();
     let mut all = Vec::new();
     for name in ["a", "b", "c", "d"] {
-        all.extend(wait_in(&limits, Lane::Reads, 1, name, &order));
+        all.extend(wait_in(&limits, flow(Lane::Reads, 0), 1, name, &order));
         tokio::task::yield_now().await;
     }
     for one in all {
@@ -242,7 +307,7 @@ async fn the_queue_has_an_end() {
     let limits = limits(None, 1);
     let _held = read(&limits, 0).await.unwrap();
     let order = Arc::default();
-    let all = wait_in(&limits, Lane::Reads, queue::MOST, "", &order);
+    let all = wait_in(&limits, flow(Lane::Reads, 0), queue::MOST, "", &order);
     while limits.report().queued < queue::MOST {
         tokio::task::yield_now().await;
     }

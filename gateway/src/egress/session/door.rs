@@ -7,7 +7,7 @@
 use super::jar::{Jar, Origin};
 use crate::{
     egress::{
-        Lane,
+        Flow,
         base::Base,
         bind::{HttpClient, Shared},
         connector::Target,
@@ -118,21 +118,21 @@ impl Door {
     }
 
     /// A new session; true: by the secrets, not by a refresh of the one before.
-    pub(super) async fn enter(&self, before: Option<&Proof>, lane: Lane, deadline: Instant) -> Result<(Proof, bool), Error> {
+    pub(super) async fn enter(&self, before: Option<&Proof>, flow: Flow, deadline: Instant) -> Result<(Proof, bool), Error> {
         if let (Some(uri), Some(before)) = (&self.refresh, before) {
             // One that can't be refreshed any more is no failure: there is the login.
-            if let Ok(proof) = self.refresh(uri, before, lane, deadline).await {
+            if let Ok(proof) = self.refresh(uri, before, flow, deadline).await {
                 return Ok((proof, false));
             }
         }
         let body = self.body()?;
-        let (parts, bytes) = self.post(&self.login, Some(body), None, lane, deadline).await?;
+        let (parts, bytes) = self.post(&self.login, Some(body), None, flow, deadline).await?;
         self.accepted(&parts)?;
         Ok((self.proof(&parts.headers, &bytes, self.login.path(), None)?, true))
     }
 
-    async fn refresh(&self, uri: &Uri, before: &Proof, lane: Lane, deadline: Instant) -> Result<Proof, Error> {
-        let (parts, bytes) = self.post(uri, None, Some(before), lane, deadline).await?;
+    async fn refresh(&self, uri: &Uri, before: &Proof, flow: Flow, deadline: Instant) -> Result<Proof, Error> {
+        let (parts, bytes) = self.post(uri, None, Some(before), flow, deadline).await?;
         self.accepted(&parts)?;
         self.proof(&parts.headers, &bytes, uri.path(), Some(before))
     }
@@ -142,11 +142,11 @@ impl Door {
         uri: &Uri,
         body: Option<Bytes>,
         proof: Option<&Proof>,
-        lane: Lane,
+        flow: Flow,
         deadline: Instant,
     ) -> Result<(http::response::Parts, Bytes), Error> {
         let Way { client, fresh, limits, shared, .. } = &self.way;
-        limits.time(lane, deadline).await?;
+        limits.time(flow, deadline).await?;
         let build = || self.request(uri, body.clone(), proof);
         let answer = match client.request(build()).await {
             // Logging in twice does no harm.

@@ -6,7 +6,7 @@
 
 use crate::{
     egress::{
-        Lane,
+        Flow, Lane,
         bind::Upstream,
         fault,
         limits::Turn,
@@ -65,9 +65,9 @@ impl Upstream {
     ) -> Result<Download, Error> {
         let label = &self.target.label;
         let deadline = Instant::now() + self.shared.config.total_timeout();
-        let mut turn = self.limits.turn(Lane::Reads, deadline).await?;
+        let mut turn = self.limits.turn(Flow::present(Lane::Reads), deadline).await?;
         let started = Instant::now();
-        let answer = timeout_at(deadline, self.follow(prepared, Lane::Reads, deadline)).await;
+        let answer = timeout_at(deadline, self.follow(prepared, Flow::present(Lane::Reads), deadline)).await;
         let answer = answer.unwrap_or_else(|_| Err(Failure::other(fault::too_late(label))));
         turn.judge(retry::verdict_of(&answer, started.elapsed()));
         let (parts, body) = answer?.into_parts();

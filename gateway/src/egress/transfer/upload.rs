@@ -10,7 +10,7 @@ use super::{
     progress::{Phase, Progress},
 };
 use crate::{
-    egress::{Lane, bind::Upstream, fault, request::Prepared, retry, said, session::Pass},
+    egress::{Flow, Lane, bind::Upstream, fault, request::Prepared, retry, said, session::Pass},
     model::{Error, Kind},
 };
 use bytes::Bytes;
@@ -51,8 +51,8 @@ impl Upstream {
     {
         let config = &self.shared.config;
         let deadline = Instant::now() + config.total_timeout();
-        let mut turn = self.limits.turn(Lane::Changes, deadline).await?;
-        let pass = self.sign_in(Lane::Changes, deadline, &mut turn).await?;
+        let mut turn = self.limits.turn(Flow::present(Lane::Changes), deadline).await?;
+        let pass = self.sign_in(Flow::present(Lane::Changes), deadline, &mut turn).await?;
         let mut check = Check::new(expected);
         // Nothing comes, so there is nothing that could be held back.
         let is_whole = check.size() == 0 && check.take(&[])?;
@@ -80,7 +80,7 @@ impl Upstream {
         };
         if let (Some(session), Some(pass)) = (&self.session, &pass)
             && parts.status == StatusCode::UNAUTHORIZED
-            && session.renewed(pass, Lane::Changes, Instant::now() + config.total_timeout()).await?.is_some()
+            && session.renewed(pass, Flow::present(Lane::Changes), Instant::now() + config.total_timeout()).await?.is_some()
         {
             // The bytes are gone, but the session is there for those that come again.
             let message = format!("the session at {} had ended and was renewed; send the blob again", self.target.label);

@@ -5,7 +5,7 @@
 
 use crate::{
     egress::{self, SendContext},
-    host::{convert::error_to_guest, data::Data},
+    host::{convert::error_to_guest, data::Data, limits::TICK},
     model::Error,
 };
 use portico_bindings::portico::provider::{
@@ -21,9 +21,7 @@ impl Host for Data {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, types::Error>> {
         self.count_upstream(size(&request))?;
         let (upstreams, context) = self.sending("upstream.send")?;
-        self.waiting = true;
-        let answer = upstreams.send(outgoing(request), &context).await;
-        self.waiting = false;
+        let answer = self.outside(async { upstreams.send(outgoing(request), &context).await }).await;
         match answer {
             Ok(response) => {
                 self.count_in(response.body.len())?;
@@ -37,9 +35,7 @@ impl Host for Data {
     async fn start(&mut self, key: String, request: Request) -> wasmtime::Result<Result<String, types::Error>> {
         self.count_upstream(size(&request) + key.len())?;
         let (upstreams, context) = self.sending("upstream.start")?;
-        self.waiting = true;
-        let answer = upstreams.start(&key, outgoing(request), &context).await;
-        self.waiting = false;
+        let answer = self.outside(async { upstreams.start(&key, outgoing(request), &context).await }).await;
         Ok(answer.map_err(|error| self.failed(error)))
     }
 
@@ -57,12 +53,22 @@ impl Host for Data {
 }
 
 impl Data {
+    /// Waits for something outside. The tick that comes during it is none in which the guest computed.
+    async fn outside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.waiting = true;
+        let since = tokio::time::Instant::now();
+        let answer = work.await;
+        self.waiting = false;
+        self.rested |= since.elapsed() >= TICK;
+        answer
+    }
+
     fn sending(&self, import: &str) -> wasmtime::Result<(std::sync::Arc<egress::Upstreams>, SendContext)> {
         let reach = self.reach(import)?;
         self.turn.release();
         let now = tokio::time::Instant::now();
         let deadline = reach.deadline.checked_sub(MARGIN).filter(|at| *at > now).unwrap_or(reach.deadline);
-        Ok((reach.upstreams.clone(), SendContext { deadline, lane: reach.lane, writes: reach.writes.clone() }))
+        Ok((reach.upstreams.clone(), SendContext { deadline, flow: reach.flow, writes: reach.writes.clone() }))
     }
 
     /// What the guest reads of a failure. The gateway's own failures are kept aside for the caller, and so is a

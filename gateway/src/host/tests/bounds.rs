@@ -98,7 +98,7 @@ async fn guests_of_one_organization_compute_in_turn() {
 async fn a_call_whose_time_ends_before_its_turn_is_refused_and_its_guest_not_blamed() {
     let fixture = fixture_with(Limits { cpu_ms: 60_000, computing_per_organization: 1, ..small() }).await;
     let (one, two) = (fixture.connection("one").await, fixture.connection("two").await);
-    let context = CallContext { deadline: Instant::now() + Duration::from_millis(300), operation: None };
+    let context = CallContext { deadline: Instant::now() + Duration::from_millis(300), ..context() };
     let query = Query::SitesGet { site: "s".into() };
     let refused = tokio::select! {
         biased;

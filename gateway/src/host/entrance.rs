@@ -1,0 +1,410 @@
+//! The entrance of an organization: how many of its calls may be under way, how many of them on one connection, and who goes in next.
+//!
+//! In go connections, flows and deadlines; out come places, or errors. Invariant: no connection takes all places, however many of its
+//! calls hang: it has at most [`SHARE`] times as many as are free (dynamic thresholds, Choudhury and Hahne, 1998), so alone it has four
+//! fifths of them, and what any number of them leaves is there for the next. Connections go in in turn, and on each of them flows. A place
+//! is given to the next when it is dropped, whoever dropped it. No lock is held across an await.
+
+use crate::{
+    egress::Flow,
+    model::{ConnectionId, Error, Kind},
+    policy::Fair,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+const SHARE: usize = 4;
+
+pub(super) struct Entrance {
+    /// Calls that may wait on one connection; of more, one of who has the most waiting is refused.
+    most: usize,
+    /// How long a call waits while none of its connection's is under way, so that others' take all there is.
+    patience: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    free: usize,
+    doors: HashMap<ConnectionId, Door>,
+    /// Those where calls wait, in the order of turns.
+    turns: VecDeque<ConnectionId>,
+}
+
+/// One connection's calls.
+#[derive(Default)]
+struct Door {
+    inside: usize,
+    waiting: Fair<Flow, Waiting>,
+}
+
+struct Waiting {
+    flow: Flow,
+    until: Instant,
+    answer: oneshot::Sender<Result<Admitted, Error>>,
+}
+
+/// What a call waits for, and until when.
+struct Ticket {
+    answer: oneshot::Receiver<Result<Admitted, Error>>,
+    until: Instant,
+}
+
+/// Whether there is any use in waiting, for one of this flow behind so many others and with so much time.
+pub(super) trait InTime: Fn(Flow, u32, Instant) -> Result<(), Error> {}
+
+impl<F: Fn(Flow, u32, Instant) -> Result<(), Error>> InTime for F {}
+
+/// A place inside.
+pub(super) struct Admitted {
+    entrance: Arc<Entrance>,
+    connection: ConnectionId,
+}
+
+/// Calls of a connection at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[schemars(rename = "ConnectionCalls")]
+pub struct Calls {
+    /// That are under way.
+    pub running: usize,
+    /// That wait for one of those to end.
+    pub waiting: usize,
+}
+
+impl Entrance {
+    pub(super) fn new(places: usize, most: usize, patience: Duration) -> Arc<Self> {
+        let state = State { free: places, doors: HashMap::new(), turns: VecDeque::new() };
+        Arc::new(Self { most, patience, state: Mutex::new(state) })
+    }
+
+    /// Waits for a place. Who can't be in time is told at once, also later, when others go before it.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        flow: Flow,
+        deadline: Instant,
+        in_time: impl InTime,
+    ) -> Result<Admitted, Error> {
+        let Some(Ticket { answer, until }) = self.join(connection, flow, deadline, in_time)? else {
+            return Ok(Admitted { entrance: Arc::clone(self), connection });
+        };
+        match timeout_at(until, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    /// None: it is in.
+    fn join(
+        &self,
+        connection: ConnectionId,
+        flow: Flow,
+        deadline: Instant,
+        in_time: impl InTime,
+    ) -> Result<Option<Ticket>, Error> {
+        let mut state = self.lock();
+        if state.lets_in(connection) {
+            return Ok(None);
+        }
+        let door = state.doors.entry(connection).or_default();
+        let until = if door.inside == 0 { deadline.min(Instant::now() + self.patience) } else { deadline };
+        let (sender, answer) = oneshot::channel();
+        let is_first = door.waiting.is_empty();
+        door.line_up(Waiting { flow, until, answer: sender }, self.most, in_time)?;
+        if is_first {
+            state.turns.push_back(connection);
+        }
+        Ok(Some(Ticket { answer, until }))
+    }
+
+    pub(super) fn calls(&self, connection: ConnectionId) -> Calls {
+        let state = self.lock();
+        let calls = |door: &Door| Calls { running: door.inside, waiting: door.waiting.len() };
+        state.doors.get(&connection).map(calls).unwrap_or_default()
+    }
+
+    fn leave(self: &Arc<Self>, connection: ConnectionId) {
+        let next = self.lock().leave(connection);
+        for (connection, waiting) in next {
+            // Who goes away at this moment drops it, and so hands it on.
+            let _ = waiting.answer.send(Ok(Admitted { entrance: Arc::clone(self), connection }));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Without waiting, where nobody waits.
+    fn lets_in(&mut self, connection: ConnectionId) -> bool {
+        let door = self.doors.entry(connection).or_default();
+        let enters = door.waiting.is_empty() && door.has_room(self.free);
+        if enters {
+            door.inside += 1;
+            self.free -= 1;
+        }
+        enters
+    }
+
+    /// Those who go in now.
+    fn leave(&mut self, connection: ConnectionId) -> Vec<(ConnectionId, Waiting)> {
+        self.free += 1;
+        if let Some(door) = self.doors.get_mut(&connection) {
+            door.inside -= 1;
+        }
+        let mut all = Vec::new();
+        loop {
+            let next = self.round();
+            if next.is_empty() {
+                break;
+            }
+            all.extend(next);
+        }
+        self.forget(connection);
+        all
+    }
+
+    /// One of each connection that has room.
+    fn round(&mut self) -> Vec<(ConnectionId, Waiting)> {
+        let mut next = Vec::new();
+        for _ in 0..self.turns.len() {
+            let Some(connection) = self.turns.pop_front() else { break };
+            let Some(door) = self.doors.get_mut(&connection) else { continue };
+            if door.has_room(self.free)
+                && let Some(waiting) = door.first()
+            {
+                door.inside += 1;
+                self.free -= 1;
+                next.push((connection, waiting));
+            }
+            if door.waiting.is_empty() {
+                self.forget(connection);
+            } else {
+                self.turns.push_back(connection);
+            }
+        }
+        next
+    }
+
+    fn forget(&mut self, connection: ConnectionId) {
+        if self.doors.get(&connection).is_some_and(|door| door.inside == 0 && door.waiting.is_empty()) {
+            self.doors.remove(&connection);
+        }
+    }
+}
+
+impl Door {
+    const fn has_room(&self, free: usize) -> bool {
+        self.inside < SHARE * free
+    }
+
+    /// Those who went away while they waited take nobody's turn.
+    fn first(&mut self) -> Option<Waiting> {
+        self.forget_gone();
+        self.waiting.pop()
+    }
+
+    fn forget_gone(&mut self) {
+        drop(self.waiting.take(|_, waiting| waiting.answer.is_closed().then_some(())));
+    }
+
+    fn line_up(&mut self, waiting: Waiting, most: usize, in_time: impl InTime) -> Result<(), Error> {
+        self.forget_gone();
+        let (flow, ahead) = (waiting.flow, self.waiting.ahead(waiting.flow));
+        in_time(flow, count(ahead), waiting.until)?;
+        if self.waiting.len() >= most {
+            self.waiting.displace(flow).ok_or_else(busy)?.refuse(busy());
+        }
+        let overtakes = ahead < self.waiting.len();
+        self.waiting.push(flow, waiting);
+        if overtakes {
+            let late = self.waiting.take(|before, waiting| in_time(waiting.flow, count(before), waiting.until).err());
+            late.into_iter().for_each(|(waiting, error)| waiting.refuse(error));
+        }
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn refuse(self, error: Error) {
+        // Who went away needs no answer.
+        let _ = self.answer.send(Err(error));
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.entrance.leave(self.connection);
+    }
+}
+
+fn count(ahead: usize) -> u32 {
+    u32::try_from(ahead).unwrap_or(u32::MAX)
+}
+
+pub(super) fn busy() -> Error {
+    Error::new(Kind::Overloaded, "the gateway is busy; try again in a moment").with_retry_after(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{egress::Lane, policy::Caller};
+    use tokio::task::JoinHandle;
+    use uuid::Uuid;
+
+    type Order = Arc<Mutex<Vec<u128>>>;
+
+    const ONE: ConnectionId = ConnectionId(Uuid::from_u128(1));
+    const OTHER: ConnectionId = ConnectionId(Uuid::from_u128(2));
+
+    fn entrance(places: usize, most: usize) -> Arc<Entrance> {
+        Entrance::new(places, most, Duration::from_secs(1))
+    }
+
+    fn flow(caller: u128) -> Flow {
+        Flow { lane: Lane::Reads, caller: Caller::new(Uuid::from_u128(caller)) }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    async fn inside(entrance: &Arc<Entrance>, connection: ConnectionId) -> Admitted {
+        entrance.enter(connection, flow(0), soon(), |_, _, _| Ok(())).await.unwrap()
+    }
+
+    /// A call that notes when it was let in; each takes a second. Some: it was refused.
+    fn call(entrance: &Arc<Entrance>, caller: u128, order: &Order, most: u32) -> JoinHandle<Option<Error>> {
+        let (entrance, order) = (Arc::clone(entrance), Arc::clone(order));
+        tokio::spawn(async move {
+            let late = Error::new(Kind::RateLimited, "late");
+            let in_time = |_, ahead, _| if ahead < most { Ok(()) } else { Err(late.clone()) };
+            let place = match entrance.enter(ONE, flow(caller), soon(), in_time).await {
+                Ok(place) => place,
+                Err(error) => return Some(error),
+            };
+            order.lock().unwrap().push(caller);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(place);
+            None
+        })
+    }
+
+    async fn settle() {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_goes_in_in_turn_and_a_place_is_never_lost() {
+        let (entrance, order) = (entrance(1, 100), Order::default());
+        let first = inside(&entrance, ONE).await;
+        let greedy: Vec<_> = (0..5).map(|_| call(&entrance, 1, &order, 100)).collect();
+        settle().await;
+        let modest: Vec<_> = (0..2).map(|_| call(&entrance, 2, &order, 100)).collect();
+        settle().await;
+        assert_eq!(entrance.calls(ONE), Calls { running: 1, waiting: 7 });
+        greedy[1].abort();
+        drop(first);
+        for (number, one) in greedy.into_iter().chain(modest).enumerate() {
+            let ended = one.await;
+            assert!(if number == 1 { ended.is_err() } else { ended.is_ok_and(|refused| refused.is_none()) }, "{number}");
+        }
+        assert_eq!(*order.lock().unwrap(), [1, 2, 1, 2, 1, 1]);
+        assert_eq!(entrance.calls(ONE), Calls::default());
+        assert!(entrance.lock().doors.is_empty() && entrance.lock().turns.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_takes_all_places_and_none_is_left_unused() {
+        let entrance = entrance(10, 100);
+        let mut hanging = Vec::new();
+        for _ in 0..8 {
+            hanging.push(inside(&entrance, ONE).await);
+        }
+        let (order, mut others) = (Order::default(), Vec::new());
+        let waits = call(&entrance, 1, &order, 100);
+        settle().await;
+        assert_eq!(entrance.calls(ONE), Calls { running: 8, waiting: 1 }, "four fifths");
+        others.extend([inside(&entrance, OTHER).await, inside(&entrance, OTHER).await]);
+        drop(hanging.pop());
+        settle().await;
+        assert_eq!(entrance.calls(ONE), Calls { running: 7, waiting: 1 }, "one is left for whoever comes next");
+        drop(others.pop());
+        settle().await;
+        assert_eq!(entrance.calls(ONE), Calls { running: 8, waiting: 0 });
+        assert!(waits.await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_given_to_who_just_left_goes_to_the_next() {
+        let (entrance, order) = (entrance(1, 100), Order::default());
+        let first = inside(&entrance, ONE).await;
+        let gone = call(&entrance, 1, &order, 100);
+        settle().await;
+        let next = call(&entrance, 2, &order, 100);
+        settle().await;
+        // Both before the first task runs again.
+        drop(first);
+        gone.abort();
+        assert!(next.await.unwrap().is_none());
+        assert_eq!(*order.lock().unwrap(), [2]);
+        assert_eq!(entrance.calls(ONE).running, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_line_refuses_those_who_have_the_most_waiting() {
+        let (entrance, order) = (entrance(1, 3), Order::default());
+        let _inside = inside(&entrance, ONE).await;
+        let greedy: Vec<_> = (0..4).map(|_| call(&entrance, 1, &order, 100)).collect();
+        settle().await;
+        assert!(greedy[3].is_finished() && entrance.calls(ONE).waiting == 3);
+        let modest = call(&entrance, 2, &order, 100);
+        settle().await;
+        assert!(greedy[2].is_finished() && !modest.is_finished() && entrance.calls(ONE).waiting == 3);
+        for one in greedy.into_iter().skip(2) {
+            assert_eq!(one.await.unwrap().map(|error| (error.kind, error.retry_after)), Some((Kind::Overloaded, Some(1))));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_will_be_late_is_told_at_once_also_when_overtaken() {
+        let (entrance, order) = (entrance(1, 100), Order::default());
+        let _inside = inside(&entrance, ONE).await;
+        let all: Vec<_> = (0..4).map(|_| call(&entrance, 1, &order, 3)).collect();
+        settle().await;
+        assert!(all[3].is_finished() && !all[2].is_finished());
+        let other = call(&entrance, 2, &order, 3);
+        settle().await;
+        assert!(all[2].is_finished() && !other.is_finished());
+        for one in all.into_iter().skip(2) {
+            assert_eq!(one.await.unwrap().map(|error| error.kind), Some(Kind::RateLimited));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_beyond_the_deadline_nor_for_other_connections_for_long() {
+        let entrance = entrance(1, 100);
+        let held = inside(&entrance, ONE).await;
+        for (connection, most) in [(ONE, 20), (OTHER, 1)] {
+            let started = Instant::now();
+            let deadline = started + Duration::from_secs(20);
+            let refused = entrance.enter(connection, flow(1), deadline, |_, _, _| Ok(())).await.err();
+            assert_eq!(refused.map(|error| error.kind), Some(Kind::Overloaded));
+            assert_eq!(started.elapsed(), Duration::from_secs(most));
+        }
+        drop(held);
+        assert_eq!(entrance.calls(ONE).running, 0);
+        drop(inside(&entrance, OTHER).await);
+    }
+}
