@@ -17,6 +17,7 @@ mod grant;
 mod guard;
 mod headers;
 mod jitter;
+mod lanes;
 mod limits;
 mod meters;
 mod probe;
@@ -38,6 +39,7 @@ mod transfer;
 pub use address::Network;
 pub use config::{BackgroundConfig, EgressConfig};
 pub use grant::{Grant, Guard};
+pub use lanes::Lanes;
 pub use limits::{BreakerReport, BreakerState, LimitsReport, RateReport};
 pub use probe::Check;
 pub use tls::check_trust;
@@ -241,9 +243,11 @@ impl Upstreams {
         self.upstreams.iter().map(|upstream| upstream.limits.report()).collect()
     }
 
-    /// An error if a call of this flow behind `ahead` others, which haven't come to an upstream yet, comes too late for each of them.
+    /// An error if a call of this flow behind `ahead` others, which haven't come here yet, comes too late. It is an estimate: each of
+    /// them is taken to send one request, and where there are several upstreams, none to the same.
     pub fn in_time(&self, flow: Flow, ahead: u32, deadline: Instant) -> Result<(), Error> {
         let Some(first) = self.upstreams.first() else { return Ok(()) };
+        let ahead = if self.upstreams.len() == 1 { ahead } else { 0 };
         if self.upstreams.iter().any(|upstream| upstream.limits.soonest(flow, ahead) <= deadline) {
             return Ok(());
         }

@@ -282,7 +282,8 @@ fn guests(folder: &Path, names: &[&str]) -> Result<String> {
     Ok(format!("[providers]\ndir = {guests:?}\n"))
 }
 
-/// The gateway's program, built as `make dev` builds it: cargo test alone may leave an older one there.
+/// The gateway's program, built as `make test` builds it: cargo test alone may leave an older one there. The same selection as there,
+/// tests included: without them tokio has fewer features, and all that stands on it would be compiled a second time.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| build().expect("the gateway builds"))
@@ -291,14 +292,14 @@ pub fn binary() -> &'static Path {
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--locked", "--workspace", "--bin", "portico"]).current_dir(root());
+    command.args(["build", "--quiet", "--locked", "--workspace", "--tests", "--bin", "portico"]).current_dir(root());
     // What cargo told this test program about itself must not look like a change to the build.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" || name == "CARGO_MANIFEST_PATH" {
             command.env_remove(name);
         }
     }
-    ensure!(command.status()?.success(), "cargo build --workspace --bin portico failed");
+    ensure!(command.status()?.success(), "cargo build --workspace --tests --bin portico failed");
     let test = std::env::current_exe()?;
     let profile = test.parent().and_then(Path::parent).context("the test program lies in target/PROFILE/deps")?;
     Ok(profile.join("portico"))

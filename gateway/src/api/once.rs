@@ -14,7 +14,7 @@ use crate::{
     clock,
     model::Error,
     operations::KEY_LIFETIME_MILLIS,
-    policy::Principal,
+    policy::{self, Principal},
     seal::Purpose,
     store::{self, KeyEnd, KeyLimit, KeyRef, Reservation, Reserved},
 };
@@ -88,12 +88,12 @@ impl Api {
         work: impl Future<Output = Response> + Send + 'static,
     ) -> Result<Response, Problem> {
         let api = Arc::clone(self);
-        let task = tokio::spawn(store::inherit(async move {
+        let task = tokio::spawn(policy::on_this_trail(store::inherit(async move {
             match api.reserve(&key, fingerprint).await? {
                 Some(answer) => Ok(answer),
                 None => Ok(api.carried_out(&key, work).await),
             }
-        }));
+        })));
         task.await.map_err(|error| Problem::from(Error::gateway(format_args!("a keyed request ended early: {error}"))))?
     }
 

@@ -8,6 +8,7 @@ use crate::{
     clock, egress,
     host::Provider,
     model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Slug, TlsTrust},
+    policy,
     store::{self, ConnectionRecord},
 };
 use serde_json::value::RawValue;
@@ -111,11 +112,11 @@ impl Dispatch {
     {
         let this = Arc::clone(self);
         let write = write(Arc::clone(self));
-        let task = tokio::spawn(store::inherit(async move {
+        let task = tokio::spawn(policy::on_this_trail(store::inherit(async move {
             let written = write.await;
             this.registry.refresh(organization).await?;
             written
-        }));
+        })));
         task.await.map_err(|error| Error::gateway(format_args!("a change of a connection ended early: {error}")))?
     }
 

@@ -87,9 +87,8 @@ impl Limits {
         let mut state = self.lock();
         state.quota.heard(said, now);
         state.moved(now, &self.gauges);
-        if said.is_some() {
-            state.dismiss_late(now, &self.gauges);
-        }
+        // The request that was answered still counts as one under way.
+        state.heard |= said.is_some();
     }
 
     /// Whether the budget has a retry left; it is taken from it.
@@ -149,7 +148,7 @@ impl Limits {
             return Err(self.refused(&state, why, at - now));
         }
         self.gauges.queued.inc();
-        let overtakes = need == Need::Time || state.queue.is_overtaken(flow);
+        let overtakes = (state.queue.ahead(need, flow) as usize) < state.queue.len();
         let ticket = state.queue.push(need, flow, deadline);
         if overtakes {
             state.dismiss_late(now, &self.gauges);

@@ -1,14 +1,14 @@
 //! The entrance of an organization: how many of its calls may be under way, how many of them on one connection, and who goes in next.
 //!
-//! In go connections, flows and deadlines; out come places, or errors. Invariant: no connection takes all places, however many of its
-//! calls hang: it has at most [`SHARE`] times as many as are free (dynamic thresholds, Choudhury and Hahne, 1998), so alone it has four
-//! fifths of them, and what any number of them leaves is there for the next. Connections go in in turn, and on each of them flows. A place
-//! is given to the next when it is dropped, whoever dropped it. No lock is held across an await.
+//! In go connections, flows and deadlines; out come places, or errors. Invariant: a connection has at most [`SHARE`] times as many calls
+//! under way as are free (dynamic thresholds, Choudhury and Hahne, 1998), and the last sixteenth of the places is for connections that
+//! have none. So one whose host hangs leaves a fifth to the others, and it takes several of them until nothing is left. Connections go in
+//! in turn, and on each of them flows. A place is given to the next when it is dropped, whoever dropped it. No lock is held across an
+//! await.
 
 use crate::{
-    egress::Flow,
+    egress::{Flow, Lane, Lanes},
     model::{ConnectionId, Error, Kind},
-    policy::Fair,
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,17 +21,22 @@ use tokio::{
 };
 
 const SHARE: usize = 4;
+/// The part of the places that is for connections without a call under way.
+const RESERVE: usize = 16;
 
 pub(super) struct Entrance {
-    /// Calls that may wait on one connection; of more, one of who has the most waiting is refused.
+    /// Calls that may wait; of more, one of the flow that has the most waiting is refused.
     most: usize,
-    /// How long a call waits while none of its connection's is under way, so that others' take all there is.
+    /// How long a call waits that has something better to do: one of an operation, which holds a step of the runner and comes again by
+    /// itself; and one whose connection has no call under way, since others' take all there is.
     patience: Duration,
     state: Mutex<State>,
 }
 
 struct State {
     free: usize,
+    /// Of the free ones, those for connections that have none.
+    reserve: usize,
     doors: HashMap<ConnectionId, Door>,
     /// Those where calls wait, in the order of turns.
     turns: VecDeque<ConnectionId>,
@@ -41,12 +46,12 @@ struct State {
 #[derive(Default)]
 struct Door {
     inside: usize,
-    waiting: Fair<Flow, Waiting>,
+    waiting: Lanes<Waiting>,
 }
 
 struct Waiting {
     flow: Flow,
-    until: Instant,
+    deadline: Instant,
     answer: oneshot::Sender<Result<Admitted, Error>>,
 }
 
@@ -73,14 +78,15 @@ pub(super) struct Admitted {
 pub struct Calls {
     /// That are under way.
     pub running: usize,
-    /// That wait for one of those to end.
+    /// That wait for others to end.
     pub waiting: usize,
 }
 
 impl Entrance {
     pub(super) fn new(places: usize, most: usize, patience: Duration) -> Arc<Self> {
-        let state = State { free: places, doors: HashMap::new(), turns: VecDeque::new() };
-        Arc::new(Self { most, patience, state: Mutex::new(state) })
+        let (doors, turns) = (HashMap::new(), VecDeque::new());
+        let state = Mutex::new(State { free: places, reserve: places / RESERVE, doors, turns });
+        Arc::new(Self { most, patience, state })
     }
 
     /// Waits for a place. Who can't be in time is told at once, also later, when others go before it.
@@ -112,21 +118,18 @@ impl Entrance {
         if state.lets_in(connection) {
             return Ok(None);
         }
-        let door = state.doors.entry(connection).or_default();
-        let until = if door.inside == 0 { deadline.min(Instant::now() + self.patience) } else { deadline };
         let (sender, answer) = oneshot::channel();
-        let is_first = door.waiting.is_empty();
-        door.line_up(Waiting { flow, until, answer: sender }, self.most, in_time)?;
-        if is_first {
-            state.turns.push_back(connection);
-        }
+        let waiting = Waiting { flow, deadline, answer: sender };
+        let lined_up = state.line_up(connection, waiting, self.most, in_time);
+        state.tidy(connection);
+        let has_patience = flow.lane == Lane::Reads && lined_up? > 0;
+        let until = if has_patience { deadline } else { deadline.min(Instant::now() + self.patience) };
         Ok(Some(Ticket { answer, until }))
     }
 
     pub(super) fn calls(&self, connection: ConnectionId) -> Calls {
-        let state = self.lock();
-        let calls = |door: &Door| Calls { running: door.inside, waiting: door.waiting.len() };
-        state.doors.get(&connection).map(calls).unwrap_or_default()
+        let mut state = self.lock();
+        state.doors.get_mut(&connection).map(Door::calls).unwrap_or_default()
     }
 
     fn leave(self: &Arc<Self>, connection: ConnectionId) {
@@ -145,13 +148,44 @@ impl Entrance {
 impl State {
     /// Without waiting, where nobody waits.
     fn lets_in(&mut self, connection: ConnectionId) -> bool {
+        let (free, reserve) = (self.free, self.reserve);
         let door = self.doors.entry(connection).or_default();
-        let enters = door.waiting.is_empty() && door.has_room(self.free);
+        let enters = door.waiting.is_empty() && door.has_room(free, reserve);
         if enters {
             door.inside += 1;
             self.free -= 1;
         }
         enters
+    }
+
+    /// Puts it into its line, and tells how many of its connection are inside.
+    fn line_up(
+        &mut self,
+        connection: ConnectionId,
+        waiting: Waiting,
+        most: usize,
+        in_time: impl InTime,
+    ) -> Result<usize, Error> {
+        let door = self.doors.entry(connection).or_default();
+        door.forget_gone();
+        in_time(waiting.flow, count(door.waiting.ahead(waiting.flow)), waiting.deadline)?;
+        let own = door.waiting.of(waiting.flow);
+        self.make_room(own, most)?;
+        let door = self.doors.entry(connection).or_default();
+        door.line_up(waiting, in_time);
+        Ok(door.inside)
+    }
+
+    /// Where too many wait, one of the longest line goes, unless the newcomer's is as long.
+    fn make_room(&mut self, own: usize, most: usize) -> Result<(), Error> {
+        let waiting: usize = self.doors.values().map(|door| door.waiting.len()).sum();
+        if waiting < most {
+            return Ok(());
+        }
+        let longest = self.doors.values_mut().max_by_key(|door| door.waiting.longest());
+        let longest = longest.filter(|door| door.waiting.longest() > own + 1);
+        longest.and_then(|door| door.waiting.pop_longest()).ok_or_else(busy)?.refuse(busy());
+        Ok(())
     }
 
     /// Those who go in now.
@@ -168,7 +202,7 @@ impl State {
             }
             all.extend(next);
         }
-        self.forget(connection);
+        self.tidy(connection);
         all
     }
 
@@ -178,32 +212,33 @@ impl State {
         for _ in 0..self.turns.len() {
             let Some(connection) = self.turns.pop_front() else { break };
             let Some(door) = self.doors.get_mut(&connection) else { continue };
-            if door.has_room(self.free)
+            if door.has_room(self.free, self.reserve)
                 && let Some(waiting) = door.first()
             {
                 door.inside += 1;
                 self.free -= 1;
                 next.push((connection, waiting));
             }
-            if door.waiting.is_empty() {
-                self.forget(connection);
-            } else {
-                self.turns.push_back(connection);
-            }
+            self.tidy(connection);
         }
         next
     }
 
-    fn forget(&mut self, connection: ConnectionId) {
-        if self.doors.get(&connection).is_some_and(|door| door.inside == 0 && door.waiting.is_empty()) {
+    /// A connection has a turn as long as somebody waits there, and is remembered as long as there is somebody at all.
+    fn tidy(&mut self, connection: ConnectionId) {
+        let Some(door) = self.doors.get(&connection) else { return };
+        let (waits, has_turn) = (!door.waiting.is_empty(), self.turns.contains(&connection));
+        if waits && !has_turn {
+            self.turns.push_back(connection);
+        } else if !waits && door.inside == 0 {
             self.doors.remove(&connection);
         }
     }
 }
 
 impl Door {
-    const fn has_room(&self, free: usize) -> bool {
-        self.inside < SHARE * free
+    const fn has_room(&self, free: usize, reserve: usize) -> bool {
+        if self.inside == 0 { free > 0 } else { self.inside < SHARE * free.saturating_sub(reserve) }
     }
 
     /// Those who went away while they waited take nobody's turn.
@@ -212,24 +247,23 @@ impl Door {
         self.waiting.pop()
     }
 
+    fn calls(&mut self) -> Calls {
+        self.forget_gone();
+        Calls { running: self.inside, waiting: self.waiting.len() }
+    }
+
     fn forget_gone(&mut self) {
         drop(self.waiting.take(|_, waiting| waiting.answer.is_closed().then_some(())));
     }
 
-    fn line_up(&mut self, waiting: Waiting, most: usize, in_time: impl InTime) -> Result<(), Error> {
-        self.forget_gone();
-        let (flow, ahead) = (waiting.flow, self.waiting.ahead(waiting.flow));
-        in_time(flow, count(ahead), waiting.until)?;
-        if self.waiting.len() >= most {
-            self.waiting.displace(flow).ok_or_else(busy)?.refuse(busy());
-        }
-        let overtakes = ahead < self.waiting.len();
-        self.waiting.push(flow, waiting);
+    /// Those whom it overtakes, and who will be late now, are told so.
+    fn line_up(&mut self, waiting: Waiting, in_time: impl InTime) {
+        let overtakes = self.waiting.ahead(waiting.flow) < self.waiting.len();
+        self.waiting.push(waiting.flow, waiting);
         if overtakes {
-            let late = self.waiting.take(|before, waiting| in_time(waiting.flow, count(before), waiting.until).err());
+            let late = self.waiting.take(|before, waiting| in_time(waiting.flow, count(before), waiting.deadline).err());
             late.into_iter().for_each(|(waiting, error)| waiting.refuse(error));
         }
-        Ok(())
     }
 }
 
@@ -325,17 +359,41 @@ mod tests {
         assert!(entrance.lock().doors.is_empty() && entrance.lock().turns.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn no_connection_takes_all_places_and_none_is_left_unused() {
-        let entrance = entrance(10, 100);
-        let mut hanging = Vec::new();
-        for _ in 0..8 {
-            hanging.push(inside(&entrance, ONE).await);
+    /// As many on one connection as go in at once.
+    async fn hangs(entrance: &Arc<Entrance>, connection: ConnectionId) -> Vec<Admitted> {
+        let mut inside = Vec::new();
+        loop {
+            let soon = Instant::now() + Duration::from_millis(1);
+            match entrance.enter(connection, flow(0), soon, |_, _, _| Ok(())).await {
+                Ok(place) => inside.push(place),
+                Err(_) => return inside,
+            }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_takes_several_connections_to_take_all_places() {
+        let (entrance, mut all) = (entrance(64, 100), Vec::new());
+        let mut shares = Vec::new();
+        for number in 10..20 {
+            let own = hangs(&entrance, ConnectionId(Uuid::from_u128(number))).await;
+            shares.push(own.len());
+            all.extend(own);
+        }
+        assert_eq!(shares, [48, 10, 2, 1, 1, 1, 1, 0, 0, 0]);
+        all.clear();
+        assert!(entrance.lock().doors.is_empty() && entrance.lock().turns.is_empty());
+        assert_eq!(entrance.lock().free, 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_place_is_left_unused_that_may_be_taken() {
+        let entrance = entrance(10, 100);
+        let mut hanging = hangs(&entrance, ONE).await;
+        assert_eq!(hanging.len(), 8);
         let (order, mut others) = (Order::default(), Vec::new());
         let waits = call(&entrance, 1, &order, 100);
         settle().await;
-        assert_eq!(entrance.calls(ONE), Calls { running: 8, waiting: 1 }, "four fifths");
         others.extend([inside(&entrance, OTHER).await, inside(&entrance, OTHER).await]);
         drop(hanging.pop());
         settle().await;
@@ -393,13 +451,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_beyond_the_deadline_nor_for_other_connections_for_long() {
+    async fn nobody_waits_beyond_the_deadline_and_operations_and_strangers_not_for_long() {
         let entrance = entrance(1, 100);
         let held = inside(&entrance, ONE).await;
-        for (connection, most) in [(ONE, 20), (OTHER, 1)] {
+        let change = Flow { lane: Lane::Changes, ..flow(1) };
+        for (connection, flow, most) in [(ONE, flow(1), 20), (OTHER, flow(1), 1), (ONE, change, 1)] {
             let started = Instant::now();
             let deadline = started + Duration::from_secs(20);
-            let refused = entrance.enter(connection, flow(1), deadline, |_, _, _| Ok(())).await.err();
+            let in_time = |_, _, until| if until == deadline { Ok(()) } else { Err(busy()) };
+            let refused = entrance.enter(connection, flow, deadline, in_time).await.err();
             assert_eq!(refused.map(|error| error.kind), Some(Kind::Overloaded));
             assert_eq!(started.elapsed(), Duration::from_secs(most));
         }

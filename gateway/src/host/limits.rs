@@ -21,11 +21,11 @@ pub struct Limits {
     pub table_elements: u32,
     /// Instances at the same time, idle ones included. Each holds a few hundred KiB, so 128 stay in tens of MiB.
     pub instances: u32,
-    /// Calls at the same time of one organization: half the instances, so that none can take them all. Nor does one connection take
-    /// all of these: it has at most four times as many as are free.
+    /// Calls at the same time of one organization: half the instances, so that none can take them all. One connection
+    /// has at most four times as many as are free, and the last sixteenth is for those that have none.
     pub calls_per_organization: u32,
-    /// Calls that wait for others of their connection to end, in turn by who asks: half of an organization's requests in progress.
-    pub waiting_per_connection: u32,
+    /// Reads that wait for other calls of one organization to end, in turn by who asks; of more, one of who has the most is refused.
+    pub waiting_per_organization: u32,
     /// Guests of one organization that may go on computing at the same time once a tick (10 ms) has met them; they take turns. 0 is
     /// one less than there are processors, at least one.
     pub computing_per_organization: u32,
@@ -72,7 +72,7 @@ impl Default for Limits {
             table_elements: 20_000,
             instances: 128,
             calls_per_organization: 64,
-            waiting_per_connection: 96,
+            waiting_per_organization: 64,
             computing_per_organization: 0,
             wait_ms: 1_000,
             cpu_ms: 2_000,
@@ -103,7 +103,7 @@ impl Limits {
             ("table_elements", self.table_elements.into(), 100, 1_000_000),
             ("instances", self.instances.into(), 2, 4096),
             ("calls_per_organization", self.calls_per_organization.into(), 1, 4096),
-            ("waiting_per_connection", self.waiting_per_connection.into(), 1, 65_536),
+            ("waiting_per_organization", self.waiting_per_organization.into(), 1, 65_536),
             ("cpu_ms", self.cpu_ms.into(), 10, 600_000),
             ("wall_seconds", self.wall_seconds.into(), 1, 3600),
             ("answer_bytes", self.answer_bytes.into(), 64 * 1024, 128 * MIB),

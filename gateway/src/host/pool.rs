@@ -123,7 +123,7 @@ impl Pool {
             return tenant;
         }
         let limits = &self.limits;
-        let (places, most) = (limits.calls_per_organization as usize, limits.waiting_per_connection as usize);
+        let (places, most) = (limits.calls_per_organization as usize, limits.waiting_per_organization as usize);
         let tenant = Arc::new(Tenant {
             entrance: Entrance::new(places, most, limits.wait()),
             computing: Arc::new(Semaphore::new(limits.computing())),

@@ -6,7 +6,7 @@
 use crate::{
     api::{self, Api, problem::Problem},
     model::Error,
-    store,
+    policy, store,
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -20,10 +20,10 @@ pub async fn record(State(api): State<Arc<Api>>, request: Request, next: Next) -
     let Some(cause) = route.and_then(|route| api::audit::cause(&request, route)).map(Arc::new) else {
         return next.run(request).await;
     };
-    let task = tokio::spawn(async move {
+    let task = tokio::spawn(policy::on_this_trail(async move {
         let response = store::caused_by(Arc::clone(&cause), next.run(request)).await;
         api.record(&cause, response).await
-    });
+    }));
     task.await
         .unwrap_or_else(|error| Problem::from(Error::gateway(format_args!("a handler panicked: {error}"))).into_response())
 }

@@ -59,42 +59,56 @@ impl<K: Copy + Eq, T> Fair<K, T> {
         self.lines.iter().enumerate().map(|(index, line)| line.items.len().min(own + usize::from(before(index)))).sum::<usize>()
     }
 
-    /// Takes out those for which `leaves` gives a reason. It is asked in the order in which they would be served, with the number of
-    /// those that stay before.
-    pub fn take<R>(&mut self, mut leaves: impl FnMut(usize, &T) -> Option<R>) -> Vec<(T, R)> {
-        let mut verdicts: Vec<VecDeque<Option<R>>> = self.lines.iter().map(|_| VecDeque::new()).collect();
-        let mut staying = 0;
-        for round in 0..self.lines.iter().map(|line| line.items.len()).max().unwrap_or(0) {
-            for (line, verdicts) in self.lines.iter().zip(&mut verdicts) {
-                let Some(item) = line.items.get(round) else { continue };
-                let reason = leaves(staying, item);
-                staying += usize::from(reason.is_none());
-                verdicts.push_back(reason);
-            }
-        }
-        self.split(verdicts)
+    /// All, in the order in which they would be served.
+    pub fn in_turn(&self) -> impl Iterator<Item = &T> {
+        let rounds = self.longest();
+        (0..rounds).flat_map(|round| self.lines.iter().filter_map(move |line| line.items.get(round)))
     }
 
-    fn split<R>(&mut self, verdicts: Vec<VecDeque<Option<R>>>) -> Vec<(T, R)> {
-        let mut taken = Vec::new();
-        for (line, mut verdicts) in self.lines.iter_mut().zip(verdicts) {
-            for _ in 0..line.items.len() {
-                let Some(item) = line.items.pop_front() else { break };
-                match verdicts.pop_front().flatten() {
-                    Some(reason) => taken.push((item, reason)),
-                    None => line.items.push_back(item),
-                }
+    /// Takes out those for which `leaves` gives a reason. It is asked in the order in which they would be served.
+    pub fn take<R>(&mut self, mut leaves: impl FnMut(&T) -> Option<R>) -> Vec<(T, R)> {
+        let mut verdicts: Vec<VecDeque<Option<R>>> = self.lines.iter().map(|_| VecDeque::new()).collect();
+        for round in 0..self.longest() {
+            for (line, verdicts) in self.lines.iter().zip(&mut verdicts) {
+                verdicts.extend(line.items.get(round).map(&mut leaves));
             }
         }
+        let lines = self.lines.iter_mut().zip(verdicts);
+        let taken = lines.flat_map(|(line, verdicts)| line.split(verdicts)).collect();
         self.lines.retain(|line| !line.items.is_empty());
         taken
     }
 
-    /// Takes the last item out of the longest line, if that is longer than this key's would be with one more.
-    pub fn displace(&mut self, key: K) -> Option<T> {
-        let own = self.lines.iter().find(|line| line.key == key).map_or(0, |line| line.items.len());
-        let longest = self.lines.iter_mut().max_by_key(|line| line.items.len()).filter(|line| line.items.len() > own + 1)?;
-        longest.items.pop_back()
+    /// How many wait under this key.
+    pub fn of(&self, key: K) -> usize {
+        self.lines.iter().find(|line| line.key == key).map_or(0, |line| line.items.len())
+    }
+
+    /// How many wait under the key that has the most.
+    pub fn longest(&self) -> usize {
+        self.lines.iter().map(|line| line.items.len()).max().unwrap_or(0)
+    }
+
+    /// Takes out the last of the key that has the most.
+    pub fn pop_longest(&mut self) -> Option<T> {
+        let longest = self.lines.iter_mut().max_by_key(|line| line.items.len())?;
+        let item = longest.items.pop_back();
+        self.lines.retain(|line| !line.items.is_empty());
+        item
+    }
+}
+
+impl<K, T> Line<K, T> {
+    /// Those with a reason to leave, in order; the others stay in theirs.
+    fn split<R>(&mut self, verdicts: VecDeque<Option<R>>) -> Vec<(T, R)> {
+        let mut taken = Vec::new();
+        for (item, verdict) in std::mem::take(&mut self.items).into_iter().zip(verdicts) {
+            match verdict {
+                Some(reason) => taken.push((item, reason)),
+                None => self.items.push_back(item),
+            }
+        }
+        taken
     }
 }
 
@@ -139,23 +153,23 @@ mod tests {
     #[test]
     fn all_are_looked_at_in_the_order_of_service() {
         let mut queue = queue(&[('a', 3), ('b', 1), ('c', 2)]);
+        let order: Vec<String> = queue.in_turn().cloned().collect();
         let mut seen = Vec::new();
-        let taken = queue.take(|before, item| {
-            seen.push(format!("{before}{item}"));
-            item.ends_with('0').then_some(before)
+        let taken = queue.take(|item| {
+            seen.push(item.clone());
+            item.ends_with('0').then_some(())
         });
-        assert_eq!(taken, [("a0".to_owned(), 0), ("b0".to_owned(), 0), ("c0".to_owned(), 0)]);
-        assert_eq!(seen.join(" "), "0a0 0b0 0c0 0a1 1c1 2a2");
+        assert_eq!((order.join(" ").as_str(), seen.join(" ").as_str()), ("a0 b0 c0 a1 c1 a2", "a0 b0 c0 a1 c1 a2"));
+        assert_eq!(taken.into_iter().map(|(item, ())| item).collect::<Vec<_>>(), ["a0", "b0", "c0"]);
         assert_eq!(served(&mut queue), "a1 c1 a2");
     }
 
     #[test]
-    fn the_longest_line_makes_room_for_a_shorter_one() {
+    fn the_longest_line_gives_up_its_last() {
         let mut queue = queue(&[('a', 3), ('b', 1)]);
-        assert_eq!(queue.displace('a'), None, "its own is the longest");
-        assert_eq!(queue.displace('b').as_deref(), Some("a2"));
-        assert_eq!(queue.displace('b'), None, "it would be as long");
-        assert_eq!(queue.displace('c').as_deref(), Some("a1"));
-        assert_eq!(served(&mut queue), "a0 b0");
+        assert_eq!((queue.longest(), queue.of('a'), queue.of('b'), queue.of('c')), (3, 3, 1, 0));
+        assert_eq!(queue.pop_longest().as_deref(), Some("a2"));
+        assert_eq!(served(&mut queue), "a0 b0 a1");
+        assert_eq!((queue.longest(), queue.pop_longest()), (0, None));
     }
 }

@@ -1,14 +1,10 @@
-//! The queue of calls that wait for an upstream: fair between kinds of calls, and in each kind between callers.
+//! The queue of calls that wait for an upstream.
 //!
-//! In go tickets, each in its flow; out comes the one whose turn it is. Invariant: lanes with waiting calls are served in
-//! turn, one call each, so that neither reads, nor changes, nor looks at running operations can starve the others; nor can one
-//! caller's calls another's of the same lane. Before all of them goes who has a place already: the others wait for it.
+//! In go tickets, each in its flow; out comes the one whose turn it is. Invariant: lanes and callers are served in turn
+//! ([`Lanes`]), and before all of them goes who has a place already: the others wait for it.
 
 use super::Need;
-use crate::{
-    egress::Flow,
-    policy::{Caller, Fair},
-};
+use crate::egress::{Flow, Lanes};
 use std::{
     collections::VecDeque,
     sync::{
@@ -20,8 +16,6 @@ use tokio::{sync::Notify, time::Instant};
 
 /// Waiting calls of one upstream: each holds an instance or a client's request, so more would only wait in vain.
 pub(super) const MOST: usize = 1024;
-
-const LANES: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -70,18 +64,16 @@ impl Ticket {
 pub(super) struct Queue {
     /// Further requests of turns that were given.
     further: VecDeque<Arc<Ticket>>,
-    lanes: [Fair<Caller, Arc<Ticket>>; LANES],
-    /// The lane whose turn it is.
-    next: usize,
+    lanes: Lanes<Arc<Ticket>>,
 }
 
 impl Queue {
     pub(super) fn len(&self) -> usize {
-        self.further.len() + self.lanes.iter().map(Fair::len).sum::<usize>()
+        self.further.len() + self.lanes.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.further.is_empty() && self.lanes.is_empty()
     }
 
     pub(super) fn push(&mut self, need: Need, flow: Flow, deadline: Instant) -> Arc<Ticket> {
@@ -89,65 +81,43 @@ impl Queue {
         let ticket = Arc::new(Ticket { need, flow, wake, deadline, fate, armed });
         match need {
             Need::Time => self.further.push_back(Arc::clone(&ticket)),
-            Need::Place => self.lanes[flow.lane as usize].push(flow.caller, Arc::clone(&ticket)),
+            Need::Place => self.lanes.push(flow, Arc::clone(&ticket)),
         }
         ticket
     }
 
     /// How many go before the next one that joins this flow, if nobody leaves and nobody joins.
     pub(super) fn ahead(&self, need: Need, flow: Flow) -> u32 {
-        let ahead = match need {
-            Need::Time => self.further.len(),
-            Need::Place => self.place(flow.lane as usize, self.lanes[flow.lane as usize].ahead(flow.caller)),
-        };
-        u32::try_from(ahead).unwrap_or(u32::MAX)
-    }
-
-    /// Whether one that joins this flow goes before others of its lane, which wait longer then.
-    pub(super) fn is_overtaken(&self, flow: Flow) -> bool {
-        let lane = &self.lanes[flow.lane as usize];
-        lane.ahead(flow.caller) < lane.len() || self.lanes.iter().any(|other| other.len() > lane.len())
+        let further = self.further.len();
+        count(if need == Need::Time { further } else { further + self.lanes.ahead(flow) })
     }
 
     /// Takes out those whose deadline passes before their turn; `at` tells when the one behind so many others can go.
-    pub(super) fn take_late(&mut self, at: impl Fn(u32) -> Instant) -> Vec<(Arc<Ticket>, ())> {
-        let mut late = Vec::new();
-        for lane in 0..LANES {
-            let mut own = std::mem::take(&mut self.lanes[lane]);
-            late.extend(own.take(|before, ticket| {
-                let ahead = u32::try_from(self.place(lane, before)).unwrap_or(u32::MAX);
-                (at(ahead) > ticket.deadline).then_some(())
-            }));
-            self.lanes[lane] = own;
+    pub(super) fn take_late(&mut self, at: impl Fn(u32) -> Instant) -> VecDeque<Arc<Ticket>> {
+        let is_late = |ahead: usize, ticket: &Ticket| at(count(ahead)) > ticket.deadline;
+        let mut late = VecDeque::new();
+        for ticket in std::mem::take(&mut self.further) {
+            let line = if is_late(self.further.len(), &ticket) { &mut late } else { &mut self.further };
+            line.push_back(ticket);
         }
+        let further = self.further.len();
+        let others = self.lanes.take(|before, ticket| is_late(further + before, ticket).then_some(()));
+        late.extend(others.into_iter().map(|(ticket, ())| ticket));
         late
     }
 
-    /// How many go before one that has so many of its own lane before it.
-    fn place(&self, lane: usize, own: usize) -> usize {
-        let others = self.lanes.iter().enumerate().filter(|(index, _)| *index != lane);
-        self.further.len() + own + others.map(|(_, lane)| lane.len().min(own + 1)).sum::<usize>()
-    }
-
     pub(super) fn front(&self) -> Option<&Arc<Ticket>> {
-        self.further.front().or_else(|| self.lanes[self.lane()?].front())
+        self.further.front().or_else(|| self.lanes.front())
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<Ticket>> {
-        if let Some(further) = self.further.pop_front() {
-            return Some(further);
-        }
-        let lane = self.lane()?;
-        self.next = (lane + 1) % LANES;
-        self.lanes[lane].pop()
+        self.further.pop_front().or_else(|| self.lanes.pop())
     }
 
     pub(super) fn remove(&mut self, ticket: &Arc<Ticket>) {
         match ticket.need {
             Need::Time => self.further.retain(|other| !Arc::ptr_eq(other, ticket)),
-            Need::Place => {
-                drop(self.lanes[ticket.flow.lane as usize].take(|_, other| Arc::ptr_eq(other, ticket).then_some(())))
-            }
+            Need::Place => drop(self.lanes.take(|_, other| Arc::ptr_eq(other, ticket).then_some(()))),
         }
     }
 
@@ -159,8 +129,8 @@ impl Queue {
             front.wake.notify_one();
         }
     }
+}
 
-    fn lane(&self) -> Option<usize> {
-        (0..LANES).map(|step| (self.next + step) % LANES).find(|lane| !self.lanes[*lane].is_empty())
-    }
+fn count(ahead: usize) -> u32 {
+    u32::try_from(ahead).unwrap_or(u32::MAX)
 }

@@ -27,6 +27,8 @@ pub(super) struct State {
     pub budget: Budget,
     /// When it was last asked.
     pub used: Instant,
+    /// The upstream said what is left, and those that wait weren't looked at since.
+    pub heard: bool,
     concurrency: u32,
     pace: Option<Pace>,
     hold: Option<Hold>,
@@ -48,6 +50,7 @@ impl State {
             breaker: Breaker::new(config.breaker_failures),
             budget: Budget::new(config.retry_percent),
             used: Instant::now(),
+            heard: false,
             concurrency,
             pace: rate.and_then(Pace::new),
             hold: None,
@@ -137,11 +140,19 @@ impl State {
         let mut queue = std::mem::take(&mut self.queue);
         let late = queue.take_late(|ahead| self.estimate(ahead, now).0);
         self.queue = queue;
-        for (ticket, ()) in late {
+        for ticket in late {
             gauges.queued.dec();
             ticket.decide(Fate::Late);
         }
         self.queue.rouse();
+    }
+
+    /// After a place is free again: what was heard while it was taken counts now.
+    pub(super) fn settle(&mut self, now: Instant, gauges: &Gauges) {
+        self.moved(now, gauges);
+        if std::mem::take(&mut self.heard) {
+            self.dismiss_late(now, gauges);
+        }
     }
 
     /// How long the circuit stays open. A further request of a turn belongs to one that was let through.

@@ -272,6 +272,52 @@ async fn who_is_overtaken_and_will_be_late_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_in_turn_is_not_dismissed_for_one_of_another_lane() {
+    let limits = limits(Some((4, 60)), 64);
+    drop(read(&limits, 0).await.unwrap());
+    let first = waits(&limits, flow(Lane::Reads, 1), 30);
+    tokio::task::yield_now().await;
+    let poll = waits(&limits, flow(Lane::Polls, 1), 90);
+    tokio::task::yield_now().await;
+    assert_eq!(limits.report().queued, 2);
+    let ends = [first.await.unwrap(), poll.await.unwrap()];
+    assert!(ends.iter().all(|(refused, _)| refused.is_none()) && ends[0].1 < ends[1].1, "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_says_counts_once_its_place_is_free() {
+    let limits = limits(None, 1);
+    let held = read(&limits, 0).await.unwrap();
+    let next = tokio::spawn({
+        let limits = Arc::clone(&limits);
+        async move { read(&limits, 30).await }
+    });
+    tokio::task::yield_now().await;
+    let last = waits(&limits, flow(Lane::Reads, 1), 30);
+    tokio::task::yield_now().await;
+    limits.heard(said(1, 60));
+    drop(held);
+    let _next = next.await.unwrap().expect("one is left, and it is the next in turn");
+    assert_eq!(last.await.unwrap(), (Some(60), Duration::ZERO), "none is left for the other");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_dismisses_further_requests_too() {
+    let limits = limits(Some((1, 10)), 2);
+    let _turn = read(&limits, 0).await.unwrap();
+    let further = tokio::spawn({
+        let limits = Arc::clone(&limits);
+        async move { limits.time(flow(Lane::Reads, 1), in_seconds(20)).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(limits.report().queued, 1);
+    limits.hold(StatusCode::SERVICE_UNAVAILABLE, seconds(60));
+    let started = Instant::now();
+    assert_eq!(further.await.unwrap().unwrap_err().kind, Kind::Unavailable);
+    assert_eq!((started.elapsed(), limits.report().queued), (Duration::ZERO, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_dismisses_those_who_cannot_wait_so_long() {
     let limits = limits(None, 1);
     let held = read(&limits, 0).await.unwrap();

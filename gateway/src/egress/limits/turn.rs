@@ -35,6 +35,6 @@ impl Drop for Turn {
         }
         let mut state = self.limits.lock();
         state.gone(Need::Place);
-        state.moved(Instant::now(), &self.limits.gauges);
+        state.settle(Instant::now(), &self.limits.gauges);
     }
 }
