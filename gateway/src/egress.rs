@@ -243,15 +243,17 @@ impl Upstreams {
         self.upstreams.iter().map(|upstream| upstream.limits.report()).collect()
     }
 
-    /// An error if a call of this flow behind `ahead` others, which haven't come here yet, comes too late. It is an estimate: each of
-    /// them is taken to send one request, and where there are several upstreams, none to the same.
-    pub fn in_time(&self, flow: Flow, ahead: u32, deadline: Instant) -> Result<(), Error> {
-        let Some(first) = self.upstreams.first() else { return Ok(()) };
+    /// Whether a call of this flow behind `ahead` others, which haven't come here yet, would wait for an upstream's limits; an error if
+    /// it would wait for too long. It is an estimate: each of them is taken to send one request, and where there are several upstreams,
+    /// none to the same.
+    pub fn waits(&self, flow: Flow, ahead: u32, deadline: Instant) -> Result<bool, Error> {
+        let Some(first) = self.upstreams.first() else { return Ok(false) };
         let ahead = if self.upstreams.len() == 1 { ahead } else { 0 };
-        if self.upstreams.iter().any(|upstream| upstream.limits.soonest(flow, ahead) <= deadline) {
-            return Ok(());
+        let soonest = self.upstreams.iter().map(|upstream| upstream.limits.soonest(flow, ahead)).min();
+        match soonest {
+            Some(at) if at > deadline => Err(self.placed(first.limits.refusal(flow, ahead))),
+            soonest => Ok(soonest.is_some_and(|at| at > Instant::now())),
         }
-        Err(self.placed(first.limits.refusal(flow, ahead)))
     }
 
     /// What works and what fails on the way to an upstream, without sending it a request but a session's login.

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub instances: IntGaugeVec,
     /// provider
     pub instances_created: IntCounterVec,
+    /// provider
+    pub guest_waiting: IntGaugeVec,
     /// provider, level
     pub guest_log_lines: IntCounterVec,
     /// provider, outcome (`2xx`, …, or the error's code)
@@ -131,6 +133,7 @@ impl Metrics {
             guest_traps: counter("guest_traps_total", "Component calls that ended the instance", &["provider", "reason"])?,
             instances: gauges("instances", "Component instances", &["provider", "state"])?,
             instances_created: counter("instances_created_total", "Component instances created", &["provider"])?,
+            guest_waiting: gauges("guest_calls_waiting", "Calls that wait for others of their organization", &["provider"])?,
             guest_log_lines: counter("guest_log_lines_total", "Log lines from components", &["provider", "level"])?,
             upstream_calls: counter("upstream_calls_total", "Requests to upstreams", &["provider", "outcome"])?,
             upstream_seconds: histogram("upstream_seconds", "Time of requests to upstreams", &["provider"], LATENCY)?,

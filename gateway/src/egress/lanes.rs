@@ -44,6 +44,12 @@ impl<T> Lanes<T> {
         self.lanes[lane].pop()
     }
 
+    /// Takes out the front, and leaves the turn to whoever is next of its lane and caller.
+    pub fn discard_front(&mut self) -> Option<T> {
+        let lane = self.in_turn().find(|lane| !self.lanes[*lane].is_empty())?;
+        self.lanes[lane].discard_front()
+    }
+
     /// How many go before the next one that joins this flow, if nobody leaves and nobody joins.
     pub fn ahead(&self, flow: Flow) -> usize {
         let own = self.lanes[flow.lane as usize].ahead(flow.caller);

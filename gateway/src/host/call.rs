@@ -132,7 +132,8 @@ impl Running {
 impl Configured {
     /// A place among its organization's calls, for which it waits as long as that is of use.
     async fn admit(&self, flow: Flow, deadline: Instant) -> Result<Admitted, Error> {
-        let in_time = |flow, ahead, until| self.upstreams.in_time(flow, ahead, until);
+        let _waiting = self.provider.meter.waiting();
+        let in_time = |flow, ahead, until| self.upstreams.waits(flow, ahead, until);
         self.tenant.entrance.enter(self.connection, flow, deadline, in_time).await
     }
 }
@@ -173,7 +174,7 @@ pub(super) struct Configuring<'a> {
 impl Configuring<'_> {
     pub(super) async fn run(self) -> Result<provider::Configuration, Error> {
         let (connection, flow) = (self.connection.id, Flow::present(Lane::Reads));
-        let _admitted = self.tenant.entrance.enter(connection, flow, self.deadline, |_, _, _| Ok(())).await?;
+        let _admitted = self.tenant.entrance.enter(connection, flow, self.deadline, |_, _, _| Ok(false)).await?;
         let owner = owner(self.provider, self.connection);
         let mut instance = self.host.fresh(self.provider, owner, self.tenant, self.deadline).await?;
         let guest = instance.provider()?;

@@ -27,8 +27,8 @@ const RESERVE: usize = 16;
 pub(super) struct Entrance {
     /// Calls that may wait; of more, one of the flow that has the most waiting is refused.
     most: usize,
-    /// How long a call waits that has something better to do: one of an operation, which holds a step of the runner and comes again by
-    /// itself; and one whose connection has no call under way, since others' take all there is.
+    /// How long a call waits while nobody can say when others will end. One that waits for its upstream's limits has until its deadline;
+    /// but not one of an operation, which holds a step of the runner and comes again by itself.
     patience: Duration,
     state: Mutex<State>,
 }
@@ -61,10 +61,11 @@ struct Ticket {
     until: Instant,
 }
 
-/// Whether there is any use in waiting, for one of this flow behind so many others and with so much time.
-pub(super) trait InTime: Fn(Flow, u32, Instant) -> Result<(), Error> {}
+/// Whether one of this flow behind so many others has an upstream's limits to wait for, or only others' calls; an error if it can't be
+/// served in so much time.
+pub(super) trait InTime: Fn(Flow, u32, Instant) -> Result<bool, Error> {}
 
-impl<F: Fn(Flow, u32, Instant) -> Result<(), Error>> InTime for F {}
+impl<F: Fn(Flow, u32, Instant) -> Result<bool, Error>> InTime for F {}
 
 /// A place inside.
 pub(super) struct Admitted {
@@ -122,7 +123,7 @@ impl Entrance {
         let waiting = Waiting { flow, deadline, answer: sender };
         let lined_up = state.line_up(connection, waiting, self.most, in_time);
         state.tidy(connection);
-        let has_patience = flow.lane == Lane::Reads && lined_up? > 0;
+        let has_patience = lined_up? && flow.lane == Lane::Reads;
         let until = if has_patience { deadline } else { deadline.min(Instant::now() + self.patience) };
         Ok(Some(Ticket { answer, until }))
     }
@@ -158,30 +159,35 @@ impl State {
         enters
     }
 
-    /// Puts it into its line, and tells how many of its connection are inside.
+    /// Puts it into its line, and tells whether that is one for the upstream's limits.
     fn line_up(
         &mut self,
         connection: ConnectionId,
         waiting: Waiting,
         most: usize,
         in_time: impl InTime,
-    ) -> Result<usize, Error> {
+    ) -> Result<bool, Error> {
         let door = self.doors.entry(connection).or_default();
-        door.forget_gone();
-        in_time(waiting.flow, count(door.waiting.ahead(waiting.flow)), waiting.deadline)?;
-        let own = door.waiting.of(waiting.flow);
-        self.make_room(own, most)?;
-        let door = self.doors.entry(connection).or_default();
-        door.line_up(waiting, in_time);
-        Ok(door.inside)
+        let for_limits = in_time(waiting.flow, count(door.waiting.ahead(waiting.flow)), waiting.deadline)?;
+        self.make_room(connection, waiting.flow, most)?;
+        self.doors.entry(connection).or_default().line_up(waiting, in_time);
+        Ok(for_limits)
     }
 
-    /// Where too many wait, one of the longest line goes, unless the newcomer's is as long.
-    fn make_room(&mut self, own: usize, most: usize) -> Result<(), Error> {
-        let waiting: usize = self.doors.values().map(|door| door.waiting.len()).sum();
-        if waiting < most {
+    fn waiting(&self) -> usize {
+        self.doors.values().map(|door| door.waiting.len()).sum()
+    }
+
+    /// Where too many wait, those who went away are forgotten, or else one of the longest line goes, unless the newcomer's is as long.
+    fn make_room(&mut self, connection: ConnectionId, flow: Flow, most: usize) -> Result<(), Error> {
+        if self.waiting() < most {
             return Ok(());
         }
+        self.doors.values_mut().for_each(Door::forget_gone);
+        if self.waiting() < most {
+            return Ok(());
+        }
+        let own = self.doors.get(&connection).map_or(0, |door| door.waiting.of(flow));
         let longest = self.doors.values_mut().max_by_key(|door| door.waiting.longest());
         let longest = longest.filter(|door| door.waiting.longest() > own + 1);
         longest.and_then(|door| door.waiting.pop_longest()).ok_or_else(busy)?.refuse(busy());
@@ -243,7 +249,9 @@ impl Door {
 
     /// Those who went away while they waited take nobody's turn.
     fn first(&mut self) -> Option<Waiting> {
-        self.forget_gone();
+        while self.waiting.front()?.answer.is_closed() {
+            drop(self.waiting.discard_front());
+        }
         self.waiting.pop()
     }
 
@@ -313,7 +321,7 @@ mod tests {
     }
 
     async fn inside(entrance: &Arc<Entrance>, connection: ConnectionId) -> Admitted {
-        entrance.enter(connection, flow(0), soon(), |_, _, _| Ok(())).await.unwrap()
+        entrance.enter(connection, flow(0), soon(), |_, _, _| Ok(true)).await.unwrap()
     }
 
     /// A call that notes when it was let in; each takes a second. Some: it was refused.
@@ -321,7 +329,7 @@ mod tests {
         let (entrance, order) = (Arc::clone(entrance), Arc::clone(order));
         tokio::spawn(async move {
             let late = Error::new(Kind::RateLimited, "late");
-            let in_time = |_, ahead, _| if ahead < most { Ok(()) } else { Err(late.clone()) };
+            let in_time = |_, ahead, _| if ahead < most { Ok(true) } else { Err(late.clone()) };
             let place = match entrance.enter(ONE, flow(caller), soon(), in_time).await {
                 Ok(place) => place,
                 Err(error) => return Some(error),
@@ -364,7 +372,7 @@ mod tests {
         let mut inside = Vec::new();
         loop {
             let soon = Instant::now() + Duration::from_millis(1);
-            match entrance.enter(connection, flow(0), soon, |_, _, _| Ok(())).await {
+            match entrance.enter(connection, flow(0), soon, |_, _, _| Ok(true)).await {
                 Ok(place) => inside.push(place),
                 Err(_) => return inside,
             }
@@ -451,15 +459,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_beyond_the_deadline_and_operations_and_strangers_not_for_long() {
+    async fn who_waits_for_limits_has_until_the_deadline_and_others_a_moment() {
         let entrance = entrance(1, 100);
         let held = inside(&entrance, ONE).await;
         let change = Flow { lane: Lane::Changes, ..flow(1) };
-        for (connection, flow, most) in [(ONE, flow(1), 20), (OTHER, flow(1), 1), (ONE, change, 1)] {
+        for (flow, for_limits, most) in [(flow(1), true, 20), (flow(1), false, 1), (change, true, 1)] {
             let started = Instant::now();
             let deadline = started + Duration::from_secs(20);
-            let in_time = |_, _, until| if until == deadline { Ok(()) } else { Err(busy()) };
-            let refused = entrance.enter(connection, flow, deadline, in_time).await.err();
+            let in_time = |_, _, until| if until == deadline { Ok(for_limits) } else { Err(busy()) };
+            let refused = entrance.enter(ONE, flow, deadline, in_time).await.err();
             assert_eq!(refused.map(|error| error.kind), Some(Kind::Overloaded));
             assert_eq!(started.elapsed(), Duration::from_secs(most));
         }

@@ -24,12 +24,12 @@ pub struct Limits {
     /// Calls at the same time of one organization: half the instances, so that none can take them all. One connection
     /// has at most four times as many as are free, and the last sixteenth is for those that have none.
     pub calls_per_organization: u32,
-    /// Reads that wait for other calls of one organization to end, in turn by who asks; of more, one of who has the most is refused.
+    /// Calls of one organization that wait for others to end, in turn by who asks; of more, one of who has the most is refused.
     pub waiting_per_organization: u32,
     /// Guests of one organization that may go on computing at the same time once a tick (10 ms) has met them; they take turns. 0 is
     /// one less than there are processors, at least one.
     pub computing_per_organization: u32,
-    /// Milliseconds to wait for an instance when all are busy, before the call is refused.
+    /// Milliseconds that a call waits for others to end when all are busy, unless it waits for its upstream's limits.
     pub wait_ms: u32,
     /// Milliseconds of computing in one guest call. A list of 10,000 sites takes tens of them.
     pub cpu_ms: u32,
@@ -72,7 +72,7 @@ impl Default for Limits {
             table_elements: 20_000,
             instances: 128,
             calls_per_organization: 64,
-            waiting_per_organization: 64,
+            waiting_per_organization: 80,
             computing_per_organization: 0,
             wait_ms: 1_000,
             cpu_ms: 2_000,

@@ -64,6 +64,7 @@ pub(super) struct Meter {
     created: IntCounter,
     busy: IntGauge,
     idle: IntGauge,
+    waiting: IntGauge,
     /// By level: debug, info, warn, error.
     pub(super) log_lines: [IntCounter; 4],
 }
@@ -82,6 +83,7 @@ impl Meter {
             created: metrics.instances_created.with_label_values(&[provider]),
             busy: metrics.instances.with_label_values(&[provider, "busy"]),
             idle: metrics.instances.with_label_values(&[provider, "idle"]),
+            waiting: metrics.guest_waiting.with_label_values(&[provider]),
             log_lines: ["debug", "info", "warn", "error"]
                 .map(|level| metrics.guest_log_lines.with_label_values(&[provider, level])),
             provider: provider.to_owned(),
@@ -105,11 +107,26 @@ impl Meter {
         self.metrics.guest_traps.with_label_values(&[self.provider.as_str(), reason.as_str()]).inc();
     }
 
+    /// Counts a call as one that waits, as long as the answer lives.
+    pub(super) fn waiting(&self) -> Waiting {
+        self.waiting.inc();
+        Waiting(self.waiting.clone())
+    }
+
     /// Counts a new, busy instance for as long as the answer lives.
     pub(super) fn instance(&self) -> Presence {
         self.created.inc();
         self.busy.inc();
         Presence { busy: self.busy.clone(), idle: self.idle.clone(), is_busy: true }
+    }
+}
+
+/// One waiting call in the gauge.
+pub(super) struct Waiting(IntGauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -154,7 +171,12 @@ mod tests {
     #[test]
     fn gauges_return_to_zero() {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let mut presence = Meter::new(metrics.clone(), "sandbox").instance();
+        let meter = Meter::new(metrics.clone(), "sandbox");
+        let waiting = meter.waiting();
+        assert_eq!(metrics.guest_waiting.with_label_values(&["sandbox"]).get(), 1);
+        drop(waiting);
+        assert_eq!(metrics.guest_waiting.with_label_values(&["sandbox"]).get(), 0);
+        let mut presence = meter.instance();
         presence.set_busy(false);
         assert_eq!(metrics.instances.with_label_values(&["sandbox", "idle"]).get(), 1);
         drop(presence);

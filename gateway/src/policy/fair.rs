@@ -51,6 +51,13 @@ impl<K: Copy + Eq, T> Fair<K, T> {
         item
     }
 
+    /// Takes out the front, and leaves the turn to whoever is next under its key.
+    pub fn discard_front(&mut self) -> Option<T> {
+        let item = self.lines.front_mut()?.items.pop_front();
+        self.lines.retain(|line| !line.items.is_empty());
+        item
+    }
+
     /// How many would be served before an item that joined under this key now.
     pub fn ahead(&self, key: K) -> usize {
         let place = self.lines.iter().position(|line| line.key == key);
@@ -134,6 +141,15 @@ mod tests {
         assert_eq!((queue.len(), queue.front().map(String::as_str)), (7, Some("a0")));
         assert_eq!(served(&mut queue), "a0 b0 c0 a1 c1 a2 a3");
         assert!(queue.is_empty() && queue.pop().is_none());
+    }
+
+    #[test]
+    fn who_is_discarded_takes_no_turn() {
+        let mut queue = queue(&[('a', 2), ('b', 1)]);
+        assert_eq!(queue.discard_front().as_deref(), Some("a0"));
+        assert_eq!(queue.discard_front().as_deref(), Some("a1"));
+        assert_eq!(served(&mut queue), "b0");
+        assert_eq!(queue.discard_front(), None);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Default for LimitsConfig {
             organization: Rate::new(6000, Window::Minute),
             login: Rate::new(10, Window::Minute),
             in_flight: count(512),
-            in_flight_per_organization: count(192),
+            in_flight_per_organization: count(128),
             waiting: count(4096),
             queue_ms: 2,
             request_seconds: 120,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use portico_tests::{
     Api, Gateway,
-    simulators::{Dialect, Fault, Simulator, SitePod},
+    simulators::{Dialect, Fault, Request, Simulator, SitePod},
 };
 use serde_json::{Value, json};
 
@@ -136,6 +136,20 @@ async fn deployed_by_content_released_and_rolled_back() {
     let sites = api.get("/sites?connection=pods").await.is(200).json();
     assert_eq!((&sites["total"], &sites["data"][0]["kind"]), (&json!(1), &json!("static")), "{sites}");
     assert_eq!(pods.world(|pods| pods.logins), 1);
+}
+
+/// A plan isn't an operation: what it sends is on the trail of who asked for it, through every task on the way.
+#[tokio::test]
+async fn a_plan_is_on_the_trail_of_its_request() {
+    let (gateway, pods) = world(Dialect::Live).await;
+    let files: Vec<Value> = page(1).iter().map(Content::entry).collect();
+    let body = json!({"files": files, "message": "one"});
+    let path = format!("{SITE}/deployments/plans");
+    for headers in [&[("x-request-id", "plain")][..], &[("x-request-id", "keyed"), ("idempotency-key", "k")][..]] {
+        let _ = gateway.api.json(Method::POST, &path, headers, &body).await.is(201);
+        let on_trail = |request: &Request| request.header("x-request-id") == Some(headers[0].1);
+        assert!(pods.seen().iter().any(on_trail), "nothing came on the trail of {headers:?}");
+    }
 }
 
 #[tokio::test]
