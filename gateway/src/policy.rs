@@ -31,7 +31,7 @@ pub use caller::Caller;
 pub use client_address::{ClientAddress, ForwardedHeader, Secure, TrustedProxies};
 pub use cors::CorsConfig;
 pub use email::Email;
-pub use fair::Fair;
+pub use fair::{Fair, Walk};
 pub use limits::{Busy, Lane, Limits, LimitsConfig, Place, Policy, Quota, Rate, Verdict, Window};
 pub use origin::{Provenance, is_safe, provenance};
 pub use password::{Passwords, PasswordsConfig, generate as generate_password};

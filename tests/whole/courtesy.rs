@@ -161,14 +161,16 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
 /// More calls than an organization may have at once wait for one host; another of its hosts is read all the while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_hangs_leaves_the_others_room() {
-    let gateway = gateway().await;
+    // Long enough to look at those who wait.
+    let config = "[host]\nwait_ms = 20000\n".to_owned();
+    let gateway = Gateway::start_with(Setup { config, guests: vec!["courteous"], ..Setup::default() }).await;
     let (silent, good) = (Upstream::start(|_| Answer::Never).await, Upstream::start(|_| Answer::Json(200, json!({}))).await);
     gateway.connect("c", "courteous", json!({"url": silent.url()})).await;
     gateway.connect("good", "courteous", json!({"url": good.url()})).await;
     let mut hanging = readers(&gateway.api, "x", 100);
     let calls = eventually("a full house", async || {
         let connection = gateway.api.get("/connections/c").await.is(200).json();
-        (connection["calls"]["waiting"].as_u64()? >= 10).then(|| connection["calls"].clone())
+        (connection["calls"]["waiting"].as_u64()? >= 50).then(|| connection["calls"].clone())
     })
     .await;
     assert_eq!(calls["running"], 48, "of 64: {calls}");

@@ -17,11 +17,12 @@ use super::{
 };
 use crate::{
     egress::{Flow, Lane, Writes},
-    model::{ConnectionSpec, Error, Kind},
+    model::{ConnectionId, ConnectionSpec, Error, Kind},
 };
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
 use std::sync::Arc;
 use tokio::time::{Instant, error::Elapsed, timeout_at};
+use uuid::Uuid;
 
 /// A guest that hands a failure of an import on, hands on what that failure is called.
 fn with_code(error: Error, coded: Option<Error>) -> Error {
@@ -162,6 +163,9 @@ fn judge<T>(instance: &mut Instance, lifted: Lifted<T>, asked: Asked) -> Result<
     Err(trapped(format_args!("{reason_name}: {why}")))
 }
 
+/// Configuring asks no host for anything, so it doesn't stand in the line of a connection whose host may hang.
+const CONFIGURING: ConnectionId = ConnectionId(Uuid::nil());
+
 /// The first `configure` of a connection revision, in an instance that is thrown away.
 pub(super) struct Configuring<'a> {
     pub(super) host: &'a Host,
@@ -173,8 +177,8 @@ pub(super) struct Configuring<'a> {
 
 impl Configuring<'_> {
     pub(super) async fn run(self) -> Result<provider::Configuration, Error> {
-        let (connection, flow) = (self.connection.id, Flow::present(Lane::Reads));
-        let _admitted = self.tenant.entrance.enter(connection, flow, self.deadline, |_, _, _| Ok(false)).await?;
+        let flow = Flow::present(Lane::Reads);
+        let _admitted = self.tenant.entrance.enter(CONFIGURING, flow, self.deadline, |_, _, _| Ok(false)).await?;
         let owner = owner(self.provider, self.connection);
         let mut instance = self.host.fresh(self.provider, owner, self.tenant, self.deadline).await?;
         let guest = instance.provider()?;

@@ -2,7 +2,7 @@
 //!
 //! In go connections, flows and deadlines; out come places, or errors. Invariant: a connection has at most [`SHARE`] times as many calls
 //! under way as are free (dynamic thresholds, Choudhury and Hahne, 1998), and the last sixteenth of the places is for connections that
-//! have none. So one whose host hangs leaves a fifth to the others, and it takes several of them until nothing is left. Connections go in
+//! have none. So one whose host hangs leaves a quarter to the others, and it takes several of them until nothing is left. Connections go in
 //! in turn, and on each of them flows. A place is given to the next when it is dropped, whoever dropped it. No lock is held across an
 //! await.
 
@@ -98,10 +98,15 @@ impl Entrance {
         deadline: Instant,
         in_time: impl InTime,
     ) -> Result<Admitted, Error> {
-        let Some(Ticket { answer, until }) = self.join(connection, flow, deadline, in_time)? else {
+        let Some(Ticket { mut answer, until }) = self.join(connection, flow, deadline, &in_time)? else {
             return Ok(Admitted { entrance: Arc::clone(self), connection });
         };
-        match timeout_at(until, answer).await {
+        let mut ended = timeout_at(until, &mut answer).await;
+        // Those inside may have come to the upstream's limits meanwhile.
+        if ended.is_err() && flow.lane == Lane::Reads && until < deadline && in_time(flow, 0, deadline)? {
+            ended = timeout_at(deadline, answer).await;
+        }
+        match ended {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
@@ -471,6 +476,11 @@ mod tests {
             assert_eq!(refused.map(|error| error.kind), Some(Kind::Overloaded));
             assert_eq!(started.elapsed(), Duration::from_secs(most));
         }
+        // Whether there are limits to wait for may be known only after a while.
+        let started = Instant::now();
+        let later = |_, _, _| Ok(started.elapsed() > Duration::from_millis(500));
+        let refused = entrance.enter(ONE, flow(1), started + Duration::from_secs(20), later).await.err();
+        assert_eq!((refused.map(|error| error.kind), started.elapsed()), (Some(Kind::Overloaded), Duration::from_secs(20)));
         drop(held);
         assert_eq!(entrance.calls(ONE).running, 0);
         drop(inside(&entrance, OTHER).await);

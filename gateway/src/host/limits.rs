@@ -29,7 +29,7 @@ pub struct Limits {
     /// Guests of one organization that may go on computing at the same time once a tick (10 ms) has met them; they take turns. 0 is
     /// one less than there are processors, at least one.
     pub computing_per_organization: u32,
-    /// Milliseconds that a call waits for others to end when all are busy, unless it waits for its upstream's limits.
+    /// Milliseconds that a call waits for others to end when all are busy; a read that waits for its upstream's limits waits for those.
     pub wait_ms: u32,
     /// Milliseconds of computing in one guest call. A list of 10,000 sites takes tens of them.
     pub cpu_ms: u32,

@@ -4,7 +4,7 @@
 //! for at most as many of any other as of its own and one more, so nobody's queue makes another's longer than that. It knows no
 //! clock, and is small: what waits is looked through, not indexed.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 
 pub struct Fair<K, T> {
     /// In the order of turns; none is empty.
@@ -66,21 +66,15 @@ impl<K: Copy + Eq, T> Fair<K, T> {
         self.lines.iter().enumerate().map(|(index, line)| line.items.len().min(own + usize::from(before(index)))).sum::<usize>()
     }
 
-    /// All, in the order in which they would be served.
-    pub fn in_turn(&self) -> impl Iterator<Item = &T> {
-        let rounds = self.longest();
-        (0..rounds).flat_map(|round| self.lines.iter().filter_map(move |line| line.items.get(round)))
+    /// Goes through all in the order in which they are served; nothing leaves before [`Fair::part`].
+    pub fn walk<R>(&self) -> Walk<'_, T, R> {
+        let lines = self.lines.iter().map(|line| line.items.iter()).enumerate().collect();
+        Walk { lines, verdicts: self.lines.iter().map(|_| Vec::new()).collect() }
     }
 
-    /// Takes out those for which `leaves` gives a reason. It is asked in the order in which they would be served.
-    pub fn take<R>(&mut self, mut leaves: impl FnMut(&T) -> Option<R>) -> Vec<(T, R)> {
-        let mut verdicts: Vec<VecDeque<Option<R>>> = self.lines.iter().map(|_| VecDeque::new()).collect();
-        for round in 0..self.longest() {
-            for (line, verdicts) in self.lines.iter().zip(&mut verdicts) {
-                verdicts.extend(line.items.get(round).map(&mut leaves));
-            }
-        }
-        let lines = self.lines.iter_mut().zip(verdicts);
+    /// Takes out those for which a walk to the end found a reason.
+    pub fn part<R>(&mut self, verdicts: Verdicts<R>) -> Vec<(T, R)> {
+        let lines = self.lines.iter_mut().zip(verdicts.0);
         let taken = lines.flat_map(|(line, verdicts)| line.split(verdicts)).collect();
         self.lines.retain(|line| !line.items.is_empty());
         taken
@@ -105,9 +99,40 @@ impl<K: Copy + Eq, T> Fair<K, T> {
     }
 }
 
+/// What a walk found of each, line by line.
+pub struct Verdicts<R>(Vec<Vec<Option<R>>>);
+
+pub struct Walk<'a, T, R> {
+    /// In the order of turns, with what is left of each.
+    lines: VecDeque<(usize, vec_deque::Iter<'a, T>)>,
+    verdicts: Vec<Vec<Option<R>>>,
+}
+
+impl<T, R> Walk<'_, T, R> {
+    /// Asks of those whose turn it is, until one stays, which is the one that is served. False: there is nobody left.
+    pub fn step(&mut self, mut leaves: impl FnMut(&T) -> Option<R>) -> bool {
+        while let Some((line, mut items)) = self.lines.pop_front() {
+            for item in items.by_ref() {
+                let reason = leaves(item);
+                let stays = reason.is_none();
+                self.verdicts[line].push(reason);
+                if stays {
+                    self.lines.push_back((line, items));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    pub fn end(self) -> Verdicts<R> {
+        Verdicts(self.verdicts)
+    }
+}
+
 impl<K, T> Line<K, T> {
     /// Those with a reason to leave, in order; the others stay in theirs.
-    fn split<R>(&mut self, verdicts: VecDeque<Option<R>>) -> Vec<(T, R)> {
+    fn split<R>(&mut self, verdicts: Vec<Option<R>>) -> Vec<(T, R)> {
         let mut taken = Vec::new();
         for (item, verdict) in std::mem::take(&mut self.items).into_iter().zip(verdicts) {
             match verdict {
@@ -166,18 +191,26 @@ mod tests {
         }
     }
 
+    /// Those that leave, those that stay in the order in which they were asked, and those that are served then.
+    fn parted(queue: &mut Fair<char, String>, leaves: &[&str]) -> [String; 3] {
+        let (mut stay, mut walk) = (Vec::new(), queue.walk());
+        while walk.step(|item| {
+            let leaves = leaves.contains(&item.as_str()).then_some(());
+            stay.extend(leaves.is_none().then(|| item.clone()));
+            leaves
+        }) {}
+        let (verdicts, stay) = (walk.end(), stay.join(" "));
+        let taken: Vec<String> = queue.part(verdicts).into_iter().map(|(item, ())| item).collect();
+        [taken.join(" "), stay, served(queue)]
+    }
+
     #[test]
-    fn all_are_looked_at_in_the_order_of_service() {
-        let mut queue = queue(&[('a', 3), ('b', 1), ('c', 2)]);
-        let order: Vec<String> = queue.in_turn().cloned().collect();
-        let mut seen = Vec::new();
-        let taken = queue.take(|item| {
-            seen.push(item.clone());
-            item.ends_with('0').then_some(())
-        });
-        assert_eq!((order.join(" ").as_str(), seen.join(" ").as_str()), ("a0 b0 c0 a1 c1 a2", "a0 b0 c0 a1 c1 a2"));
-        assert_eq!(taken.into_iter().map(|(item, ())| item).collect::<Vec<_>>(), ["a0", "b0", "c0"]);
-        assert_eq!(served(&mut queue), "a1 c1 a2");
+    fn who_stays_is_asked_in_the_order_of_service_whoever_leaves() {
+        for leaves in [&[][..], &["a0"], &["a0", "a1"], &["a1", "c0"], &["b0"], &["a0", "a1", "a2"], &["c1", "a2"]] {
+            let [taken, stay, served] = parted(&mut queue(&[('a', 3), ('b', 1), ('c', 2)]), leaves);
+            assert_eq!(stay, served, "{leaves:?}");
+            assert_eq!(taken.split(' ').filter(|item| !item.is_empty()).count(), leaves.len(), "{taken}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 pub(super) struct State {
     pub running: u32,
+    /// Those of them that were answered, and whose bodies are still read.
+    pub answered: u32,
     pub quota: Quota,
     pub queue: Queue,
     pub breaker: Breaker,
@@ -45,6 +47,7 @@ impl State {
     pub(super) fn new(rate: Option<Rate>, concurrency: u32, config: &EgressConfig) -> Self {
         Self {
             running: 0,
+            answered: 0,
             quota: Quota::default(),
             queue: Queue::default(),
             breaker: Breaker::new(config.breaker_failures),
@@ -94,7 +97,7 @@ impl State {
         if let Some(hold) = self.hold.filter(|hold| hold.until > at) {
             (at, why) = (hold.until, Why::Pause(hold.kind));
         }
-        if let Some(reset) = self.quota.at(self.running, ahead).filter(|reset| *reset > at) {
+        if let Some(reset) = self.quota.at(self.running.saturating_sub(self.answered), ahead).filter(|reset| *reset > at) {
             (at, why) = (reset, Why::Quota);
         }
         if let Some(due) = self.pace.as_ref().map(|pace| pace.at(at, ahead)).filter(|due| *due > at) {
@@ -147,7 +150,7 @@ impl State {
         self.queue.rouse();
     }
 
-    /// After a place is free again: what was heard while it was taken counts now.
+    /// After a request was answered, or its place is free again: what was heard counts now.
     pub(super) fn settle(&mut self, now: Instant, gauges: &Gauges) {
         self.moved(now, gauges);
         if std::mem::take(&mut self.heard) {

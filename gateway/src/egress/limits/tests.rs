@@ -302,6 +302,25 @@ async fn what_an_answer_says_counts_once_its_place_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_whose_answer_is_still_read_takes_nothing_of_what_is_left() {
+    let limits = limits(None, 2);
+    let (mut reading, mut other) = (read(&limits, 0).await.unwrap(), read(&limits, 0).await.unwrap());
+    other.judge(Verdict::Good);
+    let next = tokio::spawn({
+        let limits = Arc::clone(&limits);
+        async move { read(&limits, 30).await }
+    });
+    tokio::task::yield_now().await;
+    limits.heard(said(1, 60));
+    reading.judge(Verdict::Good);
+    drop(other);
+    tokio::task::yield_now().await;
+    assert_eq!(limits.report().queued, 1, "it waits for the body, and then the one that is left is its own");
+    drop(reading);
+    next.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_dismisses_further_requests_too() {
     let limits = limits(Some((1, 10)), 2);
     let _turn = read(&limits, 0).await.unwrap();

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 pub(in crate::egress) struct Turn {
     limits: Arc<Limits>,
     probe: bool,
+    answered: bool,
 }
 
 impl Turn {
     pub(super) const fn new(limits: Arc<Limits>, probe: bool) -> Self {
-        Self { limits, probe }
+        Self { limits, probe, answered: false }
     }
 
     /// Tells the circuit breaker what came of it.
@@ -23,8 +24,9 @@ impl Turn {
         let mut state = self.limits.lock();
         state.judge(self.probe, verdict, now, &self.limits.gauges);
         self.probe = false;
-        // The circuit may have opened for those who wait.
-        state.moved(now, &self.limits.gauges);
+        state.answered += u32::from(!std::mem::replace(&mut self.answered, true));
+        // The circuit may have opened for those who wait, and the answer may have said what is left.
+        state.settle(now, &self.limits.gauges);
     }
 }
 
@@ -34,6 +36,7 @@ impl Drop for Turn {
             self.judge(Verdict::Silent);
         }
         let mut state = self.limits.lock();
+        state.answered -= u32::from(self.answered);
         state.gone(Need::Place);
         state.settle(Instant::now(), &self.limits.gauges);
     }
