@@ -58,7 +58,7 @@ async fn patch_on(api: Api, upstream: Arc<Upstream>, first: usize, stop: Arc<Ato
             }
             arrives(&api, &upstream, &id, &secret).await;
             // Other tests have a use for the processors, too.
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
         }
     }
     round
