@@ -19,8 +19,26 @@ use tokio::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     pub id: OperationId,
-    /// Tries that failed since the last one that worked.
-    pub attempts: u32,
+    pub tries: Tries,
+}
+
+/// What was in vain since something last worked. A restart forgets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Of whatever kind: the pauses grow with it.
+    pub failed: u32,
+    /// Requests that were sent, and that the upstream certainly doesn't have.
+    pub absent: u32,
+}
+
+impl Tries {
+    pub const fn failed_again(self) -> Self {
+        Self { failed: self.failed.saturating_add(1), ..self }
+    }
+
+    pub const fn absent_again(self) -> Self {
+        Self { absent: self.absent.saturating_add(1), ..self.failed_again() }
+    }
 }
 
 #[derive(Default)]
@@ -79,7 +97,7 @@ impl Queue {
     pub fn enter(&self, id: &OperationId) {
         let mut state = self.state();
         if !state.known.contains_key(id) {
-            state.wait(Task { id: id.clone(), attempts: 0 }, Instant::now());
+            state.wait(Task { id: id.clone(), tries: Tries::default() }, Instant::now());
             drop(state);
             self.changed.notify_one();
         }
@@ -152,12 +170,12 @@ mod tests {
             let task = queue.next().await;
             assert_eq!(&task.id, id);
             queue.enter(id);
-            queue.again(Task { attempts: 1, ..task }, start + Duration::from_secs(30 - index as u64));
+            queue.again(Task { tries: task.tries.failed_again(), ..task }, start + Duration::from_secs(30 - index as u64));
         }
         queue.forget(&ids[2]);
         for (id, after) in [(&ids[2], 28), (&ids[1], 29), (&ids[0], 30)] {
             let task = queue.next().await;
-            assert_eq!((&task.id, task.attempts, start.elapsed().as_secs()), (id, 1, after));
+            assert_eq!((&task.id, task.tries.failed, start.elapsed().as_secs()), (id, 1, after));
         }
         assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err(), "something came twice");
     }

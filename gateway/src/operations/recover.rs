@@ -7,6 +7,7 @@
 use super::{
     intent::Intent,
     now,
+    queue::Tries,
     runner::{Held, Runner},
     step::Next,
 };
@@ -43,18 +44,18 @@ impl Cause {
 }
 
 impl Runner {
-    pub(super) async fn recover(&self, held: &Held, attempts: u32, cause: Cause) -> Result<Next, Error> {
+    pub(super) async fn recover(&self, held: &Held, tries: Tries, cause: Cause) -> Result<Next, Error> {
         let action = held.mutation.action();
         let call = self.carrier.recovery(held.record.connection, action);
         let class = match self.bounded(Instant::now() + self.options.call, call).await {
             Ok(class) => class,
-            Err(error) => return self.could_not_look(held, error, attempts).await,
+            Err(error) => return self.could_not_look(held, error, tries).await,
         };
         match class {
             Recovery::Neither => match cause {
                 Cause::Declined(error) => {
                     self.commit(&held.fence, &Outcome::Absent).await?;
-                    self.not_now(held, error, attempts).await
+                    self.not_now(held, error, tries).await
                 }
                 cause => self.interrupt(held, cause.error()).await,
             },
@@ -64,14 +65,14 @@ impl Runner {
             Recovery::Keyed => match cause.error() {
                 Some(error) => {
                     self.say(held, format!("waits, and sends it again: {}", error.message)).await?;
-                    Ok(self.later(attempts, error.retry_after))
+                    Ok(self.later(tries, error.retry_after))
                 }
-                None => Box::pin(self.send(held, attempts)).await,
+                None => Box::pin(self.send(held, tries)).await,
             },
             Recovery::LookUp => match (cause.error(), self.settling(held)) {
-                (Some(error), pause) => Ok(at_least(self.later(attempts, error.retry_after), pause)),
-                (None, Some(pause)) => Ok(Next::After { pause, attempts }),
-                (None, None) => self.look_up(held, attempts).await,
+                (Some(error), pause) => Ok(at_least(self.later(tries, error.retry_after), pause)),
+                (None, Some(pause)) => Ok(Next::After { pause, tries }),
+                (None, None) => self.look_up(held, tries).await,
             },
         }
     }
@@ -83,28 +84,30 @@ impl Runner {
         millis_until(settled).map(|left| left.min(self.options.settle))
     }
 
-    async fn look_up(&self, held: &Held, attempts: u32) -> Result<Next, Error> {
+    async fn look_up(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
         let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
         let context = self.context(held, intent);
         let call = self.carrier.reconcile(held.record.connection, &held.mutation, &context);
         match self.bounded(context.deadline, call).await {
             Ok(Finding::Found(work)) => self.adopt(held, work).await,
             Ok(Finding::Unknown) => self.interrupt(held, None).await,
-            Ok(Finding::Absent) if attempts >= ABSENT_TRIES => {
-                let text = format!("the host did not carry it out, though it was sent {attempts} times");
-                self.fail(held, Error::new(Kind::Unavailable, text)).await
-            }
-            Ok(Finding::Absent) => {
-                self.commit(&held.fence, &Outcome::Absent).await?;
-                // At once: what it waited for in between was the look-up's own pause.
-                Ok(Next::After { pause: Duration::ZERO, attempts: attempts.saturating_add(1) })
-            }
-            Err(error) => self.could_not_look(held, error, attempts).await,
+            Ok(Finding::Absent) => self.absent(held, tries.absent_again()).await,
+            Err(error) => self.could_not_look(held, error, tries).await,
         }
     }
 
+    async fn absent(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
+        if tries.absent >= ABSENT_TRIES {
+            let text = format!("the host did not carry it out, though it was sent {} times", tries.absent);
+            return self.fail(held, Error::new(Kind::Unavailable, text)).await;
+        }
+        self.commit(&held.fence, &Outcome::Absent).await?;
+        // At once: what it waited for in between was the look-up's own pause.
+        Ok(Next::After { pause: Duration::ZERO, tries })
+    }
+
     /// Looking does no harm, so it is tried until it works, unless the answer can't change.
-    async fn could_not_look(&self, held: &Held, error: Error, attempts: u32) -> Result<Next, Error> {
+    async fn could_not_look(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
         let never = matches!(
             error.kind,
             Kind::NotFound | Kind::Unsupported | Kind::InvalidInput | Kind::Conflict | Kind::QuotaExceeded
@@ -113,7 +116,7 @@ impl Runner {
             return self.interrupt(held, Some(error)).await;
         }
         self.say(held, format!("waits to find out whether it was carried out: {}", error.message)).await?;
-        Ok(self.later(attempts, error.retry_after))
+        Ok(self.later(tries, error.retry_after))
     }
 
     async fn interrupt(&self, held: &Held, cause: Option<Error>) -> Result<Next, Error> {
@@ -136,7 +139,7 @@ impl Runner {
 
 fn at_least(next: Next, least: Option<Duration>) -> Next {
     match (next, least) {
-        (Next::After { pause, attempts }, Some(least)) => Next::After { pause: pause.max(least), attempts },
+        (Next::After { pause, tries }, Some(least)) => Next::After { pause: pause.max(least), tries },
         (next, _) => next,
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{
     Options, now,
-    queue::{Queue, Task},
+    queue::{Queue, Task, Tries},
     sealed,
     step::Next,
     waiters::Waiters,
@@ -139,16 +139,16 @@ impl Runner {
             Ok(Ok(next)) => next,
             Ok(Err(error)) => {
                 tracing::warn!(operation = %id, %error, internal = error.internal, "could not go on, will try again");
-                self.later(task.attempts, None)
+                self.later(task.tries, None)
             }
             Err(_panic) => {
                 tracing::error!(operation = %id, "a step of an operation panicked, will try again");
-                self.later(task.attempts, None)
+                self.later(task.tries, None)
             }
         };
         match next {
             Next::Never => self.queue.forget(&id),
-            Next::After { pause, attempts } => self.queue.again(Task { id, attempts }, Instant::now() + pause),
+            Next::After { pause, tries } => self.queue.again(Task { id, tries }, Instant::now() + pause),
         }
     }
 
@@ -221,12 +221,12 @@ impl Runner {
         ended.unwrap_or_else(|_| Err(Error::new(Kind::Timeout, "the provider did not answer in time")))
     }
 
-    /// The pause after `attempts` tries that failed: doubling, at least what the upstream asked for.
-    pub fn later(&self, attempts: u32, retry_after: Option<u32>) -> Next {
+    /// The pause after tries that failed: doubling, at least what the upstream asked for.
+    pub fn later(&self, tries: Tries, retry_after: Option<u32>) -> Next {
         let (first, longest) = self.options.backoff;
-        let pause = first.saturating_mul(1 << attempts.min(16)).min(longest);
+        let pause = first.saturating_mul(1 << tries.failed.min(16)).min(longest);
         let asked = Duration::from_secs(u64::from(retry_after.unwrap_or(0))).min(longest);
-        Next::After { pause: pause.max(asked), attempts: attempts.saturating_add(1) }
+        Next::After { pause: pause.max(asked), tries: tries.failed_again() }
     }
 }
 

@@ -8,7 +8,7 @@
 use super::{
     intent::Intent,
     now,
-    queue::Task,
+    queue::{Task, Tries},
     recover::Cause,
     runner::{Held, Runner},
     sealed::{self, KeptCompletion},
@@ -36,7 +36,7 @@ pub enum Next {
     Never,
     After {
         pause: Duration,
-        attempts: u32,
+        tries: Tries,
     },
 }
 
@@ -61,15 +61,15 @@ impl Runner {
             let kept: KeptCompletion = sealed::open(&self.sealer, held.record.organization, &task.id, sealed)?;
             self.conclude(&held, kept.into()).await
         } else if held.record.handle.is_some() {
-            self.poll(&held, task.attempts).await
+            self.poll(&held, task.tries).await
         } else if held.record.sent_at.is_some() {
-            self.recover(&held, task.attempts, Cause::Unknown).await
+            self.recover(&held, task.tries, Cause::Unknown).await
         } else {
-            self.send(&held, task.attempts).await
+            self.send(&held, task.tries).await
         }
     }
 
-    pub(super) async fn send(&self, held: &Held, attempts: u32) -> Result<Next, Error> {
+    pub(super) async fn send(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
         let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
         let context = self.context(held, intent.clone());
         let call = self.carrier.mutate(held.record.connection, &held.mutation, &context);
@@ -79,14 +79,14 @@ impl Runner {
                 if intent.committed() {
                     self.carrier.changed(held.record.connection, &held.mutation);
                 }
-                self.not_sent_through(held, &intent, error, attempts).await
+                self.not_sent_through(held, &intent, error, tries).await
             }
         }
     }
 
-    async fn not_sent_through(&self, held: &Held, intent: &Intent, error: Error, attempts: u32) -> Result<Next, Error> {
+    async fn not_sent_through(&self, held: &Held, intent: &Intent, error: Error, tries: Tries) -> Result<Next, Error> {
         if intent.refused() {
-            return Ok(self.later(attempts, None));
+            return Ok(self.later(tries, None));
         }
         if is_definite(error.kind) {
             return self.fail(held, error).await;
@@ -94,13 +94,13 @@ impl Runner {
         if intent.committed() || held.record.sent_at.is_some() {
             let declined = held.record.sent_at.is_none() && intent.declined() && error.kind == Kind::RateLimited;
             let cause = if declined { Cause::Declined(error) } else { Cause::Failed(error) };
-            return self.recover(held, attempts, cause).await;
+            return self.recover(held, tries, cause).await;
         }
-        self.not_now(held, error, attempts).await
+        self.not_now(held, error, tries).await
     }
 
     /// Nothing was carried out: tries again for a while, where waiting can help.
-    pub(super) async fn not_now(&self, held: &Held, error: Error, attempts: u32) -> Result<Next, Error> {
+    pub(super) async fn not_now(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
         let patience = i64::try_from(self.options.patience.as_millis()).unwrap_or(i64::MAX);
         // Who knows when the host is back said so.
         let returns = error.kind == Kind::Unavailable && error.retry_after.is_some();
@@ -112,7 +112,7 @@ impl Runner {
         self.commit(&held.fence, &Outcome::Queued { message }).await?;
         self.numbers.running.dec();
         self.numbers.queued.inc();
-        Ok(self.later(attempts, error.retry_after))
+        Ok(self.later(tries, error.retry_after))
     }
 
     /// Takes on what a mutation came to.
@@ -124,8 +124,8 @@ impl Runner {
         }
     }
 
-    async fn poll(&self, held: &Held, attempts: u32) -> Result<Next, Error> {
-        let Some(handle) = &held.record.handle else { return Ok(self.later(attempts, None)) };
+    async fn poll(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
+        let Some(handle) = &held.record.handle else { return Ok(self.later(tries, None)) };
         let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
         let context = self.context(held, intent.clone());
         let call = self.carrier.poll(held.record.connection, handle, &context);
@@ -134,13 +134,13 @@ impl Runner {
             Ok(Progress::Succeeded(completion)) => self.complete(held, completion).await,
             Ok(Progress::Failed(error)) => self.fail(held, error).await,
             Ok(Progress::Canceled) => self.end(held, OperationStatus::Canceled, None, None).await,
-            Err(_) if intent.refused() => Ok(self.later(attempts, None)),
+            Err(_) if intent.refused() => Ok(self.later(tries, None)),
             Err(error) if says_nothing(error.kind) => {
                 tracing::debug!(operation = %held.fence.id, %error, "could not look how far it is");
-                if attempts >= QUIET_TRIES {
+                if tries.failed >= QUIET_TRIES {
                     self.say(held, format!("waits until the host can be asked again: {}", error.message)).await?;
                 }
-                Ok(self.later(attempts, error.retry_after))
+                Ok(self.later(tries, error.retry_after))
             }
             Err(error) => self.fail(held, error).await,
         }
@@ -153,7 +153,7 @@ impl Runner {
         if is_news(held, &update) {
             self.commit(&held.fence, &Outcome::Pending(update)).await?;
         }
-        Ok(Next::After { pause, attempts: 0 })
+        Ok(Next::After { pause, tries: Tries::default() })
     }
 
     /// Commits that the work is done before its result is read: that may take time, and fail.

@@ -111,8 +111,19 @@ async fn what_never_arrives_is_not_sent_for_ever() {
     }
     let gateway = Gateway::start(&fake).await;
     let id = gateway.submit().await;
-    assert_eq!(gateway.end_of(&id).await.status, Failed);
-    assert!(fake.count("sent") < 10, "{}", fake.count("sent"));
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, fake.count("sent")), (Failed, 8));
+    assert!(ended.error.unwrap().message.ends_with("sent 8 times"));
+}
+
+#[tokio::test]
+async fn only_what_was_sent_counts_as_sent() {
+    let full: (Call, &[Act]) = (Call::Mutate, &[Act::Fail(Kind::Overloaded)]);
+    let lost: (Call, &[Act]) = (Call::Mutate, &[Act::Send, Act::Fail(Kind::Timeout)]);
+    let unseen: (Call, &[Act]) = (Call::Reconcile, &[Act::Fail(Kind::Overloaded)]);
+    let absent: (Call, &[Act]) = (Call::Reconcile, &[Act::Absent]);
+    let script = [[full; 9].as_slice(), &[lost], &[unseen; 9], &[absent]].concat();
+    check(Recovery::LookUp, &script, (Succeeded, 2)).await;
 }
 
 #[tokio::test]
