@@ -57,17 +57,21 @@ ping_engine() { curl -sf --max-time 2 --unix-socket "$SOCK" http://engine/_ping 
 pool() { echo "10.$((0x$(printf %s "$DIR" | sha256sum | cut -c1-2) % 100 + 100)).0.0/16"; }
 
 # Without iptables and the default bridge the machine's own Docker, its firewall and its forwarding are left alone. Published
-# ports are carried by docker-proxy, and networks made through the API work as always. Compiling a system call filter for each
-# container would cost more than many of them do, and what runs in them is ours.
+# ports are carried by docker-proxy, and networks made through the API work as always. Compiling a filter of system calls costs more
+# than many of the containers do: only CI runs them under the Engine's own.
 daemon_start() {
   if living "$DIR/dockerd.pid" dockerd >/dev/null && ping_engine; then return 0; fi
   local started=$SECONDS
   rm -f "$DIR/dockerd.pid" "$SOCK"
   # dockerd would take a dead containerd that nobody has reaped yet for a living one, and wait for it in vain.
   living "$DIR/exec/containerd/containerd.pid" containerd >/dev/null || rm -f "$DIR/exec/containerd/containerd.pid"
-  echo '{"defaultAction": "SCMP_ACT_ALLOW"}' >"$DIR/seccomp.json"
+  local filter=()
+  if [ -z "${CI:-}" ]; then
+    echo '{"defaultAction": "SCMP_ACT_ALLOW"}' >"$DIR/seccomp.json"
+    filter=(--seccomp-profile "$DIR/seccomp.json")
+  fi
   setsid dockerd --host "unix://$SOCK" --data-root "$DIR/data" --exec-root "$DIR/exec" --pidfile "$DIR/dockerd.pid" \
-    --storage-driver overlay2 --seccomp-profile "$DIR/seccomp.json" --iptables=false --ip6tables=false --bridge=none --userland-proxy=true \
+    --storage-driver overlay2 "${filter[@]}" --iptables=false --ip6tables=false --bridge=none --userland-proxy=true \
     --default-address-pool "base=$(pool),size=24" >"$DIR/dockerd.log" 2>&1 9>&- </dev/null &
   local pid=$!
   for _ in $(seq 300); do

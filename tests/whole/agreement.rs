@@ -2,7 +2,8 @@
 //!
 //! In goes a gateway with two sandboxes; a failure comes out for a 5xx, an undocumented status, an answer that doesn't fit its
 //! schema, a refusal of data that fits, or the acceptance of data that doesn't. Invariant: the run is bounded and repeatable
-//! (`TEST_SEED`), and one that asked too little, or followed no links, fails like one that found something.
+//! (`TEST_SEED`, and `CI=1` for as much as CI draws), and one that asked too little, or followed no links, fails like one that found
+//! something.
 
 use portico_tests::{Gateway, gateway::root};
 use serde_json::{Value, json};

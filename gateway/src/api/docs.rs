@@ -26,7 +26,7 @@ const JOIN_START: &str = include_str!("docs/join.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Written when it is first asked for: a third of what a start would compute.
+/// Written when it is first asked for: most gateways never are, and a start need not wait for it.
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(spec::document(&routes::endpoints()).to_string()));
 
 /// What is open to everybody.

@@ -27,7 +27,7 @@ pub struct Task {
 pub struct Tries {
     /// Of whatever kind: the pauses grow with it.
     pub failed: u32,
-    /// Requests that were sent, and that the upstream certainly doesn't have.
+    /// Calls that had sent something of which a look-up found nothing.
     pub absent: u32,
 }
 

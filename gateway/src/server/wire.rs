@@ -1,7 +1,7 @@
 //! The bytes of a connection: plain, or inside TLS.
 //!
-//! Invariant: HTTP is served by the same code over both, so neither has a way of its own. The TLS state lies in a box, so that a
-//! plain connection doesn't pay for its size.
+//! Invariant: HTTP is served by the same code over both. Only how few bytes reach the socket differs: TLS makes records of its own. The
+//! TLS state lies in a box, so that a plain connection doesn't pay for its size.
 
 use super::life::Life;
 use std::{
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// An answer of up to so many bytes is copied into one piece: that costs less than the system's way of taking several.
+/// Up to so many bytes in several pieces are copied into one: that costs less than the system's way of taking several.
 const GATHERED: usize = 4096;
 
 pub enum Stream {
@@ -52,10 +52,13 @@ impl AsyncRead for Wire {
     }
 }
 
-/// Few bytes in several pieces, as one.
+/// Few bytes in several pieces, as one. Where not all of them are taken, the caller comes again with the rest.
 fn write_gathered(stream: &mut TcpStream, context: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
     thread_local! {
         static WHOLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    if let [one] = pieces {
+        return Pin::new(stream).poll_write(context, one);
     }
     WHOLE.with_borrow_mut(|whole| {
         whole.clear();
