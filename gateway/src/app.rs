@@ -24,7 +24,7 @@ use crate::{
     events::Events,
     host::{Compile, Host},
     hot_path::{HotPath, Way},
-    layers::{self, Gate, Observer},
+    layers::{self, Gate, Misread, Observer},
     metrics::Metrics,
     operations::Operations,
     policy::{Accounts, Authenticator, Limits, Tokens},
@@ -139,6 +139,7 @@ impl App {
         // What other origins may read depends on each request's own; the stack knows.
         let hot_path =
             self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared, self.metrics.hot_path_answers.clone()));
+        let misread = Misread::new(Arc::clone(&gate), Arc::clone(&observer));
         let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
@@ -149,7 +150,7 @@ impl App {
         let admin_tls = self.tls.clone().filter(|_| self.config.tls.admin);
         let watched = self.tls.clone().map(|tls| tokio::spawn(server::watch_certificate(tls, self.shutdown.child_token())));
         let front = Front::new(&self.config.server, self.tls, &self.metrics, open);
-        let way = Way::new(hot_path, stack);
+        let way = Way::new(hot_path, misread, stack);
         servers.spawn(server::serve(self.public, way, front, self.shutdown.clone()));
         let front = Front::new(&self.config.server, admin_tls, &self.metrics, unseen);
         let admin = tokio::spawn(server::serve(self.admin, Way::plain(admin_service), front, admin_shutdown.clone()));

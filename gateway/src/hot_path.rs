@@ -8,12 +8,12 @@
 
 use crate::{
     api::{Api, lane},
-    layers::{self, Gate, HadTurn, Observer, Served},
+    layers::{self, Gate, HadTurn, Misread, Observer, Served},
     policy::{self, Authenticator, ClientAddress, Secure},
 };
 use axum::{Router, body::Body};
 use futures_util::future::{BoxFuture, Either};
-use http::{HeaderMap, HeaderName, Method, Request, Response, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use prometheus::IntCounter;
 use std::{
@@ -102,17 +102,23 @@ pub struct Whence {
 #[derive(Clone)]
 pub struct Way {
     hot_path: Option<Arc<HotPath>>,
+    misread: Option<Misread>,
     stack: Router,
 }
 
 impl Way {
-    pub fn new(hot_path: Option<HotPath>, stack: Router) -> Self {
-        Self { hot_path: hot_path.map(Arc::new), stack }
+    pub fn new(hot_path: Option<HotPath>, misread: Misread, stack: Router) -> Self {
+        Self { hot_path: hot_path.map(Arc::new), misread: Some(misread), stack }
     }
 
     /// Nothing but a router.
     pub const fn plain(stack: Router) -> Self {
-        Self { hot_path: None, stack }
+        Self { hot_path: None, misread: None, stack }
+    }
+
+    /// The answer to what is no request, unless that of the protocol library will do.
+    pub fn misread(&self, status: StatusCode, detail: &str, client: ClientAddress) -> Option<Response<Body>> {
+        self.misread.as_ref().map(|misread| misread.answer(status, detail, client))
     }
 }
 

@@ -8,11 +8,13 @@ mod authenticate;
 mod authorize;
 mod cors;
 mod limits;
+mod misread;
 mod observe;
 mod problem;
 
 pub use authenticate::credential;
 pub use limits::{Gate, HadTurn};
+pub use misread::Misread;
 pub use observe::{Observer, Served};
 
 use crate::{

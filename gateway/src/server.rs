@@ -12,7 +12,9 @@ mod flight;
 mod life;
 mod listen;
 mod places;
+mod stream;
 mod tls;
+mod unread;
 mod wire;
 
 pub use admin::admin;
@@ -80,13 +82,16 @@ mod tests {
     async fn start(config: ServerConfig, shutdown: &CancellationToken) -> SocketAddr {
         let listener = Listener::bind("listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.address;
-        let service = Router::new().route("/", axum::routing::get(|| async { "hello" })).route(
-            "/slow",
-            axum::routing::get(|| async {
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                "late"
-            }),
-        );
+        let service = Router::new()
+            .route("/", axum::routing::get(|| async { "hello" }))
+            .route("/alike", axum::routing::get(async || ALIKE))
+            .route(
+                "/slow",
+                axum::routing::get(|| async {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    "late"
+                }),
+            );
         let front = Front::new(&config, None, &Metrics::new().unwrap(), IntGauge::new("open", "open").unwrap());
         tokio::spawn(serve(listener, Way::plain(service), front, shutdown.clone()));
         address
@@ -108,6 +113,37 @@ mod tests {
         // A reset is an end as well.
         drop(read.expect("the connection was left open"));
         answer
+    }
+
+    /// An answer's body that reads as a refusal of hyper's.
+    const ALIKE: &str =
+        "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+
+    #[tokio::test]
+    async fn what_looks_like_a_refusal_arrives_as_it_is() {
+        let shutdown = CancellationToken::new();
+        let address = start(small(3), &shutdown).await;
+        let ask = "GET /alike HTTP/1.1\r\nhost: a\r\n\r\n";
+        let last = "GET /alike HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        for words in [last.to_owned(), ask.to_owned() + last, ask.repeat(3) + last] {
+            let answer = String::from_utf8(say(address, words.as_bytes()).await).unwrap();
+            assert_eq!(answer.matches(ALIKE).count(), words.matches("GET").count(), "{answer}");
+            assert!(answer.ends_with(ALIKE), "{answer}");
+        }
+        // Its end is there while the connection rests.
+        let mut resting = TcpStream::connect(address).await.unwrap();
+        resting.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(ALIKE.as_bytes()) {
+            let read = tokio::time::timeout(Duration::from_millis(150), resting.read_buf(&mut answer)).await;
+            assert!(read.expect("its end was held back").unwrap() > 0);
+        }
+        // A listener that has no words of its own says hyper's.
+        let answer = say(address, format!("{ask}NONSENSE\r\n\r\n").as_bytes()).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let (before, refusal) = answer.split_once(ALIKE).expect("the answer before it");
+        assert!(before.starts_with("HTTP/1.1 200") && unread::refusal_in(refusal.as_bytes()) == Some(0), "{answer}");
+        shutdown.cancel();
     }
 
     const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";

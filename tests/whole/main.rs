@@ -32,6 +32,7 @@ mod idempotency;
 mod identity;
 mod labels;
 mod limits;
+mod misread;
 mod overload;
 mod own_writes;
 mod paging;

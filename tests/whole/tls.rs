@@ -85,6 +85,16 @@ async fn http_1_and_2_by_alpn() {
             (401, &"max-age=31536000".parse().unwrap())
         );
     }
+    // And where there was no request.
+    let mut stream = world.client(&["http/1.1"]).handshake().await.unwrap();
+    stream.write_all(b"NONSENSE\r\n\r\n").await.unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert!(
+        said.starts_with("HTTP/1.1 400 ") && said.contains("\r\nstrict-transport-security: max-age=31536000\r\n"),
+        "{said}"
+    );
+    assert!(said.contains("\"code\":\"malformed\""), "{said}");
     let stranger = world.client(&["spdy/3"]).handshake().await;
     assert!(stranger.is_err(), "a protocol that nobody speaks was agreed");
     // 2090-01-01.

@@ -146,8 +146,13 @@ impl Gate {
 
     /// What a request gets that has no turn.
     pub fn no_turn(&self, uri: &Uri, client: IpAddr, id: &HeaderValue) -> Response {
+        self.refused(self.busy(Busy::Queue), uri, client, id)
+    }
+
+    /// A refusal that comes before anything else was asked; it counts for the address.
+    pub fn refused(&self, problem: Problem, uri: &Uri, client: IpAddr, id: &HeaderValue) -> Response {
         let verdict = self.limits.ip(client, Instant::now());
-        self.refusal(self.busy(Busy::Queue), uri, id, verdict)
+        self.refusal(problem, uri, id, verdict)
     }
 
     /// What a request gets that didn't pass.

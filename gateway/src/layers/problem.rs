@@ -27,7 +27,8 @@ pub async fn write(request: Request, next: Next) -> Response {
 pub fn written(mut response: Response, uri: &Uri, id: Option<RequestId>) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else { return response };
     let mut problem = Arc::unwrap_or_clone(problem);
-    problem.instance = Some(uri.path().to_owned());
+    // `*` is no path.
+    problem.instance = (uri.path() != "*").then(|| uri.path().to_owned());
     problem.request_id = id.map(|RequestId(id)| id.to_string());
     if let Some(provider) = &problem.provider {
         response.extensions_mut().insert(super::super::api::ServedBy(provider.as_str().into()));

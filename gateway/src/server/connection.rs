@@ -9,8 +9,10 @@ use super::{
     flight::Flight,
     life::{Patience, Reason},
     places::{Place, Places, Sizes},
+    stream::Stream,
     tls::{HandshakeError, Tls},
-    wire::{Stream, Wire},
+    unread,
+    wire::{Rest, Wire},
 };
 use crate::{
     hot_path::{Way, Whence},
@@ -18,19 +20,24 @@ use crate::{
     policy::{ClientAddress, TrustedProxies},
 };
 use axum::body::Body;
-use http::{HeaderValue, header};
+use http::{HeaderMap, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulConnection},
 };
 use prometheus::{IntCounterVec, IntGauge};
-use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// A request's head is at most this long; over HTTP/2, its fields as RFC 9113 counts them.
-const MAX_HEAD: usize = 32 * 1024;
+pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// What of an answer waits in memory for one slow stream.
 const MAX_UNSENT: usize = 64 * 1024;
 /// Requests at the same time of one HTTP/2 connection.
@@ -44,7 +51,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_PATIENCE: Duration = Duration::from_secs(20);
-/// For the goodbye of a connection that rested too long.
+/// For the goodbye of a connection that rested too long, or was refused.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub type Service = Way;
@@ -100,6 +107,13 @@ impl Front {
         (!peer.is_loopback() && !self.proxies.trusts(peer)).then_some(peer)
     }
 
+    /// The field of every answer over TLS.
+    fn dress(&self, headers: &mut HeaderMap) {
+        if let Some(hsts) = self.tls.as_ref().and_then(|tls| tls.hsts.clone()) {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+        }
+    }
+
     pub(super) fn count(&self, reason: Reason) {
         self.closed.with_label_values(&[reason.as_str()]).inc();
     }
@@ -149,27 +163,51 @@ async fn talk(
         Some(tls) => Stream::Tls(Box::new(tls.handshake(stream, place).await.map_err(Ending::Handshake)?)),
         None => Stream::Plain(stream),
     };
-    let wire = Wire::new(stream, Arc::clone(&place.life));
+    let leftover = Arc::default();
+    let wire = Wire::new(stream, Arc::clone(&place.life), Arc::clone(&leftover));
     let caller = Caller { peer, behind_proxy: front.proxies.trusts(peer), tls: front.tls.is_some() };
-    let hsts = front.tls.as_ref().and_then(|tls| tls.hsts.clone());
-    let (life, shared) = (Arc::clone(&place.life), Arc::clone(front));
+    let (life, shared, way) = (Arc::clone(&place.life), Arc::clone(front), service.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         let flight = Flight::begin(&life, request.version());
         let whence = caller.whence(&shared.proxies, &request);
         let answer = service.call(request, whence);
-        let hsts = hsts.clone();
-        async move { answer.await.map(|response| finish(response, flight, hsts)) }
+        let front = Arc::clone(&shared);
+        async move { answer.await.map(|response| finish(response, flight, &front)) }
     });
     // In a box, since each function that a future is handed through would have room for it in its own.
     let connection = Box::pin(front.builder.serve_connection(TokioIo::new(wire), service).into_owned());
-    watch(connection, place, front.patience, drain).await
+    let ended = watch(connection, place, front.patience, drain).await;
+    // It had the wire, and so the wire is gone as well.
+    if let Some(rest) = Arc::into_inner(leftover).and_then(OnceLock::into_inner) {
+        let words = Box::pin(last_words(&way, *rest, &ended, caller, front));
+        // Who doesn't take them in time loses them, and so does who holds a place that another needs.
+        tokio::select! {
+            _ = place.life.evicted() => {}
+            said = tokio::time::timeout(LAST_WORDS, words) => tracing::debug!(%peer, ?said, "last words to a client"),
+        }
+    }
+    ended
 }
 
-fn finish(response: http::Response<Body>, flight: Flight, hsts: Option<HeaderValue>) -> http::Response<super::flight::Watched> {
-    let mut response = response.map(|body| flight.answer(body));
-    if let Some(hsts) = hsts {
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+/// What was held back: hyper's own refusal, or in its place ours; or the end of an answer.
+async fn last_words(way: &Way, rest: Rest, ended: &Result<(), Ending>, caller: Caller, front: &Front) -> Result<(), Ending> {
+    let refusal = match ended {
+        Err(Ending::Broken(error)) => unread::why(&rest.held, &**error)
+            .and_then(|(status, detail)| way.misread(status, &detail, ClientAddress(caller.peer))),
+        _ => None,
+    };
+    match refusal {
+        Some(mut response) => {
+            front.dress(response.headers_mut());
+            unread::answer(rest.stream, response).await.map_err(Ending::Broken)
+        }
+        None => unread::let_go(rest).await.map_err(|error| Ending::Broken(error.into())),
     }
+}
+
+fn finish(response: http::Response<Body>, flight: Flight, front: &Front) -> http::Response<super::flight::Watched> {
+    let mut response = response.map(|body| flight.answer(body));
+    front.dress(response.headers_mut());
     response
 }
 

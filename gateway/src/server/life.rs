@@ -152,6 +152,11 @@ impl Life {
         self.handed.fetch_sub(1, Relaxed);
     }
 
+    /// Whether a request is in flight.
+    pub fn is_asked(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
     pub fn has_spoken(&self) -> bool {
         self.spoken.load(Relaxed)
     }

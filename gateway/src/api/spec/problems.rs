@@ -22,7 +22,7 @@ macro_rules! problems {
 }
 
 problems! {
-    400 "malformed": "The request can't be read: no JSON, two credentials, an unknown preference" => "Correct it as `detail` says";
+    400 "malformed": "The request can't be read: no HTTP, no JSON, two credentials, an unknown preference" => "Correct it as `detail` says";
     400 "invalid_id": "An id in the path can't be one" => "Take ids from answers, unchanged";
     400 "cursor_invalid": "The cursor isn't one that this list gave for these filters" => "Start again without a cursor";
     400 "body_incomplete": "The body ended before its announced length; nothing was kept" => "Send it again";
@@ -69,6 +69,7 @@ problems! {
     429 "too_many_attempts": "Too many logins of this account failed from your address" => "Wait as long as `Retry-After` says";
     429 "too_many_uploads": "The plan has ten uploads going on" => "Let one finish, or try again as `Retry-After` says";
     429 "upstream_rate_limited": "The host asked to slow down" => "Wait as long as `Retry-After` says";
+    431 "head_too_large": "The request's head is larger than 32 KiB or has more than 100 header fields" => "Send fewer or shorter header fields; look for cookies that aren't ours";
     500 "internal": "The gateway itself failed; its log has the reason" => "Tell the operator the `request_id`";
     501 "unsupported": "The host can't do this; `fields` names the feature" => "Look at the connection's `features` before asking";
     502 "upstream_credentials": "The host refused the connection's credential" => "Give the connection a valid one";
@@ -90,7 +91,7 @@ problems! {
 
 /// The statuses of problems that an endpoint can answer with.
 pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
-    let mut statuses = BTreeSet::from([400, 401, 403, 429, 500, 503, 504]);
+    let mut statuses = BTreeSet::from([400, 401, 403, 429, 431, 500, 503, 504]);
     if endpoint.path.contains('{') {
         statuses.insert(404);
     }

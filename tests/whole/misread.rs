@@ -1,0 +1,124 @@
+//! What can't be read as a request gets an answer like any other: a problem, with an id and with what is left of the limit.
+//!
+//! Invariant: what was asked before it on the same connection is answered first, and whole.
+
+use portico_tests::{Gateway, Setup};
+use serde_json::Value;
+use std::{fmt::Write as _, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+const GOOD: &str = "GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// Everything that the gateway says to these words, until it ends the connection.
+async fn say(gateway: &Gateway, words: &str) -> String {
+    let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    stream.write_all(words.as_bytes()).await.expect("it reads");
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.expect("an end without a reset");
+    String::from_utf8(said).expect("text")
+}
+
+/// The value of a field of an answer's head.
+fn field<'a>(answer: &'a str, name: &str) -> &'a str {
+    let found = answer.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    found.unwrap_or_else(|| panic!("no {name}: {answer}"))
+}
+
+/// A whole problem, and what is left of the address's limit.
+#[track_caller]
+fn refused(answer: &str, status: u16, code: &str) -> u64 {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    let body = answer.split_once("\r\n\r\n").expect("a body").1;
+    assert_eq!(field(answer, "content-length"), body.len().to_string(), "{answer}");
+    assert_eq!((field(answer, "content-type"), field(answer, "connection")), ("application/problem+json", "close"), "{answer}");
+    assert_eq!(answer.matches("\r\ndate: ").count(), 1, "{answer}");
+    let problem: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()), "{problem}");
+    assert_eq!(problem["request_id"], field(answer, "x-request-id"), "{problem}");
+    assert_eq!(problem["detail"], problem["error"], "{problem}");
+    let (limit, left) = (field(answer, "x-ratelimit-limit"), field(answer, "x-ratelimit-remaining"));
+    assert_eq!(field(answer, "ratelimit-policy"), format!("\"ip\";q={limit};w=3600"));
+    assert!(field(answer, "ratelimit").starts_with(&format!("\"ip\";r={left};t=")), "{answer}");
+    assert!(!field(answer, "x-ratelimit-reset").is_empty());
+    left.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_like_any_other() {
+    let config = "[limits]\nip = \"100/h\"\n".to_owned();
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let large = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(40_000));
+    // More than the sockets' buffers hold beside it: the answer comes all the same.
+    let huge = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(900_000));
+    let mut many = "GET / HTTP/1.1\r\nhost: a\r\n".to_owned();
+    (0..101).for_each(|number| write!(many, "x-{number}: 1\r\n").expect("memory"));
+    many.push_str("\r\n");
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "x".repeat(70_000));
+    let mut before = 100;
+    for (words, status, code) in [
+        ("NONSENSE\r\n\r\n", 400, "malformed"),
+        ("GET / HTTP/1.1\r\nbad field: 1\r\n\r\n", 400, "malformed"),
+        ("GET / HTTP/3.7\r\nhost: a\r\n\r\n", 400, "malformed"),
+        ("GET /\u{7} HTTP/1.1\r\nhost: a\r\n\r\n", 400, "malformed"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n", 400, "malformed"),
+        (&large, 431, "head_too_large"),
+        (&huge, 431, "head_too_large"),
+        (&many, 431, "head_too_large"),
+        (&long, 431, "head_too_large"),
+    ] {
+        let answer = say(&gateway, words).await;
+        let left = refused(&answer, status, code);
+        assert_eq!(left, before - 1, "it counts for its address");
+        before = left;
+    }
+    let counted = async |status: &str| {
+        gateway.metric("portico_requests_total", &["route=\"unmatched\"", "method=\"other\"", status]).await
+    };
+    assert_eq!((counted("status=\"400\"").await, counted("status=\"431\"").await), (5.0, 4.0));
+}
+
+#[tokio::test]
+async fn what_was_asked_before_it_is_answered_whole() {
+    let gateway = Gateway::start().await;
+    let alone = say(&gateway, &GOOD.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")).await;
+    let document = alone.split_once("\r\n\r\n").expect("a body").1;
+    for count in [1, 3] {
+        let said = say(&gateway, &format!("{}NONSENSE\r\n\r\n", GOOD.repeat(count))).await;
+        assert_eq!(said.matches("HTTP/1.1 200 OK\r\n").count(), count);
+        assert_eq!(said.matches(document).count(), count);
+        let at = said.rfind("HTTP/1.1 400 ").expect("a refusal");
+        assert_eq!(said.matches("HTTP/1.1 400 ").count(), 1);
+        assert!(said[..at].ends_with(document));
+        assert!(said[at..].contains("\r\nx-request-id: "), "{}", &said[at..]);
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_nonsense_and_stays_makes_room() {
+    let config = "[server]\nmax_connections = 3\n".to_owned();
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let mut staying = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+        stream.write_all(b"NONSENSE\r\n\r\n").await.expect("it reads");
+        staying.push(stream);
+    }
+    // Well before the last words' time is over.
+    let few = async {
+        while gateway.metric("portico_connections_open", &[]).await > 3.0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3), few).await.expect("they hold more than there is");
+    refused_and_read(&mut staying[19]).await;
+}
+
+/// Who has a place reads the answer.
+async fn refused_and_read(stream: &mut TcpStream) {
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.expect("an end without a reset");
+    assert!(said.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&said));
+}
