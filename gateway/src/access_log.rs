@@ -3,7 +3,7 @@
 //! In go what is known of an answered request, and once where lines go; out come lines in the log's own form. Invariant: a line holds
 //! the path without its query, and no header; what a client can choose is escaped, and a line is one line.
 
-use crate::clock;
+use crate::{clock, model::Timestamp};
 use std::{cell::RefCell, fmt, io::Write as _, net::IpAddr, sync::OnceLock, time::Duration};
 
 /// What the log's lines look like.
@@ -23,6 +23,8 @@ pub struct Line<'a> {
     pub path: &'a str,
     pub status: u16,
     pub took: Duration,
+    /// When it was answered.
+    pub at: Timestamp,
 }
 
 type Sink = Box<dyn Fn(&[u8]) + Send + Sync>;
@@ -61,12 +63,12 @@ impl Line<'_> {
 
     fn put_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"timestamp\":\"");
-        put_now(out);
+        put_time(self.at, out);
         out.extend_from_slice(b"\",\"level\":\"INFO\",\"request_id\":");
         quote(self.request_id, out);
         // Hexadecimal digits and addresses need no escape.
         put_if(b",\"trace_id\":\"", self.trace_id, b"\"", out);
-        put_if(b",\"client\":\"", self.client, b"\"", out);
+        self.put_client(b",\"client\":\"", b"\"", out);
         out.extend_from_slice(b",\"method\":\"");
         out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\",\"path\":");
@@ -79,11 +81,11 @@ impl Line<'_> {
     }
 
     fn put_text(&self, out: &mut Vec<u8>) {
-        put_now(out);
+        put_time(self.at, out);
         out.extend_from_slice(b"  INFO access: request_id=");
         quote(self.request_id, out);
         put_if(b" trace_id=", self.trace_id, b"", out);
-        put_if(b" client=", self.client, b"", out);
+        self.put_client(b" client=", b"", out);
         out.extend_from_slice(b" method=\"");
         out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\" path=");
@@ -95,17 +97,27 @@ impl Line<'_> {
         out.push(b'\n');
     }
 
+    fn put_client(&self, before: &[u8], after: &[u8], out: &mut Vec<u8>) {
+        let Some(IpAddr::V4(address)) = self.client else { return put_if(before, self.client, after, out) };
+        out.extend_from_slice(before);
+        for (number, byte) in address.octets().into_iter().enumerate() {
+            out.extend_from_slice(if number == 0 { b"" } else { b"." });
+            put_number(byte.into(), out);
+        }
+        out.extend_from_slice(after);
+    }
+
     fn micros(&self) -> u64 {
         u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX)
     }
 }
 
 /// The time as RFC 3339 has it, to the millisecond. Its seconds are written once for all lines of one.
-fn put_now(out: &mut Vec<u8>) {
+fn put_time(at: Timestamp, out: &mut Vec<u8>) {
     thread_local! {
         static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
     }
-    let now = clock::now().as_millis();
+    let now = at.as_millis();
     let (second, millis) = (now.div_euclid(1000), now.rem_euclid(1000));
     SECOND.with_borrow_mut(|(written, text)| {
         if *written != second {
@@ -150,6 +162,7 @@ mod tests {
             path,
             status: 200,
             took: Duration::from_micros(42),
+            at: clock::now(),
         };
         let mut out = Vec::new();
         line.put(form, &mut out);

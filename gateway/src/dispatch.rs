@@ -125,9 +125,15 @@ impl Dispatch {
     }
 
     /// A kept and fresh answer of a connection that is in memory: what can be said without waiting.
-    pub fn kept(&self, organization: OrganizationId, slug: &str, query: Query) -> Option<(Arc<Connection>, Found)> {
+    pub fn kept(
+        &self,
+        organization: OrganizationId,
+        slug: &str,
+        query: Query,
+        now: Instant,
+    ) -> Option<(Arc<Connection>, Found)> {
         let connection = self.registry.known(organization, slug)?;
-        let found = self.snapshots.fresh(&Key::new(&connection, query))?;
+        let found = self.snapshots.fresh(&Key::new(&connection, query), now)?;
         Some((connection, found))
     }
 

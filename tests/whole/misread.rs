@@ -2,6 +2,9 @@
 //!
 //! Invariant: what was asked before it on the same connection is answered first, and whole.
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portico_tests::{Gateway, Setup};
 use serde_json::Value;
 use std::{fmt::Write as _, time::Duration};
@@ -121,4 +124,34 @@ async fn refused_and_read(stream: &mut TcpStream) {
     let mut said = Vec::new();
     stream.read_to_end(&mut said).await.expect("an end without a reset");
     assert!(said.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&said));
+}
+
+#[tokio::test]
+async fn a_large_head_of_http_2_is_refused_the_same() {
+    let gateway = Gateway::start().await;
+    let stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut ask = async |length: usize| {
+        let uri = format!("http://{}/api/v1/sites", gateway.api_address);
+        let request = http::Request::get(uri).header("x", "x".repeat(length)).body(Empty::<Bytes>::new()).expect("a request");
+        let answer = sender.send_request(request).await.expect("an answer");
+        let (head, body) = answer.into_parts();
+        (head, body.collect().await.expect("a body").to_bytes())
+    };
+    let (head, _) = ask(31_000).await;
+    assert_eq!(head.status, 401, "it was read");
+    for length in [33_000, 100_000] {
+        let (head, body) = ask(length).await;
+        assert_eq!((head.status.as_u16(), &head.headers["content-type"]), (431, &"application/problem+json".parse().unwrap()));
+        assert!(head.headers.contains_key("ratelimit") && head.headers.contains_key("x-ratelimit-reset"), "{head:?}");
+        let problem: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!((&problem["code"], &problem["instance"]), (&"head_too_large".into(), &Value::Null), "{problem}");
+        assert_eq!(problem["request_id"], head.headers["x-request-id"].to_str().unwrap(), "{problem}");
+    }
+    // What h2 doesn't read at all.
+    assert_eq!(ask(200_000).await.0.status, 431);
+    // The connection goes on.
+    assert_eq!(ask(1).await.0.status, 401);
 }

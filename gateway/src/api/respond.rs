@@ -16,12 +16,13 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use std::{io::Write as _, sync::Arc};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
-/// Whose answer it is, and since when it is known.
+/// Whose answer it is, and for how long it is known.
 pub struct Read<'a> {
     pub request: &'a HeaderMap,
-    pub as_of: Option<Timestamp>,
+    pub age: Option<Duration>,
     /// Some parts are missing.
     pub partial: bool,
     /// How a provider's answer came, and for how many seconds it is fresh; none for what Portico itself keeps.
@@ -31,12 +32,17 @@ pub struct Read<'a> {
 impl<'a> Read<'a> {
     /// Of one answer of a provider.
     pub fn of(request: &'a HeaderMap, found: &Found) -> Self {
-        Self { request, as_of: Some(found.as_of), partial: false, came: Some(found.freshness()) }
+        Self::at(request, found, Instant::now())
+    }
+
+    /// The same where the time is known.
+    pub fn at(request: &'a HeaderMap, found: &Found, now: Instant) -> Self {
+        Self { request, age: Some(found.age(now)), partial: false, came: Some(found.freshness(now)) }
     }
 
     /// Of what Portico itself keeps.
-    pub fn own(request: &'a HeaderMap) -> Self {
-        Self { request, as_of: Some(clock::now()), partial: false, came: None }
+    pub const fn own(request: &'a HeaderMap) -> Self {
+        Self { request, age: Some(Duration::ZERO), partial: false, came: None }
     }
 
     pub fn answer(&self, body: &impl Serialize) -> Result<Response, Problem> {
@@ -64,9 +70,8 @@ impl<'a> Read<'a> {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         headers.insert(header::ETAG, tag);
-        if let Some(as_of) = self.as_of {
-            let seconds = (clock::now().as_millis() - as_of.as_millis()).max(0) / 1000;
-            headers.insert(header::AGE, seconds.into());
+        if let Some(age) = self.age {
+            headers.insert(header::AGE, age.as_secs().into());
         }
         self.say_whence(headers);
         response
@@ -81,20 +86,28 @@ impl<'a> Read<'a> {
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+/// Since what was read at this time of day.
+pub fn age_of(as_of: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(clock::now().as_millis() - as_of.as_millis()).unwrap_or_default())
+}
+
 /// RFC 9211. A negative `ttl` says by how much a stale answer is over its time.
 fn cache_status(came: Came, seconds: i64) -> HeaderValue {
-    let mut text = Vec::with_capacity(56);
-    // Writing to memory doesn't fail.
-    let _ = match came {
-        Came::Kept => write!(text, "portico; hit; ttl={seconds}"),
-        Came::Stale => write!(text, "portico; hit; ttl={seconds}; detail=revalidating"),
-        Came::Failed(kind) => write!(text, "portico; hit; ttl={seconds}; detail={}", kind.code()),
-        Came::Joined => write!(text, "portico; fwd=uri-miss; ttl={seconds}; collapsed"),
-        Came::Missing => write!(text, "portico; fwd=uri-miss; ttl={seconds}; stored"),
-        Came::Expired => write!(text, "portico; fwd=stale; ttl={seconds}; stored"),
-        Came::Asked => write!(text, "portico; fwd=request; ttl={seconds}; stored"),
-        Came::Unkept => write!(text, "portico; fwd=bypass"),
+    let (before, after) = match came {
+        Came::Kept => ("portico; hit; ttl=", ["", ""]),
+        Came::Stale => ("portico; hit; ttl=", ["; detail=", "revalidating"]),
+        Came::Failed(kind) => ("portico; hit; ttl=", ["; detail=", kind.code()]),
+        Came::Joined => ("portico; fwd=uri-miss; ttl=", ["; collapsed", ""]),
+        Came::Missing => ("portico; fwd=uri-miss; ttl=", ["; stored", ""]),
+        Came::Expired => ("portico; fwd=stale; ttl=", ["; stored", ""]),
+        Came::Asked => ("portico; fwd=request; ttl=", ["; stored", ""]),
+        Came::Unkept => return HeaderValue::from_static("portico; fwd=bypass"),
     };
+    let mut text = Vec::with_capacity(56);
+    let mut seconds_text = itoa::Buffer::new();
+    for part in [before, seconds_text.format(seconds)].into_iter().chain(after) {
+        text.extend_from_slice(part.as_bytes());
+    }
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("portico"))
 }
 

@@ -25,6 +25,7 @@ use schemars::Schema;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "SiteCreate")]
@@ -120,12 +121,12 @@ pub async fn get(
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
     let found = api.dispatch.query(&connection, Query::SitesGet { site: id.native }, freshness).await?;
-    Ok(super::served_by(&connection, answer(&connection, &found, &headers)?))
+    Ok(super::served_by(&connection, answer(&connection, &found, &headers, Instant::now())?))
 }
 
-fn answer(connection: &Connection, found: &Found, headers: &HeaderMap) -> Result<Response, Problem> {
+fn answer(connection: &Connection, found: &Found, headers: &HeaderMap, now: Instant) -> Result<Response, Problem> {
     let Answer::Site(site) = &found.answer else { return Err(super::answer_of_another_kind()) };
-    let read = Read::of(headers, found);
+    let read = Read::at(headers, found, now);
     match connection.labels.of(&site.id) {
         None => read.answer_kept(found, None, site),
         Some(labels) => read.answer_kept(found, Some(Arc::clone(&labels)), &site.with(&labels)),
@@ -134,14 +135,20 @@ fn answer(connection: &Connection, found: &Found, headers: &HeaderMap) -> Result
 
 impl Api {
     /// What [`get`] answers when it needn't wait for anything.
-    pub fn kept_site(&self, principal: &Principal, site: &str, headers: &HeaderMap) -> Option<(Arc<Connection>, Response)> {
+    pub fn kept_site(
+        &self,
+        principal: &Principal,
+        site: &str,
+        headers: &HeaderMap,
+        now: Instant,
+    ) -> Option<(Arc<Connection>, Response)> {
         let (slug, native) = site.split_once('~')?;
         if !principal.scopes.covers(slug) {
             return None;
         }
         let query = Query::SitesGet { site: unescape(native).ok()? };
-        let (connection, found) = self.dispatch.kept(principal.organization, slug, query)?;
-        let response = answer(&connection, &found, headers).ok()?;
+        let (connection, found) = self.dispatch.kept(principal.organization, slug, query, now)?;
+        let response = answer(&connection, &found, headers, now).ok()?;
         Some((connection, response))
     }
 }

@@ -3,7 +3,12 @@
 //! In go gathered snapshots and an order; out come pages. Invariant: a walk never changes after its first page; what fails or
 //! changes meanwhile doesn't move its items. One that was dropped answers 410, never a guess.
 
-use super::{ApiConfig, cursor, cursor::Scope, problem::Problem, respond::Read};
+use super::{
+    ApiConfig, cursor,
+    cursor::Scope,
+    problem::Problem,
+    respond::{Read, age_of},
+};
 use crate::{
     dispatch::{Came, Failure, Found, Shelf},
     model::Timestamp,
@@ -59,7 +64,7 @@ impl Stretch {
     pub fn read<'a>(&self, request: &'a HeaderMap, partial: bool) -> Read<'a> {
         let came = Found::freshness_of(&self.walk.parts);
         let came = came.map(|(came, seconds)| (if self.begins { came } else { Came::Kept }, seconds));
-        Read { request, as_of: self.walk.as_of(), partial, came }
+        Read { request, age: self.walk.as_of().map(age_of), partial, came }
     }
 }
 

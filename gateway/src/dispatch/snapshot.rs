@@ -129,16 +129,16 @@ impl Snapshots {
         }
         let Some(slot) = self.0.kept.get(&key) else { return self.missing(key, lifetime, ask).await };
         let newest = slot.newest();
-        if newest.is_fresh() && newest.is_within(freshness) {
+        if newest.is_fresh(Instant::now()) && newest.is_within(freshness) {
             return Ok(self.found(newest, Came::Kept));
         }
         self.outdated(key, (slot, newest), freshness, lifetime, ask).await
     }
 
     /// What is kept and fresh, without asking anybody.
-    pub fn fresh(&self, key: &Key) -> Option<Found> {
+    pub fn fresh(&self, key: &Key, now: Instant) -> Option<Found> {
         let newest = self.0.kept.get(key)?.newest();
-        newest.is_fresh().then(|| self.found(newest, Came::Kept))
+        newest.is_fresh(now).then(|| self.found(newest, Came::Kept))
     }
 
     /// Asks in the caller's own time, and keeps what comes.
@@ -302,13 +302,18 @@ impl Snapshot {
     }
 
     /// How long it is still fresh; negative by as much as it is over.
-    fn seconds_left(&self) -> i64 {
+    fn seconds_left(&self, now: Instant) -> i64 {
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        (millis(self.lifetime) - millis(self.read_at.elapsed())).div_euclid(1000)
+        (millis(self.lifetime) - millis(self.age(now))).div_euclid(1000)
     }
 
-    fn is_fresh(&self) -> bool {
-        self.read_at.elapsed() < self.lifetime
+    /// Since it was read.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.read_at)
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < self.lifetime
     }
 
     fn is_within(&self, freshness: Freshness) -> bool {

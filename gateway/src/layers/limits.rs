@@ -9,8 +9,9 @@ mod fields;
 use super::problem;
 use crate::{
     api::{RequestId, lane, problem::Problem},
+    clock,
     metrics::Metrics,
-    model::Error,
+    model::{Error, Timestamp},
     policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Verdict},
 };
 use axum::{
@@ -167,8 +168,11 @@ impl Gate {
     }
 
     /// Tells in an answer what is left.
-    pub fn tell(&self, response: Response, passed: Passed) -> Response {
-        self.told(response, passed.0)
+    pub fn tell(&self, mut response: Response, passed: Passed, now: Timestamp) -> Response {
+        if let Some(verdict) = passed.0 {
+            self.fields.write(response.headers_mut(), &verdict, now);
+        }
+        response
     }
 
     /// An attempt to log in counts for the address and, unless that refuses, as an attempt.
@@ -200,10 +204,7 @@ impl Gate {
         Error::overloaded(detail).into()
     }
 
-    fn told(&self, mut response: Response, verdict: Option<Verdict>) -> Response {
-        if let Some(verdict) = verdict {
-            self.fields.write(response.headers_mut(), &verdict);
-        }
-        response
+    fn told(&self, response: Response, verdict: Option<Verdict>) -> Response {
+        self.tell(response, Passed(verdict), clock::now())
     }
 }

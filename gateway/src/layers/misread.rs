@@ -4,7 +4,7 @@
 //! address, measured and logged as a request is, under a method and a path that no request has.
 
 use super::{Gate, Observer, Served};
-use crate::{api::problem::Problem, policy::ClientAddress};
+use crate::{api::problem::Problem, clock, policy::ClientAddress};
 use axum::response::Response;
 use http::{Method, Request, StatusCode, Uri};
 use std::sync::Arc;
@@ -23,11 +23,11 @@ impl Misread {
     }
 
     pub fn answer(&self, status: StatusCode, detail: &str, client: ClientAddress) -> Response {
-        let served = Served { route: "unmatched", provider: "", client, started: Instant::now() };
+        let served = Served { route: "unmatched", provider: "", client, started: Instant::now(), at: clock::now() };
         let mut nothing = Request::new(());
         *nothing.uri_mut() = Uri::from_static("*");
         *nothing.method_mut() = Method::from_bytes(b"-").unwrap_or_default();
-        let id = Observer::name(nothing.headers());
+        let id = Observer::name(nothing.headers(), served.at);
         let response = self.gate.refused(Problem::new(status, code(status), detail), nothing.uri(), client.0, &id);
         self.observer.observed(&nothing, id, &served, response)
     }

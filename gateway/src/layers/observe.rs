@@ -8,7 +8,9 @@ mod short;
 use crate::{
     access_log::{self, Line},
     api::{RequestId, ServedBy},
+    clock,
     metrics::Metrics,
+    model::Timestamp,
     policy::{Caller, ClientAddress, REQUEST_ID, Trace, Trail},
 };
 use axum::{
@@ -16,7 +18,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use short::ShortCounters;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -54,7 +56,7 @@ impl Drop for InFlight<'_> {
 pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let _in_flight = InFlight::new(&observer.metrics);
-    let id: Arc<str> = request_id(request.headers()).to_str().unwrap_or_default().into();
+    let id: Arc<str> = request_id(request.headers(), clock::now()).to_str().unwrap_or_default().into();
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -66,7 +68,11 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     let took = started.elapsed();
     observer.count(route, &method, &response, took);
     let asked = Asked { id: &id, method: &method, path: uri.path(), client, trace };
-    told(&asked, took, HeaderValue::from_str(&id).ok(), response)
+    log(&asked, took, clock::now(), response.status());
+    match HeaderValue::from_str(&id) {
+        Ok(id) => named(response, id),
+        Err(_) => response,
+    }
 }
 
 /// What is known of a request when it is answered.
@@ -84,32 +90,36 @@ pub struct Served<'a> {
     pub provider: &'a str,
     pub client: ClientAddress,
     pub started: Instant,
+    /// The same by the time of day.
+    pub at: Timestamp,
 }
 
-/// Into the log, and the request's id into the answer.
-fn told(asked: &Asked<'_>, took: Duration, id: Option<HeaderValue>, mut response: Response) -> Response {
+fn log(asked: &Asked<'_>, took: Duration, at: Timestamp, status: StatusCode) {
     access_log::write(&Line {
         request_id: asked.id,
         trace_id: asked.trace.as_ref().map(|trace| trace as &dyn std::fmt::Display),
         client: asked.client.map(|ClientAddress(address)| address),
         method: asked.method.as_str(),
         path: asked.path,
-        status: response.status().as_u16(),
+        status: status.as_u16(),
         took,
+        at,
     });
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
+}
+
+/// With the request's id.
+fn named(mut response: Response, id: HeaderValue) -> Response {
+    response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
 impl Observer {
     /// What the request is called: as it was sent, or a new id.
-    pub fn name(headers: &HeaderMap) -> HeaderValue {
-        request_id(headers)
+    pub fn name(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
+        request_id(headers, now)
     }
 
-    /// The same for an answer that didn't come through the stack.
+    /// The same for an answer that didn't come through the stack, a moment after it was asked for.
     pub fn observed<B>(
         &self,
         request: &http::Request<B>,
@@ -120,8 +130,9 @@ impl Observer {
         let took = served.started.elapsed();
         self.short.count(&self.metrics, request.method(), served, response.status(), took);
         let (method, path, trace) = (request.method(), request.uri().path(), Trace::of(request.headers()));
-        let known = id.to_str().unwrap_or_default();
-        told(&Asked { id: known, method, path, client: Some(served.client), trace }, took, Some(id.clone()), response)
+        let asked = Asked { id: id.to_str().unwrap_or_default(), method, path, client: Some(served.client), trace };
+        log(&asked, took, served.at, response.status());
+        named(response, id)
     }
 
     fn count(&self, route: &str, method: &Method, response: &Response, took: Duration) {
@@ -147,7 +158,7 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// As it was sent, or a new one. Always visible ASCII.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+fn request_id(headers: &HeaderMap, now: Timestamp) -> HeaderValue {
     let plain = |id: &&HeaderValue| {
         (1..=MAX_ID).contains(&id.len())
             && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/=+".contains(byte))
@@ -156,6 +167,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         return sent.clone();
     }
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    let new = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    let (second, millis) = (now.as_millis().div_euclid(1000), now.as_millis().rem_euclid(1000));
+    // Its other 74 bits are random: ids needn't be in order within a millisecond, and a counter would be one that all share.
+    let at = uuid::Timestamp::from_unix(uuid::NoContext, second.unsigned_abs(), millis as u32 * 1_000_000);
+    let new = uuid::Uuid::new_v7(at).hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(new).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }

@@ -247,11 +247,16 @@ impl fmt::Display for Denied {
 
 /// Whether the principal may do this at all; on which connections is [`super::Scopes::covers`]'s word.
 pub fn authorize(principal: &Principal, action: &str) -> Result<(), Denied> {
-    let rule = rule(action).ok_or(Denied::Unlisted)?;
-    if principal.role < rule.role {
-        return Err(Denied::Role(rule.role));
+    rule(action).ok_or(Denied::Unlisted)?.admit(principal)
+}
+
+impl Rule {
+    pub fn admit(&self, principal: &Principal) -> Result<(), Denied> {
+        if principal.role < self.role {
+            return Err(Denied::Role(self.role));
+        }
+        if principal.scopes.allows(self.group, self.access) { Ok(()) } else { Err(Denied::Scope(self.group, self.access)) }
     }
-    if principal.scopes.allows(rule.group, rule.access) { Ok(()) } else { Err(Denied::Scope(rule.group, rule.access)) }
 }
 
 #[cfg(test)]

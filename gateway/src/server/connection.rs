@@ -15,11 +15,12 @@ use super::{
     wire::{Rest, Wire},
 };
 use crate::{
-    hot_path::{Way, Whence},
+    hot_path::{Answer, Way, Whence},
     metrics::Metrics,
     policy::{ClientAddress, TrustedProxies},
 };
 use axum::body::Body;
+use futures_util::{FutureExt as _, StreamExt as _, future::Either, stream::FuturesUnordered};
 use http::{HeaderMap, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -38,6 +39,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A request's head is at most this long; over HTTP/2, its fields as RFC 9113 counts them.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
+/// What h2 reads of one, so that we refuse what is longer: h2 would say nothing but a status. Beyond this, it does.
+const MAX_READ: u32 = 128 * 1024;
 /// What of an answer waits in memory for one slow stream.
 const MAX_UNSENT: usize = 64 * 1024;
 /// Requests at the same time of one HTTP/2 connection.
@@ -127,7 +130,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+        .max_header_list_size(MAX_READ)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_ERRORS)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -170,7 +173,7 @@ async fn talk(
     let service = service_fn(move |request: http::Request<Incoming>| {
         let flight = Flight::begin(&life, request.version());
         let whence = caller.whence(&shared.proxies, &request);
-        let answer = service.call(request, whence);
+        let answer = ask(&service, request, whence);
         let front = Arc::clone(&shared);
         async move { answer.await.map(|response| finish(response, flight, &front)) }
     });
@@ -187,6 +190,14 @@ async fn talk(
         }
     }
     ended
+}
+
+fn ask(way: &Way, request: http::Request<Incoming>, whence: Whence) -> Answer {
+    let refused = unread::too_large(&request).and_then(|why| way.misread(why.0, &why.1, whence.client));
+    match refused {
+        Some(refusal) => Either::Left(std::future::ready(Ok(refusal))),
+        None => way.call(request, whence),
+    }
 }
 
 /// What was held back: hyper's own refusal, or in its place ours; or the end of an answer.
@@ -211,6 +222,12 @@ fn finish(response: http::Response<Body>, flight: Flight, front: &Front) -> http
     response
 }
 
+/// What ends a connection, or begins its end, beside its two sides.
+enum Alarm {
+    Over(Reason),
+    Drain,
+}
+
 /// Runs the connection until it ends, or its time does.
 async fn watch<C>(
     mut connection: Pin<Box<C>>,
@@ -221,23 +238,25 @@ async fn watch<C>(
 where
     C: GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>>,
 {
-    let (mut leaving, mut draining) = (false, false);
+    let over = |patience: Patience| Either::Left(place.life.over(patience).map(Alarm::Over));
+    // Each is looked at when it rings, not whenever bytes come: all connections share what tells of the drain.
+    let mut alarms = FuturesUnordered::from_iter([over(patience), Either::Right(drain.cancelled().map(|()| Alarm::Drain))]);
+    let mut leaving = false;
     loop {
         tokio::select! {
-            // Its end first: a client that never pauses would use up what a task may do at a time, and no timer would be heard.
+            // Alarms first: a client that never pauses would use up what a task may do at a time, and none would be heard.
             biased;
-            reason = place.life.over(&patience) => {
-                if leaving || reason != Reason::Idle {
-                    return Err(Ending::Closed(reason));
+            Some(alarm) = alarms.next() => {
+                if let Alarm::Over(reason) = alarm {
+                    if leaving || reason != Reason::Idle {
+                        return Err(Ending::Closed(reason));
+                    }
+                    // It may hold the end of an answer yet, and an HTTP/2 client wants to be told.
+                    leaving = true;
+                    patience.idle = LAST_WORDS;
+                    place.life.touch();
+                    alarms.push(over(patience));
                 }
-                // It may hold the end of an answer yet, and an HTTP/2 client wants to be told.
-                leaving = true;
-                patience.idle = LAST_WORDS;
-                place.life.touch();
-                connection.as_mut().graceful_shutdown();
-            }
-            () = drain.cancelled(), if !draining => {
-                draining = true;
                 connection.as_mut().graceful_shutdown();
             }
             ended = connection.as_mut() => return ended.map_err(Ending::Broken),

@@ -16,14 +16,17 @@ use std::{
 
 pub struct Flight {
     life: Arc<Life>,
+    /// Of HTTP/2, where a piece that was taken may wait for its window.
+    multiplexed: bool,
     handed: bool,
     whole: bool,
 }
 
 impl Flight {
     pub fn begin(life: &Arc<Life>, version: Version) -> Self {
-        life.begin_request(version == Version::HTTP_2);
-        Self { life: Arc::clone(life), handed: false, whole: false }
+        let multiplexed = version == Version::HTTP_2;
+        life.begin_request(multiplexed);
+        Self { life: Arc::clone(life), multiplexed, handed: false, whole: false }
     }
 
     pub fn answer(mut self, body: Body) -> Watched {
@@ -72,8 +75,11 @@ impl http_body::Body for Watched {
         let polled = Pin::new(&mut this.body).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(_))) => {
-                this.flight.hand();
                 this.flight.whole = this.body.is_end_stream();
+                // Over HTTP/1 the last piece ends the flight as soon as it is taken.
+                if this.flight.multiplexed || !this.flight.whole {
+                    this.flight.hand();
+                }
             }
             Poll::Ready(_) => this.flight.whole = true,
             Poll::Pending => {}

@@ -189,10 +189,10 @@ impl Life {
     }
 
     /// When its time is over, or it was evicted.
-    pub async fn over(&self, patience: &Patience) -> Reason {
+    pub async fn over(&self, patience: Patience) -> Reason {
         let mut evicted = std::pin::pin!(self.evicted());
         loop {
-            let until = match self.judge(patience, Instant::now()) {
+            let until = match self.judge(&patience, Instant::now()) {
                 Ok(until) => until,
                 Err(reason) => return reason,
             };
@@ -238,7 +238,7 @@ mod tests {
     /// How long it takes until it is over, and why.
     async fn ending(life: &Life) -> (u64, Reason) {
         let before = Instant::now();
-        let reason = life.over(&PATIENCE).await;
+        let reason = life.over(PATIENCE).await;
         (before.elapsed().as_secs(), reason)
     }
 
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(ending(&life).await, (10, Reason::NoRequest));
         life.begin_request(false);
         // The gateway thinks for as long as it likes.
-        let thinking = tokio::time::timeout(Duration::from_secs(3600), life.over(&PATIENCE)).await;
+        let thinking = tokio::time::timeout(Duration::from_secs(3600), life.over(PATIENCE)).await;
         assert!(thinking.is_err());
         life.hand();
         assert_eq!(ending(&life).await, (30, Reason::Stalled));

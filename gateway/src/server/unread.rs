@@ -6,7 +6,7 @@
 
 use super::{connection::MAX_HEAD, stream::Stream, wire::Rest};
 use axum::body::Body;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{cell::Cell, future::ready, io};
@@ -44,6 +44,24 @@ pub fn why(refusal: &[u8], error: &(dyn std::error::Error + 'static)) -> Option<
         _ => format!("this can't be read as HTTP/1.1: {error}"),
     };
     Some((status, detail))
+}
+
+/// Why a request of HTTP/2 goes no further, if its head is too large, as RFC 9113 counts (6.5.2). Of HTTP/1 hyper sees to it.
+pub fn too_large<B>(request: &Request<B>) -> Option<(StatusCode, String)> {
+    const OVERHEAD: usize = 32;
+    if request.version() != Version::HTTP_2 {
+        return None;
+    }
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + OVERHEAD);
+    let uri = request.uri();
+    let scheme = uri.scheme_str().map_or(0, |scheme| ":scheme".len() + scheme.len() + OVERHEAD);
+    let authority = uri.authority().map_or(0, |authority| ":authority".len() + authority.as_str().len() + OVERHEAD);
+    let path = uri.path_and_query().map_or(0, |path| ":path".len() + path.as_str().len() + OVERHEAD);
+    let method = ":method".len() + request.method().as_str().len() + OVERHEAD;
+    (fields.sum::<usize>() + scheme + authority + path + method > MAX_HEAD).then(|| {
+        let detail = format!("the request's head is larger than {} KiB", MAX_HEAD / 1024);
+        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
+    })
 }
 
 fn status(refusal: &[u8]) -> Option<StatusCode> {
@@ -84,6 +102,20 @@ mod tests {
             assert_eq!(refusal_in(&REFUSAL[begin..]), None);
             assert_eq!(refusal_in(&REFUSAL[..begin]), None);
         }
+    }
+
+    #[test]
+    fn a_head_of_http_2_is_counted() {
+        let check = |version: Version, length: usize| {
+            let (uri, value) = ("https://a.example/b?c", "x".repeat(length));
+            let request = Request::builder().version(version).uri(uri).header("name", value).body(()).unwrap();
+            too_large(&request).map(|(status, _)| status)
+        };
+        // Five fields: `name`, `:method` GET, `:scheme` https, `:authority` a.example and `:path` /b?c.
+        let rest = 5 * 32 + 4 + 10 + 12 + 19 + 9;
+        assert_eq!(check(Version::HTTP_2, MAX_HEAD - rest), None);
+        assert_eq!(check(Version::HTTP_2, MAX_HEAD - rest + 1), Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        assert_eq!(check(Version::HTTP_11, MAX_HEAD), None);
     }
 
     #[test]

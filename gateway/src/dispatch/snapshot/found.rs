@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use prometheus::IntCounter;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Whence an answer came, the nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +68,15 @@ impl std::ops::Deref for Found {
 
 impl Found {
     /// How it came and for how many seconds it is still fresh.
-    pub fn freshness(&self) -> (Came, i64) {
-        (self.came, self.snapshot.seconds_left())
+    pub fn freshness(&self, now: Instant) -> (Came, i64) {
+        (self.came, self.snapshot.seconds_left(now))
     }
 
     /// The same of an answer of several parts.
     pub fn freshness_of(parts: &[Self]) -> Option<(Came, i64)> {
         let came = parts.iter().map(|part| part.came).max_by_key(|came| came.distance())?;
-        Some((came, parts.iter().map(|part| part.seconds_left()).min()?))
+        let now = Instant::now();
+        Some((came, parts.iter().map(|part| part.seconds_left(now)).min()?))
     }
 }
 

@@ -5,7 +5,7 @@
 //! formatting: these go into every answer.
 
 use crate::{
-    clock,
+    model::Timestamp,
     policy::{Limits, Policy, Verdict},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -30,13 +30,13 @@ impl Fields {
         }))
     }
 
-    pub fn write(&self, headers: &mut HeaderMap, verdict: &Verdict) {
+    pub fn write(&self, headers: &mut HeaderMap, verdict: &Verdict, now: Timestamp) {
         if let Some((limit, policy)) = &self.0[verdict.policy as usize] {
             headers.insert(LIMIT, limit.clone());
             headers.insert(RATE_LIMIT_POLICY, policy.clone());
         }
         headers.insert(REMAINING, verdict.remaining.into());
-        headers.insert(RESET, reset(verdict.whole_in).into());
+        headers.insert(RESET, reset(now, verdict.whole_in).into());
         if let Some(value) = rate_limit(verdict) {
             headers.insert(RATE_LIMIT, value);
         }
@@ -56,8 +56,8 @@ pub fn seconds(duration: Duration) -> u32 {
 }
 
 /// The Unix second at which the whole quota is there again.
-fn reset(whole_in: Duration) -> u64 {
-    let now = u64::try_from(clock::now().as_millis()).unwrap_or_default();
+fn reset(now: Timestamp, whole_in: Duration) -> u64 {
+    let now = u64::try_from(now.as_millis()).unwrap_or_default();
     let then = Duration::from_millis(now) + whole_in;
     then.as_secs() + u64::from(then.subsec_nanos() > 0)
 }
@@ -101,14 +101,14 @@ mod tests {
             whole_in: Duration::from_millis(30_001),
         };
         let mut headers = HeaderMap::new();
-        let before = clock::now().as_millis();
-        fields.write(&mut headers, &verdict);
+        let now = Timestamp::from_millis(1_800_000_000_500);
+        fields.write(&mut headers, &verdict, now);
         let text = |name: &HeaderName| headers[name].to_str().unwrap().to_owned();
         assert_eq!((text(&LIMIT).as_str(), text(&REMAINING).as_str()), ("6000", "5999"));
         assert_eq!(text(&RATE_LIMIT), "\"organization\";r=5999;t=1");
         assert_eq!(text(&RATE_LIMIT_POLICY), "\"organization\";q=6000;w=60");
-        let reset: i64 = text(&RESET).parse().unwrap();
-        assert!((before + 30_001..before + 60_000).contains(&(reset * 1000)), "{reset} {before}");
+        // In 30.001 s, rounded up.
+        assert_eq!(text(&RESET), "1800000031");
     }
 
     #[test]
