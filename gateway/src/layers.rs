@@ -43,9 +43,10 @@ pub fn stack(
         // Whose token and organization it is, authentication tells. Before authorization: a refused caller counts, too.
         .layer(from_fn_with_state(Arc::clone(&gate), limits::principal))
         .layer(from_fn_with_state(authenticator, authenticate::authenticate));
+    let open = api::open_router(api).layer(from_fn_with_state(Arc::clone(&gate), limits::stranger));
     let cors = (!cors.is_off()).then(|| Arc::new(cors));
     let preflights = cors.clone().map(|cors| from_fn_with_state(cors, cors::preflight));
-    api::open_router(api).merge(closed).layer(
+    open.merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(observer, observe::observe))

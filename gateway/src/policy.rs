@@ -25,7 +25,7 @@ pub use accounts::{
     Acceptance, AccountError, Accounts, Entered, Identity, Invited, Login, Mode, Profile, Registration, RegistrationConfig,
     new_user,
 };
-pub use authentication::{Authenticator, Principal, Refusal, Who, mint_token};
+pub use authentication::{Admission, Authenticator, Principal, Refusal, Who, mint_token};
 pub use authorization::{Access, Denied, GROUPS, Group, Rule, TABLE, authorize, rule};
 pub use caller::Caller;
 pub use client_address::{ClientAddress, ForwardedHeader, Secure, TrustedProxies};

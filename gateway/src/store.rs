@@ -18,7 +18,7 @@ mod token;
 mod user;
 
 pub use audit::{AuditConfig, AuditEntry, AuditFilter, AuditFinding, AuditMark, AuditReport, AuditRow};
-pub use cause::{Cause, about, caused_by, inherit, under_key};
+pub use cause::{Cause, about, by, caused_by, concerns, inherit, under_key};
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
 pub use idempotency::{KeyEnd, KeyLimit, KeyRef, Reservation, Reserved};
 pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
@@ -30,7 +30,8 @@ pub use operation::{
 pub use sqlite::{Copied, SqliteStore, copy_progress};
 pub use token::{MAX_TOKENS, TokenRecord, TokenRotation, TokenStore};
 pub use user::{
-    InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, SessionRecord, UserRecord, UserStore,
+    InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, PasswordChange, SessionRecord, UserRecord,
+    UserStore,
 };
 
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};

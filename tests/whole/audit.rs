@@ -161,6 +161,9 @@ async fn what_cannot_be_recorded_is_not_done() {
     let site = api.post("/sites", &json!({"connection": "sandbox", "name": "Shop"})).await;
     site.problem(500, "internal");
     assert_eq!(api.get("/operations").await.is(200).json()["data"], json!([]));
+    let register = json!({"email": "anna@example.com", "password": "several words that I remember"});
+    let stranger = Api::new(gateway.api_address, None);
+    stranger.json(Method::POST, "/api/v1/auth/register", &[], &register).await.problem(500, "internal");
     // What is done elsewhere can't be taken back, and isn't passed over in silence either.
     let checkout = json!({"connection": "sandbox", "plan": "starter"});
     api.post("/billing/checkout", &checkout).await.problem(500, "internal");
@@ -168,8 +171,9 @@ async fn what_cannot_be_recorded_is_not_done() {
     assert!(gateway.metric("portico_audit_failures_total", &[]).await >= 1.0);
     alter(&gateway, "ALTER TABLE out_of_reach RENAME TO audit").await;
     let _ = api.post("/connections", &body).await.is(201);
+    let _ = stranger.json(Method::POST, "/api/v1/auth/register", &[], &register).await.is(201);
     let (whole, said) = verify(&gateway, &[]);
-    assert!(whole && said.contains("2 rows, from 1 to 2"), "{said}");
+    assert!(whole && said.contains("3 rows, from 1 to 3"), "{said}");
 }
 
 /// Tells when the first one was acknowledged; how many were is the answer.

@@ -145,7 +145,7 @@ async fn tokens_share_the_limit_of_their_organization() {
 
 #[tokio::test]
 async fn logins_have_a_limit_that_nothing_else_uses_up() {
-    let gateway = limited("login = \"2/h\"\n[server]\ntrusted_proxies = [\"127.0.0.1\"]").await;
+    let gateway = limited("login = \"3/h\"\n[server]\ntrusted_proxies = [\"127.0.0.1\"]").await;
     let stranger = Api::new(gateway.api_address, None);
     let ask = async |door: &str, from: &str, password: &str| {
         let body = json!({"email": "anna@example.com", "password": password});
@@ -154,13 +154,13 @@ async fn logins_have_a_limit_that_nothing_else_uses_up() {
     };
     const RIGHT: &str = "several words that I remember";
     const HERE: &str = "198.51.100.1";
-    // Who registers doesn't log in.
+    // Who registers has a password hashed as well.
     let registered = ask("register", HERE, RIGHT).await.is(201);
-    assert_eq!(left(&registered).0, "ip");
+    assert_eq!(left(&registered), ("login".to_owned(), 3, 2));
     let cookie = registered.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned();
     // Right and wrong ones count, and from the third on nobody looks which it is.
-    assert_eq!(left(&ask("login", HERE, RIGHT).await.is(200)), ("login".to_owned(), 2, 1));
-    assert_eq!(left(&ask("login", HERE, "a wrong password").await.is(401)), ("login".to_owned(), 2, 0));
+    assert_eq!(left(&ask("login", HERE, RIGHT).await.is(200)), ("login".to_owned(), 3, 1));
+    assert_eq!(left(&ask("login", HERE, "a wrong password").await.is(401)), ("login".to_owned(), 3, 0));
     refused(ask("login", HERE, RIGHT).await, "login");
     assert_eq!(gateway.metric("portico_requests_refused_total", &["policy=\"login\""]).await, 1.0);
     // The same client goes on with everything else, and others log in.
@@ -169,7 +169,7 @@ async fn logins_have_a_limit_that_nothing_else_uses_up() {
     assert_ne!(left(&me).0, "login");
     let sites = gateway.api.send(Method::GET, "/sites", &[("x-forwarded-for", HERE)], Bytes::new()).await.is(200);
     assert_ne!(left(&sites).0, "login");
-    assert_eq!(left(&ask("login", "203.0.113.7", RIGHT).await.is(200)), ("login".to_owned(), 2, 1));
+    assert_eq!(left(&ask("login", "203.0.113.7", RIGHT).await.is(200)), ("login".to_owned(), 3, 2));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod courtesy;
 mod crowds;
 mod deployments;
 mod docs_page;
+mod doors;
 mod engine_e2e;
 mod environments;
 mod events;

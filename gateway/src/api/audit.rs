@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Error, Timestamp, form},
-    policy::{ClientAddress, Principal},
+    policy::{ClientAddress, Denied, Principal},
     store::{AuditEntry, AuditFilter, AuditRow, Cause},
 };
 use axum::{
@@ -93,6 +93,10 @@ pub async fn list(
     Extension(principal): Caller,
     Query(parameters): Query<ListParameters>,
 ) -> Result<Response, Problem> {
+    // Rows tell of all connections, and not of which.
+    if principal.scopes.is_limited_to_connections() {
+        return Err(Denied::Connection.into());
+    }
     let limit = walk::limit(parameters.limit)?;
     let ListParameters { since, until, actor, action, .. } = parameters;
     let question = format!("audit {since:?} {until:?} {actor:?} {action:?}");

@@ -17,7 +17,7 @@ use crate::{
         Acceptance, AccountError, ClientAddress, Email, Entered, Identity, Login, Profile, Provenance, Registration, Secure,
         SessionCookie, SeveralSessions, provenance, session_hash,
     },
-    store::{Cause, Organization},
+    store::{self, Cause, Organization},
 };
 use axum::{
     Extension,
@@ -27,7 +27,10 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -52,6 +55,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Visit {
         let client = parts.extensions.get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.to_string());
         Ok(Self { client, request_id, cookie: SessionCookie { secure: parts.extensions.get::<Secure>().is_some() } })
+    }
+}
+
+impl Visit {
+    /// Carries out what lets somebody in. Nobody is known to ask at first; who it was is told on the way (`store::by`), and stands in
+    /// the log with what was changed.
+    async fn recorded<T>(&self, action: &str, work: impl Future<Output = T>) -> T {
+        let cause = Cause::new(None, "nobody", action).from(Some(self.client), self.request_id.clone());
+        store::caused_by(Arc::new(cause), work).await
     }
 }
 
@@ -280,17 +292,6 @@ impl super::Api {
         Ok(response)
     }
 
-    /// The same for whom nobody knew before. That they came in is in the audit log before the answer leaves.
-    async fn admitted(&self, status: StatusCode, entered: &Entered, visit: Visit, action: &str) -> Result<Response, Problem> {
-        let Profile { organization, who, .. } = &entered.profile;
-        if let Identity::User { user, .. } = who {
-            let cause = Cause::new(Some(organization.id), format!("user:{}", user.id), action);
-            let cause = cause.from(Some(visit.client), visit.request_id);
-            self.recorded(&cause.entry("done", Some(status.as_u16()))).await?;
-        }
-        self.entered(status, entered, visit.cookie)
-    }
-
     /// That somebody failed to come in is in the log of who they tried to be, before they are told; where that is nobody, in the
     /// gateway's own. Attempts beyond the limits leave no row: a flood must not fill the log.
     async fn turned_away(&self, error: AccountError, visit: Visit, action: &str) -> Problem {
@@ -328,8 +329,8 @@ pub async fn register(
     let slug = names::slugify(&organization).map_or_else(|| names::slug(NAMELESS), Ok)?;
     let password = password("password", body.password)?;
     let registration = Registration { email, password, name, organization: (organization, slug) };
-    let entered = api.accounts.register(registration).await?;
-    api.admitted(StatusCode::CREATED, &entered, stranger.visit, "auth.register").await
+    let entered = stranger.visit.recorded("auth.register", api.accounts.register(registration)).await?;
+    api.entered(StatusCode::CREATED, &entered, stranger.visit.cookie)
 }
 
 pub async fn login(State(api): Shared, stranger: Stranger, Json(body): Json<LoginBody, MOST>) -> Result<Response, Problem> {
@@ -341,20 +342,23 @@ pub async fn login(State(api): Shared, stranger: Stranger, Json(body): Json<Logi
     let organization = body.organization.as_deref().map(organization).transpose()?;
     let login = Login { email: email("email", &address)?, password: password("password", body.password)?, organization };
     let earlier = stranger.earlier.as_ref().and_then(|token| session_hash(token));
-    let entered = match api.accounts.login(login, stranger.visit.client, earlier).await {
+    let login = api.accounts.login(login, stranger.visit.client, earlier);
+    let entered = match stranger.visit.recorded("auth.login", login).await {
         Ok(entered) => entered,
         Err(error) => return Err(api.turned_away(error, stranger.visit, "auth.login").await),
     };
-    api.admitted(StatusCode::OK, &entered, stranger.visit, "auth.login").await
+    api.entered(StatusCode::OK, &entered, stranger.visit.cookie)
 }
 
 /// By somebody new with a password, or by a member of another organization with their session.
 pub async fn accept(State(api): Shared, stranger: Stranger, Json(body): Json<AcceptBody, MOST>) -> Result<Response, Problem> {
+    const ACCEPT: &str = "invitations.accept";
     body.name.as_deref().map_or(Ok(()), |name| names::display_name("name", name))?;
+    let visit = &stranger.visit;
     let entered = match body.password {
         Some(given) => {
             let acceptance = Acceptance { password: password("password", given)?, name: body.name };
-            api.accounts.accept(&body.token, acceptance).await?
+            visit.recorded(ACCEPT, api.accounts.accept(&body.token, acceptance)).await?
         }
         None => {
             let principal = api.accounts.session(stranger.earlier.as_ref().map(|token| token.as_slice())).await?;
@@ -365,10 +369,10 @@ pub async fn accept(State(api): Shared, stranger: Stranger, Json(body): Json<Acc
             if !stranger.own {
                 return Err(cross_origin());
             }
-            api.accounts.join(&body.token, &principal).await?
+            visit.recorded(ACCEPT, api.accounts.join(&body.token, &principal)).await?
         }
     };
-    api.admitted(StatusCode::CREATED, &entered, stranger.visit, "invitations.accept").await
+    api.entered(StatusCode::CREATED, &entered, visit.cookie)
 }
 
 pub async fn refresh(

@@ -6,13 +6,14 @@
 pub mod object;
 
 use super::problem::{Field, Problem};
+use crate::policy::{Admission, Principal};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
 use http::{StatusCode, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use zeroize::Zeroize as _;
 
 /// A JSON body is at most this long: the largest real one, a site with its options, takes a few KiB.
@@ -50,8 +51,19 @@ fn is_json(content_type: &[u8]) -> bool {
     essence == b"application/json" || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
 }
 
+/// Whoever sent it must still be let in when it is there: it may have taken half a minute.
 pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
-    let mut body = request.into_body();
+    let (parts, body) = request.into_parts();
+    let body = collect(body, most).await?;
+    if let (Some(admission), Some(principal)) = (parts.extensions.get::<Admission>(), parts.extensions.get::<Arc<Principal>>())
+        && !admission.still_holds(principal).await?
+    {
+        return Err(super::auth::unauthenticated());
+    }
+    Ok(body)
+}
+
+async fn collect(mut body: Body, most: usize) -> Result<Bytes, Problem> {
     let limited = Limited::new(&mut body, most);
     let Ok(read) = tokio::time::timeout(MAX_WAIT, limited.collect()).await else {
         let detail = format!("the body did not arrive within {} s", MAX_WAIT.as_secs());

@@ -7,16 +7,17 @@ use http::Method;
 
 const OPERATION: &str = "/api/v1/operations/{operation}";
 const BLOB: &str = "/api/v1/sites/{site}/deployments/plans/{plan}/blobs/{hash}";
-const LOGIN: &str = "/api/v1/auth/login";
+/// What lets somebody in, and has a password hashed.
+const DOORS: [&str; 3] = ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/invitations/accept"];
 
-/// The lane, and whether it is an attempt to log in.
+/// The lane, and whether it is an attempt to come in.
 pub fn of(method: &Method, template: &str) -> (Lane, bool) {
     let lane = match template {
         OPERATION if *method == Method::GET || *method == Method::HEAD => Lane::LookUp,
         BLOB if *method == Method::PUT => Lane::Upload,
         _ => Lane::Ordinary,
     };
-    (lane, template == LOGIN && *method == Method::POST)
+    (lane, DOORS.contains(&template) && *method == Method::POST)
 }
 
 /// The same of a look-up, before the route is known.
@@ -49,5 +50,9 @@ mod tests {
             assert_eq!(looks_up(&method, path), wanted, "{method} {path}");
         }
         assert_eq!(lanes(Lane::Upload), ["deployments.upload"]);
+        let doors = endpoints.iter().filter(|one| of(&one.method, &format!("/api/v1{}", one.path)).1);
+        let open = endpoints.iter().filter(|one| one.open && one.method == Method::POST);
+        let names = |all: &mut dyn Iterator<Item = &crate::api::spec::Endpoint>| all.map(|one| one.name).collect::<Vec<_>>();
+        assert_eq!(names(&mut doors.into_iter()), names(&mut open.into_iter()), "whoever comes without a credential");
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     model::{Role, Slug},
     policy::{Email, Passwords, PasswordsConfig, generate_password, new_user},
-    store::{self, Cause, UserStore as _},
+    store::{self, Cause, PasswordChange, UserStore as _},
 };
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -60,10 +60,14 @@ pub fn reset(common: &Common, email: &str) -> anyhow::Result<()> {
         let user = store.user_by_email(&email.key).await?;
         let user = user.with_context(|| format!("there is no user {}: `portico user list` shows them", email.address))?;
         let (password, kept) = generated().await?;
-        // The log of the organization that they joined first; the user is the same person in all.
-        let organization = store.user_memberships(user.id).await?.first().map(|membership| membership.organization.id);
-        let cause = Cause::new(organization, "operator", "users.reset").about(format!("/members/{}", user.id));
-        if !store::caused_by(Arc::new(cause), store.user_set_password(user.id, &kept, None)).await? {
+        let memberships = store.user_memberships(user.id).await?;
+        let cause = Cause::new(None, "operator", "users.reset").about(format!("/members/{}", user.id));
+        let reset = async {
+            // The user is the same person in all of them.
+            store::concerns(memberships.iter().map(|membership| membership.organization.id));
+            store.user_set_password(user.id, &kept, PasswordChange::Operator).await
+        };
+        if !store::caused_by(Arc::new(cause), reset).await? {
             bail!("{} was deleted meanwhile", user.email);
         }
         store.close().await;

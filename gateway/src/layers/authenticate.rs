@@ -7,8 +7,8 @@
 use crate::{
     api::{auth, problem::Problem},
     policy::{
-        Authenticator, ClientAddress, Provenance, Refusal, Secure, SessionCookie, SeveralSessions, is_safe, on_behalf_of,
-        provenance,
+        Admission, Authenticator, ClientAddress, Provenance, Refusal, Secure, SessionCookie, SeveralSessions, is_safe,
+        on_behalf_of, provenance,
     },
 };
 use axum::{
@@ -25,6 +25,7 @@ pub async fn authenticate(
     next: Next,
 ) -> Result<Response, Problem> {
     let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+    let admission = Admission::now(&authenticator);
     let principal = match credential(request.headers())? {
         Some(header) => authenticator.authenticate(Some(header), client).await.map_err(refuse)?,
         None => {
@@ -34,6 +35,7 @@ pub async fn authenticate(
     };
     let caller = principal.caller();
     request.extensions_mut().insert(principal);
+    request.extensions_mut().insert(admission);
     Ok(on_behalf_of(caller, next.run(request)).await)
 }
 

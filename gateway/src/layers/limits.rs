@@ -94,6 +94,17 @@ pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Ne
     Ok(next.run(request).await)
 }
 
+/// Where nobody authenticates: a share of the room, and of that a share for each address.
+pub async fn stranger(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
+    let _visitor = gate.limits.visit(client(&request)).map_err(|busy| gate.busy(busy))?;
+    Ok(next.run(request).await)
+}
+
+/// Where no listener told an address, all requests count as one client's.
+fn client(request: &Request) -> IpAddr {
+    request.extensions().get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0)
+}
+
 async fn in_time(lane: Lane, most: Duration, answer: impl Future<Output = Response>) -> Option<Response> {
     match lane {
         // Its bytes have a limit of their own: none may come for long.
@@ -177,9 +188,7 @@ impl Gate {
 
     /// An attempt to log in counts for the address and, unless that refuses, as an attempt.
     fn address(&self, request: &Request, login: bool) -> Option<Verdict> {
-        // Where no listener told an address, all requests count as one client's.
-        let client = request.extensions().get::<ClientAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |client| client.0);
-        let now = Instant::now();
+        let (client, now) = (client(request), Instant::now());
         let address = self.limits.ip(client, now);
         if !login || address.is_some_and(|verdict| !verdict.passes) {
             return address;
@@ -199,6 +208,7 @@ impl Gate {
         let detail = match busy {
             Busy::InFlight => "as many requests are in progress as the gateway has room for",
             Busy::Organization => "as many requests of the organization are in progress as it may have",
+            Busy::Strangers => "as many requests without a credential are in progress as may be, of all or from your address",
             Busy::Queue => "more requests come than the gateway can answer in time",
         };
         Error::overloaded(detail).into()

@@ -121,6 +121,25 @@ struct Known {
     epoch: u64,
 }
 
+/// Request extension: when the principal was found. What takes its time before it changes something asks again.
+#[derive(Clone)]
+pub struct Admission {
+    authenticator: Arc<Authenticator>,
+    epoch: u64,
+}
+
+impl Admission {
+    /// To be made before the principal is looked for.
+    pub fn now(authenticator: &Arc<Authenticator>) -> Self {
+        Self { authenticator: Arc::clone(authenticator), epoch: authenticator.epoch() }
+    }
+
+    /// Whether the principal is still who they were. Nothing is looked up unless something was revoked meanwhile.
+    pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
+        if self.authenticator.epoch() == self.epoch { Ok(true) } else { self.authenticator.still_holds(principal).await }
+    }
+}
+
 pub struct Authenticator {
     pub(super) store: Arc<dyn Store>,
     pub(super) uses: Uses,

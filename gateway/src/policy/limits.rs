@@ -9,9 +9,11 @@ mod meter;
 mod queue;
 mod rate;
 mod room;
+mod strangers;
 
 pub use rate::{Quota, Rate, Window};
 pub use room::Place;
+pub use strangers::Visitor;
 
 use crate::model::OrganizationId;
 use meter::Meter;
@@ -25,6 +27,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use strangers::Strangers;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -38,7 +41,7 @@ pub struct LimitsConfig {
     pub token: Rate,
     /// Requests of one organization, all its tokens and people together.
     pub organization: Rate,
-    /// Attempts to log in from one client address.
+    /// Attempts to log in, or to make an account, from one client address.
     pub login: Rate,
     /// Requests in progress at the same time; more are refused at once.
     pub in_flight: NonZeroUsize,
@@ -146,6 +149,8 @@ pub enum Busy {
     InFlight,
     /// Too many of this organization are.
     Organization,
+    /// Too many without a credential are, of all or from one address.
+    Strangers,
     /// Requests wait too long for a processor.
     Queue,
 }
@@ -155,6 +160,7 @@ impl Busy {
         match self {
             Self::InFlight => "in_flight",
             Self::Organization => "in_flight_per_organization",
+            Self::Strangers => "in_flight_without_credential",
             Self::Queue => "queue",
         }
     }
@@ -163,6 +169,7 @@ impl Busy {
 pub struct Limits {
     meters: [Option<Meter>; Policy::ALL.len()],
     room: Arc<Room>,
+    strangers: Arc<Strangers>,
     queue: Queue,
     /// Keyed anew at each start, so that nobody can choose addresses that share a bucket.
     hasher: RandomState,
@@ -188,6 +195,7 @@ impl Limits {
         Self {
             meters: Policy::ALL.map(meter),
             room: Arc::new(room),
+            strangers: Strangers::new(config.in_flight.get()),
             queue: Queue::new(Duration::from_millis(config.queue_ms)),
             hasher: RandomState::new(),
             epoch: Instant::now(),
@@ -228,6 +236,11 @@ impl Limits {
     /// A place among the requests in progress, unless there is none. Before authentication: it costs next to nothing.
     pub fn enter(&self, lane: Lane) -> Result<Place, Busy> {
         self.room.enter(lane)
+    }
+
+    /// A place among those who have no credential, beside the one among all.
+    pub fn visit(&self, client: IpAddr) -> Result<Visitor, Busy> {
+        self.strangers.enter(network(client))
     }
 
     /// From a request's head to its answer's.

@@ -75,6 +75,19 @@ impl Scopes {
         self.networks.is_empty() || client.is_some_and(inside)
     }
 
+    pub const fn is_limited_to_connections(&self) -> bool {
+        self.connections.is_some()
+    }
+
+    /// What limits where they reach, or from where.
+    pub fn reach(&self) -> Option<&'static str> {
+        match (&self.connections, self.networks.is_empty()) {
+            (Some(_), _) => Some("connections"),
+            (None, false) => Some("allowed_ips"),
+            (None, true) => None,
+        }
+    }
+
     /// What these allow and `other` doesn't. None: they stand for no more.
     pub fn beyond(&self, other: &Self) -> Option<&'static str> {
         if self.read & !other.read != 0 || self.write & !other.write != 0 {

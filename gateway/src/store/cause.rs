@@ -10,7 +10,7 @@ use std::{
     future::Future,
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,24 +24,30 @@ task_local! {
 /// What the audit log tells of a request.
 #[derive(Debug)]
 pub struct Cause {
-    pub organization: Option<OrganizationId>,
-    pub principal: String,
     pub client: Option<IpAddr>,
     pub action: String,
     pub request_id: Option<String>,
-    target: Mutex<Option<String>>,
+    facts: Mutex<Facts>,
     recorded: AtomicBool,
+}
+
+/// What may become known while the request runs.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    /// In whose logs it stands: mostly one organization's; of none, in the gateway's own.
+    organizations: Vec<OrganizationId>,
+    principal: String,
+    target: Option<String>,
 }
 
 impl Cause {
     pub fn new(organization: Option<OrganizationId>, principal: impl Into<String>, action: impl Into<String>) -> Self {
+        let facts = Facts { organizations: organization.into_iter().collect(), principal: principal.into(), target: None };
         Self {
-            organization,
-            principal: principal.into(),
             client: None,
             action: action.into(),
             request_id: None,
-            target: Mutex::default(),
+            facts: Mutex::new(facts),
             recorded: AtomicBool::new(false),
         }
     }
@@ -59,7 +65,11 @@ impl Cause {
     }
 
     fn name_target(&self, target: String) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(target);
+        self.facts().target = Some(target);
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A row was committed with a change.
@@ -71,21 +81,30 @@ impl Cause {
         self.recorded.store(true, Ordering::Release);
     }
 
-    /// The row that tells how it went.
+    /// The row that tells how it went, in the log of the organization that the request was made in.
     pub fn entry(&self, outcome: &str, status: Option<u16>) -> AuditEntry {
-        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let facts = self.facts().clone();
         AuditEntry {
             at: clock::now(),
-            organization: self.organization,
-            principal: self.principal.clone(),
+            organization: facts.organizations.first().copied(),
+            principal: facts.principal,
             client: self.client,
             action: self.action.clone(),
-            target,
+            target: facts.target,
             outcome: outcome.to_owned(),
             status,
             request_id: self.request_id.clone(),
             operation: None,
         }
+    }
+
+    /// The same in the log of each organization that it concerns.
+    pub fn entries(&self, outcome: &str) -> Vec<AuditEntry> {
+        let first = self.entry(outcome, None);
+        let others = self.facts().organizations.clone().into_iter().skip(1);
+        let others: Vec<_> =
+            others.map(|organization| AuditEntry { organization: Some(organization), ..first.clone() }).collect();
+        [first].into_iter().chain(others).collect()
     }
 }
 
@@ -103,6 +122,26 @@ pub async fn under_key<T>(key: KeyRef, work: impl Future<Output = T>) -> T {
 pub fn about(target: impl Into<String>) {
     if let Ok(cause) = CAUSE.try_with(Arc::clone) {
         cause.name_target(target.into());
+    }
+}
+
+/// Says who asks, where that is known only now: somebody logs in.
+pub fn by(organization: OrganizationId, principal: impl Into<String>) {
+    if let Ok(cause) = CAUSE.try_with(Arc::clone) {
+        let mut facts = cause.facts();
+        (facts.organizations, facts.principal) = (vec![organization], principal.into());
+    }
+}
+
+/// Says that it changes something in these organizations as well.
+pub fn concerns(organizations: impl IntoIterator<Item = OrganizationId>) {
+    if let Ok(cause) = CAUSE.try_with(Arc::clone) {
+        let mut facts = cause.facts();
+        for organization in organizations {
+            if !facts.organizations.contains(&organization) {
+                facts.organizations.push(organization);
+            }
+        }
     }
 }
 

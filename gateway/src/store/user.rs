@@ -77,6 +77,17 @@ pub enum MemberChange {
     SoleOwner,
 }
 
+/// Who gives a user another password.
+#[derive(Clone, Debug)]
+pub enum PasswordChange {
+    /// The user, in this session, which stays; the hash that they proved to know must still be there.
+    Own {
+        session: Uuid,
+        proven: String,
+    },
+    Operator,
+}
+
 /// What became of an invitation that somebody wanted to accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Joined {
@@ -106,8 +117,8 @@ pub trait UserStore: Send + Sync + 'static {
     async fn user(&self, id: Uuid) -> Result<Option<UserRecord>, Error>;
     /// The one joined first stands first.
     async fn user_memberships(&self, user: Uuid) -> Result<Vec<Membership>, Error>;
-    /// Ends the user's sessions, but for `keep`. False: there is no such user.
-    async fn user_set_password(&self, user: Uuid, password: &str, keep: Option<Uuid>) -> Result<bool, Error>;
+    /// Ends the user's other sessions. False: there is no such user, or the password is another one meanwhile.
+    async fn user_set_password(&self, user: Uuid, password: &str, change: PasswordChange) -> Result<bool, Error>;
     /// With memberships and sessions. False, and nothing is changed: the user is the only owner of an organization.
     async fn user_delete(&self, user: Uuid) -> Result<bool, Error>;
 

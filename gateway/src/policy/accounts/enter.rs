@@ -13,7 +13,7 @@ use crate::{
         password,
         session::{invitation_hash, mint_session},
     },
-    store::{InvitationRecord, Joined, Joiner, Membership, Organization, SessionRecord, UserRecord},
+    store::{self, InvitationRecord, Joined, Joiner, Membership, Organization, SessionRecord, UserRecord},
 };
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -113,6 +113,7 @@ impl Accounts {
             seen_at: now,
             expires_at: now.plus_millis(self.sessions.absolute_millis()),
         };
+        store::by(session.organization, format!("user:{}", user.id));
         if !self.store.session_insert(&session, &user.password, MAX_SESSIONS).await? {
             return Err(AccountError::WrongCredentials(Some(user.id)));
         }
@@ -148,6 +149,7 @@ impl Accounts {
                     name: name.clone(),
                     created_at: user.created_at,
                 };
+                store::by(organization.id, format!("user:{}", user.id));
                 match self.store.user_register(user, &organization, Role::Owner).await {
                     Ok(()) => return Ok(organization),
                     Err(error) if error.kind != Kind::Conflict => return Err(error.into()),
@@ -178,6 +180,7 @@ impl Accounts {
         let email = Email { address: invitation.email, key: invitation.email_key };
         let name = acceptance.name.unwrap_or_else(|| email.address.clone());
         let user = new_user(email, name, kept);
+        store::by(invitation.organization, format!("user:{}", user.id));
         let joined =
             self.store.invitation_accept(&invitation.hash, &Joiner::New(user.clone()), MAX_MEMBERS, clock::now()).await;
         joined_or(joined.map_err(|error| if error.kind == Kind::Conflict { account_exists() } else { error.into() })?)?;
@@ -195,6 +198,7 @@ impl Accounts {
             return Err(AccountError::forbidden("invitation_of_another", detail));
         }
         let joiner = Joiner::Known(user.id);
+        store::by(invitation.organization, principal.name());
         joined_or(self.store.invitation_accept(&invitation.hash, &joiner, MAX_MEMBERS, clock::now()).await?)?;
         self.rotate(principal, user, invitation.organization).await
     }

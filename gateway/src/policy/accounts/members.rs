@@ -1,6 +1,7 @@
 //! Members and invitations: who belongs to an organization, and who may.
 //!
-//! Invariant: nobody gives, takes or invites to a role above their own, tokens included; a change of somebody's role ends their
+//! Invariant: nobody gives, takes or invites to a role above their own, tokens included, and who has limits beside the role gives
+//! none; what a removed member or token invited to is withdrawn; a change of somebody's role ends their
 //! sessions there, so that what they hold was given under the role that they have.
 
 use super::{AccountError, Accounts, Entered, own::sole_owner};
@@ -43,7 +44,7 @@ impl Accounts {
         member: Uuid,
         role: Role,
     ) -> Result<(MemberRecord, Option<Entered>), AccountError> {
-        at_most(principal, role)?;
+        self.at_most(principal, role).await?;
         let own = match principal.who {
             Who::User { user, session } if user == member => Some(session),
             _ => None,
@@ -65,7 +66,7 @@ impl Accounts {
     }
 
     pub async fn invite(&self, principal: &Principal, email: Email, role: Role) -> Result<Invited, AccountError> {
-        at_most(principal, role)?;
+        self.at_most(principal, role).await?;
         if let Some(user) = self.store.user_by_email(&email.key).await? {
             let memberships = self.store.user_memberships(user.id).await?;
             if memberships.iter().any(|one| one.organization.id == principal.organization) {
@@ -110,8 +111,26 @@ impl Accounts {
     }
 }
 
-fn at_most(principal: &Principal, role: Role) -> Result<(), AccountError> {
-    if role <= principal.role { Ok(()) } else { Err(too_high(principal.role)) }
+impl Accounts {
+    /// People have what their role allows on every connection, from everywhere and for good: so nobody gives one who hasn't. The scope
+    /// to invite is enough of a scope: whoever gave it meant that.
+    async fn at_most(&self, principal: &Principal, role: Role) -> Result<(), AccountError> {
+        if role > principal.role {
+            return Err(too_high(principal.role));
+        }
+        if let Some(field) = principal.scopes.reach() {
+            return Err(limited(field));
+        }
+        let Who::Token(id) = principal.who else { return Ok(()) };
+        let token = self.store.token(principal.organization, id).await?.ok_or(AccountError::Ended)?;
+        if token.expires_at.is_some() { Err(limited("expires_at")) } else { Ok(()) }
+    }
+}
+
+fn limited(field: &str) -> AccountError {
+    let detail =
+        format!("a token with a limit (`{field}`) can't invite or give a role: a person has none; use one without, or log in");
+    AccountError::forbidden("forbidden", detail)
 }
 
 fn too_high(own: Role) -> AccountError {

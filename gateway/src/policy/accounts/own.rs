@@ -11,7 +11,7 @@ use crate::{
     clock,
     model::{Error, Kind, OrganizationId, Slug},
     policy::{authentication::Principal, session::mint_session},
-    store::UserRecord,
+    store::{self, PasswordChange, UserRecord},
 };
 use std::net::IpAddr;
 use zeroize::Zeroizing;
@@ -66,7 +66,8 @@ impl Accounts {
         }
         let user = self.prove(&user.email_key, current, from).await?;
         let kept = self.passwords.hash(new).await?;
-        if !self.store.user_set_password(id, &kept, Some(session)).await? {
+        let change = PasswordChange::Own { session, proven: user.password.clone() };
+        if !self.store.user_set_password(id, &kept, change).await? {
             return Err(AccountError::Ended);
         }
         let organization = principal.organization;
@@ -75,6 +76,8 @@ impl Accounts {
 
     pub async fn delete_account(&self, principal: &Principal) -> Result<(), AccountError> {
         let (user, _) = person(principal)?;
+        let memberships = self.store.user_memberships(user).await?;
+        store::concerns(memberships.iter().map(|membership| membership.organization.id));
         if !self.store.user_delete(user).await? {
             return Err(sole_owner().into());
         }

@@ -6,8 +6,8 @@ use super::{SqliteStore, sessions, users};
 use crate::{
     model::{Error, OrganizationId, Role, Timestamp},
     store::{
-        InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, Organization, SessionRecord, UserRecord,
-        UserStore,
+        InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, Organization, PasswordChange, SessionRecord,
+        UserRecord, UserStore,
     },
 };
 use async_trait::async_trait;
@@ -31,8 +31,8 @@ impl UserStore for SqliteStore {
         users::memberships(&self.readers, user).await
     }
 
-    async fn user_set_password(&self, user: Uuid, password: &str, keep: Option<Uuid>) -> Result<bool, Error> {
-        users::set_password(&self.writer, user, password.to_owned(), keep).await
+    async fn user_set_password(&self, user: Uuid, password: &str, change: PasswordChange) -> Result<bool, Error> {
+        users::set_password(&self.writer, user, password.to_owned(), change).await
     }
 
     async fn user_delete(&self, user: Uuid) -> Result<bool, Error> {

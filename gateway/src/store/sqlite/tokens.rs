@@ -65,7 +65,15 @@ impl TokenStore for SqliteStore {
     async fn token_delete(&self, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
         let delete =
             sqlx::query("DELETE FROM tokens WHERE organization = ? AND id = ?").bind(blob(organization.0)).bind(blob(id));
-        self.writer.write(move |c| Box::pin(async move { Ok(delete.execute(c).await?.rows_affected() > 0) })).await
+        // Whom it invited, it invited for as long as it was trusted.
+        let invited = sqlx::query("DELETE FROM invitations WHERE organization = ? AND invited_by = ?")
+            .bind(blob(organization.0))
+            .bind(format!("token:{id}"));
+        let work = async move |c: &mut SqliteConnection| {
+            invited.execute(&mut *c).await?;
+            Ok(delete.execute(c).await?.rows_affected() > 0)
+        };
+        self.writer.write(move |c| Box::pin(work(c))).await
     }
 
     async fn tokens_used(&self, uses: &[(Uuid, Timestamp)]) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{Error, OrganizationId, Role, Timestamp},
-    store::{Joined, Joiner, MemberChange, MemberRecord, Membership, Organization, UserRecord},
+    store::{Joined, Joiner, MemberChange, MemberRecord, Membership, Organization, PasswordChange, UserRecord},
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -240,14 +240,29 @@ pub async fn set_role(
                 let update = sqlx::query("UPDATE members SET role = ? WHERE organization = ? AND user = ?");
                 update.bind(new.as_str()).bind(blob(organization.0)).bind(blob(user)).execute(&mut *c).await?;
                 let end = sqlx::query("DELETE FROM sessions WHERE organization = ? AND user = ? AND id IS NOT ?");
-                end.bind(blob(organization.0)).bind(blob(user)).bind(keep.map(blob)).execute(c).await?;
+                end.bind(blob(organization.0)).bind(blob(user)).bind(keep.map(blob)).execute(&mut *c).await?;
+                withdraw_above(c, organization, user, Some(new)).await?;
                 Ok(MemberChange::Changed(member))
             })
         })
         .await
 }
 
-/// Sessions in the organization go along, and the user with the last membership.
+/// What somebody invited to that is above the role that they have now, or everything, if they have none.
+async fn withdraw_above(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    user: Uuid,
+    now: Option<Role>,
+) -> Result<(), Error> {
+    for role in Role::ALL.into_iter().filter(|role| now.is_none_or(|now| *role > now)) {
+        let delete = sqlx::query("DELETE FROM invitations WHERE organization = ? AND invited_by = ? AND role = ?");
+        delete.bind(blob(organization.0)).bind(format!("user:{user}")).bind(role.as_str()).execute(&mut *c).await?;
+    }
+    Ok(())
+}
+
+/// Sessions in the organization and open invitations go along, and the user with the last membership.
 pub async fn remove(writer: &Writer, organization: OrganizationId, user: Uuid, by: Role) -> Result<MemberChange, Error> {
     writer
         .write(move |c| {
@@ -258,6 +273,7 @@ pub async fn remove(writer: &Writer, organization: OrganizationId, user: Uuid, b
                 }
                 let delete = sqlx::query("DELETE FROM members WHERE organization = ? AND user = ?");
                 delete.bind(blob(organization.0)).bind(blob(user)).execute(&mut *c).await?;
+                withdraw_above(&mut *c, organization, user, None).await?;
                 let lonely = "DELETE FROM users WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE user = ?1)";
                 sqlx::query(lonely).bind(blob(user)).execute(c).await?;
                 Ok(MemberChange::Changed(member))
@@ -273,6 +289,7 @@ pub async fn delete(writer: &Writer, user: Uuid) -> Result<bool, Error> {
          WHERE o.organization = m.organization AND o.role = 'owner' AND o.user <> ?1)",
     )
     .bind(blob(user));
+    let invited = sqlx::query("DELETE FROM invitations WHERE invited_by = ?").bind(format!("user:{user}"));
     let delete = sqlx::query("DELETE FROM users WHERE id = ?").bind(blob(user));
     writer
         .write(move |c| {
@@ -280,6 +297,7 @@ pub async fn delete(writer: &Writer, user: Uuid) -> Result<bool, Error> {
                 if sole.fetch_optional(&mut *c).await?.is_some() {
                     return Ok(false);
                 }
+                invited.execute(&mut *c).await?;
                 delete.execute(c).await?;
                 Ok(true)
             })
@@ -287,15 +305,23 @@ pub async fn delete(writer: &Writer, user: Uuid) -> Result<bool, Error> {
         .await
 }
 
-/// Ends the user's sessions, but for `keep`. False: there is no such user.
-pub async fn set_password(writer: &Writer, user: Uuid, password: String, keep: Option<Uuid>) -> Result<bool, Error> {
-    let update = sqlx::query("UPDATE users SET password = ? WHERE id = ?").bind(password).bind(blob(user));
+/// Ends the user's other sessions. False: there is no such user, or the password is another one meanwhile.
+pub async fn set_password(writer: &Writer, user: Uuid, password: String, change: PasswordChange) -> Result<bool, Error> {
+    let (keep, proven) = match change {
+        PasswordChange::Own { session, proven } => (Some(session), Some(proven)),
+        PasswordChange::Operator => (None, None),
+    };
+    let update = sqlx::query("UPDATE users SET password = ?1 WHERE id = ?2 AND (?3 IS NULL OR password = ?3)");
+    let update = update.bind(password).bind(blob(user)).bind(proven);
     let end = sqlx::query("DELETE FROM sessions WHERE user = ? AND id IS NOT ?").bind(blob(user)).bind(keep.map(blob));
     writer
         .write(move |c| {
             Box::pin(async move {
-                end.execute(&mut *c).await?;
-                Ok(update.execute(c).await?.rows_affected() > 0)
+                if update.execute(&mut *c).await?.rows_affected() == 0 {
+                    return Ok(false);
+                }
+                end.execute(c).await?;
+                Ok(true)
             })
         })
         .await

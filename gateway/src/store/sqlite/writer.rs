@@ -98,7 +98,7 @@ impl Writer {
     }
 
     /// Runs `work` in a transaction; the answer comes after the commit. What the running request changes is recorded with it, and
-    /// marks the request's idempotency key.
+    /// marks the request's idempotency key; where it finds nothing to change, or refuses to, it does neither.
     pub async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -108,21 +108,25 @@ impl Writer {
         if cause.is_none() && key.is_none() {
             return self.write_aside(work).await;
         }
-        let entry = cause.as_ref().map(|cause| cause.entry("done", None));
+        let entries = cause.as_ref().map(|cause| cause.entries("done")).unwrap_or_default();
         let done = self.write_aside(move |c| {
             Box::pin(async move {
+                let before = changes(&mut *c).await?;
                 let done = work(&mut *c).await?;
+                if changes(&mut *c).await? == before {
+                    return Ok((done, false));
+                }
                 if let Some(key) = &key {
                     idempotency::mark(&mut *c, key).await?;
                 }
-                if let Some(entry) = &entry {
-                    audit::append(c, chain.as_ref(), entry).await?;
+                for entry in &entries {
+                    audit::append(&mut *c, chain.as_ref(), entry).await?;
                 }
-                Ok(done)
+                Ok((done, true))
             })
         });
-        let done = done.await?;
-        if let Some(cause) = cause {
+        let (done, changed) = done.await?;
+        if let Some(cause) = cause.filter(|_| changed) {
             cause.was_recorded();
         }
         Ok(done)
@@ -139,6 +143,11 @@ impl Writer {
         self.jobs.send(job).await.map_err(|_| Error::gateway("the store is closed"))?;
         answer.await.map_err(|_| Error::gateway("the store was closed before this was written"))?
     }
+}
+
+/// Rows that were changed since the connection was opened, those of triggers and foreign keys included.
+async fn changes(c: &mut SqliteConnection) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar("SELECT total_changes()").fetch_one(c).await?)
 }
 
 async fn serve(

@@ -6,6 +6,8 @@ use std::sync::Arc;
 pub async fn check(store: &dyn Store) {
     rows_are_listed(store).await;
     a_change_carries_its_row(store).await;
+    what_changes_nothing_is_not_done(store).await;
+    somebody_becomes_known(store).await;
     operations_tell_their_cause(store).await;
 }
 
@@ -95,4 +97,33 @@ async fn operations_tell_their_cause(store: &dyn Store) {
     let accepted = rows(store, organization).await.pop().unwrap();
     assert_eq!((accepted.request_id.as_deref(), accepted.target.as_deref()), (Some("r-2"), Some("/sites/docker~1")));
     assert_eq!(accepted.operation.as_deref(), Some(id.as_str()));
+}
+
+async fn what_changes_nothing_is_not_done(store: &dyn Store) {
+    let organization = organization(store, "audit-nothing").await;
+    let (owner, key) = (Uuid::new_v4(), KeyRef { organization, scope: "s".to_owned(), key: "k".to_owned() });
+    let limit = KeyLimit { keys: 9, bytes: 99 };
+    let reservation = Reservation { key: key.clone(), fingerprint: [1; 32], owner, now: at(10), expires_at: at(1000), limit };
+    assert_eq!(store.idempotency_reserve(&reservation).await.unwrap(), Reserved::New);
+    let cause = Arc::new(Cause::new(Some(organization), "token:1", "members.remove"));
+    let nobody = under_key(key.clone(), store.member_remove(organization, Uuid::new_v4(), crate::model::Role::Owner));
+    assert_eq!(caused_by(Arc::clone(&cause), nobody).await.unwrap(), MemberChange::NotFound);
+    assert!(!cause.is_recorded() && rows(store, organization).await.is_empty(), "told as done");
+    store.idempotency_end(&key, owner, &KeyEnd::AnsweredIfChanged(vec![9])).await.unwrap();
+    assert_eq!(store.idempotency_reserve(&reservation).await.unwrap(), Reserved::New, "the key isn't free");
+}
+
+async fn somebody_becomes_known(store: &dyn Store) {
+    let (mine, other) = (organization(store, "audit-known").await, organization(store, "audit-known-too").await);
+    let cause = Arc::new(Cause::new(None, "nobody", "auth.register"));
+    caused_by(Arc::clone(&cause), async {
+        by(mine, "user:7");
+        concerns([mine, other]);
+        store.connection_insert(&connection_record(mine, "one")).await.unwrap();
+    })
+    .await;
+    for organization in [mine, other] {
+        let found = rows(store, organization).await;
+        assert_eq!(found.iter().map(|row| row.principal.as_str()).collect::<Vec<_>>(), ["user:7"]);
+    }
 }

@@ -10,7 +10,7 @@ pub async fn check(store: &dyn Store) {
     limit(store).await;
 }
 
-fn record(organization: OrganizationId, hash: u8) -> TokenRecord {
+pub fn record(organization: OrganizationId, hash: u8) -> TokenRecord {
     TokenRecord {
         id: Uuid::now_v7(),
         organization,

@@ -5,7 +5,7 @@
 use super::{at, kind, organization};
 use crate::{
     model::{Kind, OrganizationId, Role, Slug},
-    store::{InvitationRecord, Joined, Joiner, MemberChange, Organization, SessionRecord, Store, UserRecord},
+    store::{InvitationRecord, Joined, Joiner, MemberChange, Organization, PasswordChange, SessionRecord, Store, UserRecord},
 };
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ pub async fn check(store: &dyn Store) {
     sessions(store).await;
     passwords(store).await;
     invitations(store).await;
+    inviters(store).await;
 }
 
 fn user(name: &str) -> UserRecord {
@@ -170,13 +171,17 @@ async fn passwords(store: &dyn Store) {
     let kept = session(&anna, mine, 111, 10);
     assert!(store.session_insert(&kept, "phc", 9).await.unwrap());
     assert!(store.session_insert(&session(&anna, mine, 112, 10), "phc", 9).await.unwrap());
-    assert!(store.user_set_password(anna.id, "new", Some(kept.id)).await.unwrap());
+    let own = |proven: &str| PasswordChange::Own { session: kept.id, proven: proven.to_owned() };
+    assert!(store.user_set_password(anna.id, "new", own("phc")).await.unwrap());
     assert_eq!((opens(store, 111).await, opens(store, 112).await), (Some(Role::Owner), None));
     assert!(!store.session_insert(&session(&anna, mine, 113, 10), "phc", 9).await.unwrap(), "a login with the old password");
-    assert!(store.user_set_password(anna.id, "newer", None).await.unwrap());
+    assert!(store.user_set_password(anna.id, "newer", PasswordChange::Operator).await.unwrap());
     assert_eq!(opens(store, 111).await, None);
     assert_eq!(store.user(anna.id).await.unwrap().unwrap().password, "newer");
-    assert!(!store.user_set_password(Uuid::new_v4(), "new", None).await.unwrap());
+    // Who proved the old one before the operator's reset comes too late.
+    assert!(!store.user_set_password(anna.id, "mine", own("new")).await.unwrap());
+    assert_eq!(store.user(anna.id).await.unwrap().unwrap().password, "newer");
+    assert!(!store.user_set_password(Uuid::new_v4(), "new", PasswordChange::Operator).await.unwrap());
 }
 
 async fn invited(store: &dyn Store, organization: OrganizationId, email: &str, hash: u8) -> InvitationRecord {
@@ -231,4 +236,47 @@ async fn invitations(store: &dyn Store) {
     invited(store, mine, "i-old@example.com", 125).await;
     store.sessions_expire(at(100), at(0)).await.unwrap();
     assert!(store.invitation_by_hash(&[125; 32], at(50)).await.unwrap().is_none());
+}
+
+/// What somebody invited to ends with what they may.
+async fn inviters(store: &dyn Store) {
+    let mine = organization(store, "inviters").await;
+    registered(store, mine, "v-owner", Role::Owner).await;
+    let (bert, cleo) =
+        (registered(store, mine, "v-bert", Role::Admin).await, registered(store, mine, "v-cleo", Role::Admin).await);
+    let token = super::tokens::record(mine, 149);
+    store.token_insert(&token).await.unwrap();
+    let invite = async |hash: u8, by: String, role| {
+        let (id, email) = (Uuid::now_v7(), format!("v-{hash}@example.com"));
+        let (email_key, hash, expires_at) = (email.clone(), [hash; 32], at(100));
+        let one = InvitationRecord {
+            id,
+            organization: mine,
+            email,
+            email_key,
+            role,
+            hash,
+            invited_by: by,
+            created_at: at(5),
+            expires_at,
+        };
+        assert!(store.invitation_insert(&one, 9).await.unwrap());
+    };
+    let user = |user: &UserRecord| format!("user:{}", user.id);
+    invite(141, user(&bert), Role::Admin).await;
+    invite(142, user(&bert), Role::Operator).await;
+    invite(143, user(&cleo), Role::Admin).await;
+    invite(144, format!("token:{}", token.id), Role::Viewer).await;
+    let open = async || {
+        let page = store.invitations(mine, None, 10, at(50)).await.unwrap();
+        page.into_iter().map(|one| one.hash[0]).collect::<Vec<_>>()
+    };
+    store.member_set_role(mine, bert.id, Role::Operator, Role::Owner, None).await.unwrap();
+    assert_eq!(open().await, [142, 143, 144], "to a role that the inviter hasn't any more");
+    store.member_remove(mine, bert.id, Role::Owner).await.unwrap();
+    assert_eq!(open().await, [143, 144]);
+    assert!(store.token_delete(mine, token.id).await.unwrap());
+    assert_eq!(open().await, [143]);
+    assert!(store.user_delete(cleo.id).await.unwrap());
+    assert_eq!(open().await, [0; 0]);
 }

@@ -1,0 +1,194 @@
+//! Who comes in, and with how much: strangers that take their time, tokens that give more than they have, people who go while they
+//! are asking.
+//!
+//! Invariant: what is refused here has changed nothing, and whoever was let in is served meanwhile.
+
+use http::Method;
+use portico_tests::{Api, Gateway, Reply, Setup, eventually};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+const PASSWORD: &str = "several words that I remember";
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// A head that announces a body, and as much of the body as isn't held back.
+async fn begun(gateway: &Gateway, path: &str, token: Option<&str>, body: &str, held: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    let credential = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let length = body.len();
+    let head = format!(
+        "POST /api/v1{path} HTTP/1.1\r\nhost: a\r\n{credential}content-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream.write_all(&body.as_bytes()[..length - held]).await.expect("it reads");
+    stream
+}
+
+async fn rest(mut stream: TcpStream) -> String {
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.expect("an answer");
+    said
+}
+
+#[tokio::test]
+async fn strangers_that_take_their_time_take_no_more_than_their_share() {
+    // A quarter of 64 places for strangers, and an eighth of those for one address.
+    let config = "[limits]\nin_flight = 64\n".to_owned();
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let body = json!({"email": "anna@example.com", "password": PASSWORD}).to_string();
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        slow.push(begun(&gateway, "/auth/register", None, &body, 1).await);
+    }
+    // All but two were told at once.
+    let mut waiting = Vec::new();
+    for mut stream in slow {
+        let mut said = [0; 12];
+        match tokio::time::timeout(Duration::from_secs(1), stream.read_exact(&mut said)).await {
+            Ok(read) => drop((read.expect("an answer"), assert_eq!(&said, b"HTTP/1.1 503"))),
+            Err(_) => waiting.push(stream),
+        }
+        assert!(waiting.len() <= 2, "one address has more than its share");
+    }
+    assert_eq!(waiting.len(), 2);
+    let _ = gateway.api.get("/sites").await.is(200);
+    let refused = Api::new(gateway.api_address, None).json(Method::POST, "/api/v1/auth/login", &[], &json!({})).await;
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    refused.problem(503, "overloaded");
+    assert!(gateway.metric("portico_requests_refused_total", &["policy=\"in_flight_without_credential\""]).await >= 98.0);
+    // They are served when they have said everything, and make room.
+    for mut stream in waiting {
+        stream.write_all(b"}").await.expect("it reads");
+        let said = rest(stream).await;
+        assert!(said.starts_with("HTTP/1.1 201") || said.starts_with("HTTP/1.1 409"), "{said}");
+    }
+    let login = json!({"email": "anna@example.com", "password": PASSWORD});
+    let _ = Api::new(gateway.api_address, None).json(Method::POST, "/api/v1/auth/login", &[], &login).await.is(200);
+}
+
+#[tokio::test]
+async fn who_loses_the_credential_while_sending_changes_nothing() {
+    let gateway = Gateway::start().await;
+    for (path, list, body) in [
+        ("/tokens", "/tokens", json!({"name": "left behind"})),
+        ("/invitations", "/invitations", json!({"email": "friend@example.com", "role": "owner"})),
+        ("/connections", "/connections", json!({"id": "left-behind", "provider": "sandbox", "name": "L"})),
+    ] {
+        let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
+        let before = gateway.api.get(list).await.is(200).json()["data"].clone();
+        let mut sending = begun(&gateway, path, Some(text(&made["token"])), &body.to_string(), 1).await;
+        // It was let in, and its body is waited for.
+        let _ = tokio::time::timeout(Duration::from_millis(200), sending.read_u8()).await.expect_err("it was answered");
+        let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
+        sending.write_all(b"}").await.expect("it reads");
+        let said = rest(sending).await;
+        assert!(said.starts_with("HTTP/1.1 401 ") && said.contains("\"code\":\"unauthenticated\""), "{path}: {said}");
+        let after = gateway.api.get(list).await.is(200).json()["data"].clone();
+        let without = |list: &Value| list.as_array().expect("data").iter().filter(|one| one["id"] != made["id"]).count();
+        assert_eq!(without(&after), without(&before), "{path} {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_limits_makes_nobody_who_has_none() {
+    let gateway = Gateway::start().await;
+    let make = async |limits: Value| {
+        let mut body = json!({"name": "limited", "role": "admin"});
+        body.as_object_mut().expect("an object").extend(limits.as_object().expect("an object").clone());
+        gateway.api.with_token(text(&gateway.api.post("/tokens", &body).await.is(201).json()["token"]))
+    };
+    let guest = json!({"email": "guest@example.com", "role": "viewer"});
+    for limits in [
+        json!({"connections": ["sandbox"]}),
+        json!({"allowed_ips": ["127.0.0.0/8"]}),
+        json!({"expires_at": "2999-01-01T00:00:00Z"}),
+    ] {
+        let field = limits.as_object().and_then(|limits| limits.keys().next()).expect("a limit").clone();
+        let api = make(limits).await;
+        let problem = api.post("/invitations", &guest).await.problem(403, "forbidden");
+        assert!(text(&problem["detail"]).contains(&field), "{problem}");
+    }
+    let member = json!({"email": "member@example.com", "role": "viewer"});
+    let invited = gateway.api.post("/invitations", &member).await.is(201).json();
+    let accepted = json!({"token": invited["token"], "password": PASSWORD});
+    let accepted = Api::new(gateway.api_address, None).json(Method::POST, "/api/v1/invitations/accept", &[], &accepted).await;
+    let member = format!("/members/{}", text(&accepted.is(201).json()["user"]["id"]));
+    let limited = make(json!({"connections": ["sandbox"]})).await;
+    limited.json(Method::PATCH, &member, &[], &json!({"role": "admin"})).await.problem(403, "forbidden");
+    let whole = make(json!({"scopes": ["members:write", "invitations:write", "audit:read"]})).await;
+    let _ = whole.json(Method::PATCH, &member, &[], &json!({"role": "admin"})).await.is(200);
+    let _ = whole.post("/invitations", &guest).await.is(201);
+    // What was done on other connections is nothing for a token of one.
+    limited.get("/audit").await.problem(403, "forbidden");
+    let _ = whole.get("/audit").await.is(200);
+}
+
+/// A person with a session in the organization that their registration made.
+async fn registered(gateway: &Gateway, email: &str) -> (Reply, Api) {
+    let stranger = Api::new(gateway.api_address, None);
+    let body = json!({"email": email, "password": PASSWORD});
+    let reply = stranger.json(Method::POST, "/api/v1/auth/register", &[], &body).await.is(201);
+    let cookie = reply.header("set-cookie").and_then(|given| given.split(';').next()).expect("a cookie").to_owned();
+    (reply, stranger.with_session(&cookie))
+}
+
+/// Outcomes of an action in the log of an organization.
+async fn outcomes(api: &Api, action: &str) -> Vec<String> {
+    let rows = api.get(&format!("/audit?action={action}&limit=100")).await.is(200).json();
+    rows["data"].as_array().expect("rows").iter().map(|row| text(&row["outcome"]).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_did_not_happen_is_not_told_as_done() {
+    let gateway = Gateway::start().await;
+    let (_, anna) = registered(&gateway, "anna@example.com").await;
+    assert_eq!(outcomes(&anna, "auth.register").await, ["done"]);
+    anna.delete("/account").await.problem(409, "sole_owner");
+    let admin = anna.post("/tokens", &json!({"name": "admin", "role": "admin"})).await.is(201).json();
+    let admin = anna.with_token(text(&admin["token"]));
+    let me = anna.get("/auth/me").await.is(200).json();
+    let path = format!("/members/{}", text(&me["user"]["id"]));
+    admin.delete(&path).await.problem(403, "role_too_high");
+    for action in ["account.delete", "members.remove"] {
+        let told = outcomes(&anna, action).await;
+        assert!(!told.contains(&"done".to_owned()), "{action}: {told:?}");
+    }
+    // The key of a refusal is free.
+    let keyed = [("idempotency-key", "once")];
+    let refused = admin.json(Method::PATCH, &path, &keyed, &json!({"role": "viewer"})).await;
+    assert_eq!(refused.header("idempotency-replayed"), None);
+    refused.problem(403, "role_too_high");
+    let again = admin.json(Method::PATCH, &path, &keyed, &json!({"role": "viewer"})).await;
+    assert_eq!(again.header("idempotency-replayed"), None, "{again:?}");
+}
+
+#[tokio::test]
+async fn who_leaves_is_missed_by_every_organization() {
+    let gateway = Gateway::start().await;
+    let (_, anna) = registered(&gateway, "anna@example.com").await;
+    let invited = anna.post("/invitations", &json!({"email": "bert@example.com", "role": "operator"})).await.is(201).json();
+    let body = json!({"token": invited["token"], "password": PASSWORD});
+    let stranger = Api::new(gateway.api_address, None);
+    let reply = stranger.json(Method::POST, "/api/v1/invitations/accept", &[], &body).await.is(201);
+    let cookie = reply.header("set-cookie").and_then(|given| given.split(';').next()).expect("a cookie").to_owned();
+    let bert = stranger.with_session(&cookie);
+    let invited =
+        gateway.api.post("/invitations", &json!({"email": "bert@example.com", "role": "viewer"})).await.is(201).json();
+    let joined = bert.json(Method::POST, "/invitations/accept", &[], &json!({"token": invited["token"]})).await.is(201);
+    let cookie = joined.header("set-cookie").and_then(|given| given.split(';').next()).expect("a cookie").to_owned();
+    let bert = stranger.with_session(&cookie);
+    let _ = bert.delete("/account").await.is(204);
+    for api in [&anna, &gateway.api] {
+        assert_eq!(outcomes(api, "invitations.accept").await, ["done"]);
+        assert_eq!(outcomes(api, "account.delete").await, ["done"]);
+    }
+    eventually("the session to end", async || (bert.get("/auth/me").await.status == 401).then_some(())).await;
+}
