@@ -169,6 +169,11 @@ impl Operations {
         accepted.map_err(|error| Error::gateway(format_args!("accepting an operation ended early: {error}")))?
     }
 
+    /// Whether an operation was accepted under this key: then it is the answer, whatever has become of what it needed.
+    pub async fn was_submitted(&self, key: &KeyRef) -> Result<bool, Error> {
+        self.runner.store.operation_of_key(key, now()).await
+    }
+
     /// This process, as the store knows it by its lease.
     pub fn process(&self) -> Uuid {
         self.runner.owner

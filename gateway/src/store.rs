@@ -107,6 +107,8 @@ pub trait Store: TokenStore + UserStore {
 
     /// Writes operation, idempotency, audit and event in one transaction, unless the key was used before or the queue is full.
     async fn operation_accept(&self, new: &NewOperation) -> Result<Acceptance, Error>;
+    /// Whether an operation was accepted under the key, whatever was asked.
+    async fn operation_of_key(&self, key: &KeyRef, now: Timestamp) -> Result<bool, Error>;
     async fn operation(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error>;
     /// With all that the runner needs.
     async fn operation_record(&self, id: &OperationId) -> Result<Option<OperationRecord>, Error>;

@@ -273,3 +273,24 @@ async fn where_a_key_cannot_be_kept_it_is_refused_and_nothing_happens() {
     let login = json!({"email": "anna@example.com", "password": "correct horse battery"});
     let _ = gateway.api.post("/auth/login", &login).await.is(401);
 }
+
+#[tokio::test]
+async fn a_repetition_gets_its_operation_whatever_has_changed_since() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    let _ = gateway.connect("slow", "sandbox", json!({"work_seconds": 5})).await;
+    let quick = [("prefer", "wait=30")];
+    let made = api.json(Method::POST, "/sites", &quick, &json!({"connection": "slow", "name": "Shop"})).await.is(201).json();
+    let site = format!("/sites/{}", made["result"]["id"].as_str().expect("an id"));
+    let delete = async |key: &str| {
+        let headers = [("idempotency-key", key), ("prefer", "respond-async")];
+        api.send(Method::DELETE, &format!("/api/v1{site}"), &headers, bytes::Bytes::new()).await
+    };
+    let first = delete("once").await.is(202).json();
+    let _ = api.json(Method::PATCH, &site, &[], &json!({"labels": {"protected": "yes"}})).await.is(200);
+    // Another one would be refused; this one is what it was.
+    delete("twice").await.problem(409, "protected");
+    let again = delete("once").await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", again.text());
+    assert_eq!(again.json()["id"], first["id"]);
+}

@@ -3,7 +3,7 @@
 //! In go a connection and a mutation; out comes 200 or 201 when the work ended in time, 202 when it goes on, or problem+json
 //! when it failed before the answer. Invariant: nothing is called before the operation is durable.
 
-use super::{Api, answer, extract, once::REPLAYED, problem::Problem};
+use super::{Api, answer, extract, labels, once::REPLAYED, problem::Problem};
 use crate::{
     dispatch::Connection,
     model::{Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
@@ -92,7 +92,12 @@ impl Api {
         mutation: Mutation,
         manner: Manner,
     ) -> Result<Response, Problem> {
-        self.dispatch.require(connection, &mutation).await?;
+        if !self.was_submitted(principal, &manner).await? {
+            self.dispatch.require(connection, &mutation).await?;
+            if let Mutation::SitesDelete { site } = &mutation {
+                labels::refuse_protected(connection, &ResourceId::new(connection.record.slug.clone(), site).to_string())?;
+            }
+        }
         let key = manner.key_of(principal);
         let idempotency = key.clone().map(|KeyRef { scope, key, .. }| {
             let fingerprint = self.fingerprint(&(connection.record.id, &mutation))?;
@@ -122,6 +127,12 @@ impl Api {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
         Ok(super::served_by(connection, response))
+    }
+
+    /// Whether the request repeats one that was accepted: what it needs was looked at then, and may be gone.
+    pub(super) async fn was_submitted(&self, principal: &Principal, manner: &Manner) -> Result<bool, Problem> {
+        let Some(key) = manner.key_of(principal) else { return Ok(false) };
+        Ok(self.operations.was_submitted(&key).await?)
     }
 
     /// What is shown once, with the one answer that tells the end; and again to the key that had it in its answer.

@@ -162,7 +162,9 @@ pub async fn create(
     let slug = Slug::parse(&body.connection).map_err(|error| Problem::invalid("connection", error.to_string()))?;
     let connection = api.connection(&principal, &slug).await?;
     let input = body.checked()?;
-    api.dispatch.check_site_options(&connection, &input.options).await?;
+    if !api.was_submitted(&principal, &manner).await? {
+        api.dispatch.check_site_options(&connection, &input.options).await?;
+    }
     api.carry_out(&principal, &connection, Mutation::SitesCreate(input), manner).await
 }
 
@@ -258,7 +260,6 @@ pub async fn delete(
     _: NoBody,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
-    labels::refuse_protected(&connection, &site)?;
     api.carry_out(&principal, &connection, Mutation::SitesDelete { site: id.native }, manner).await
 }
 

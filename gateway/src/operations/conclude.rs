@@ -72,6 +72,11 @@ impl Runner {
         self.end(held, OperationStatus::Failed, Some(error), None).await
     }
 
+    /// It was sent, and the host knows for certain that nothing came of it.
+    pub(super) async fn fail_absent(&self, held: &Held, error: Error) -> Result<Next, Error> {
+        self.ended(held, OperationStatus::Failed, Some(error), None, true).await
+    }
+
     /// Ends it without a result.
     pub(super) async fn end(
         &self,
@@ -80,12 +85,24 @@ impl Runner {
         error: Option<Error>,
         message: Option<String>,
     ) -> Result<Next, Error> {
+        let unsent = held.record.sent_at.is_none() && held.record.handle.is_none();
+        self.ended(held, status, error, message, unsent).await
+    }
+
+    /// `undone`: nothing was carried out, so that what may pass can be tried again under the same key.
+    async fn ended(
+        &self,
+        held: &Held,
+        status: OperationStatus,
+        error: Option<Error>,
+        message: Option<String>,
+        undone: bool,
+    ) -> Result<Next, Error> {
         if let Some(error) = &error {
             tracing::info!(operation = %held.fence.id, status = status.as_str(), %error, internal = error.internal, "ended");
         }
-        let unsent = held.record.sent_at.is_none() && held.record.handle.is_none();
         let passes = |error: &Error| matches!(error.kind, Kind::Unavailable | Kind::RateLimited | Kind::Overloaded);
-        let frees_key = status == OperationStatus::Failed && unsent && error.as_ref().is_some_and(passes);
+        let frees_key = status == OperationStatus::Failed && undone && error.as_ref().is_some_and(passes);
         let operation = &held.record.operation;
         let finish = Finish {
             status,

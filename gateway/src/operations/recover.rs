@@ -99,7 +99,7 @@ impl Runner {
     async fn absent(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
         if tries.absent >= ABSENT_TRIES {
             let text = format!("the host did not carry it out, though it was sent {} times", tries.absent);
-            return self.fail(held, Error::new(Kind::Unavailable, text)).await;
+            return self.fail_absent(held, Error::new(Kind::Unavailable, text)).await;
         }
         self.commit(&held.fence, &Outcome::Absent).await?;
         // At once: what it waited for in between was the look-up's own pause.

@@ -248,6 +248,10 @@ impl Store for SqliteStore {
         operations::accept(&self.writer, new.clone()).await
     }
 
+    async fn operation_of_key(&self, key: &KeyRef, now: Timestamp) -> Result<bool, Error> {
+        operations::of_key(&self.readers, key, now).await
+    }
+
     async fn operation(&self, organization: OrganizationId, id: &OperationId) -> Result<Option<Operation>, Error> {
         operations::get(&self.readers, organization, id).await
     }

@@ -147,3 +147,18 @@ async fn a_failure_that_may_pass_frees_its_key_if_nothing_was_sent() {
         assert_eq!(first.id != again.id, freed, "{script:?}");
     }
 }
+
+#[tokio::test]
+async fn what_the_host_certainly_did_not_do_frees_its_key() {
+    let fake = Fake::new(Recovery::LookUp);
+    for _ in 0..8 {
+        fake.script(Call::Mutate, &[Act::Send, Act::Fail(Kind::Timeout)]).script(Call::Reconcile, &[Act::Absent]);
+    }
+    let gateway = Gateway::start(&fake).await;
+    let order = || Submit { idempotency: key("k", 1), ..gateway.order() };
+    let first = gateway.operations.submit(order()).await.unwrap().operation;
+    assert_eq!(gateway.end_of(&first.id).await.error.unwrap().kind, Kind::Unavailable);
+    let again = gateway.operations.submit(order()).await.unwrap().operation;
+    assert_ne!(first.id, again.id);
+    assert!(gateway.end_of(&again.id).await.error.is_none());
+}

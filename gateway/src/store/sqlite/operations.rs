@@ -66,6 +66,15 @@ async fn used_before(
     Ok(Some(Acceptance::Existing(Box::new(operation(&row)?))))
 }
 
+pub async fn of_key(readers: &SqlitePool, key: &KeyRef, now: Timestamp) -> Result<bool, Error> {
+    let query = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM idempotency WHERE organization = ? AND scope = ? AND key = ? AND expires_at > ? \
+         AND operation IS NOT NULL)",
+    );
+    let query = query.bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key).bind(now.as_millis());
+    Ok(query.fetch_one(readers).await?)
+}
+
 async fn queue_is_full(c: &mut SqliteConnection, new: &NewOperation) -> Result<bool, Error> {
     let queued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM operations WHERE organization = ? AND status = 'queued'")
         .bind(blob(new.organization.0))
