@@ -26,6 +26,7 @@ use crate::{
         ConnectionId, Error, Kind, Mutation, Operation, OperationId, OperationStatus, OrganizationId, Secret, Slug, Target,
         Timestamp,
     },
+    policy::{Trail, on_this_trail},
     seal::Sealer,
     store::{Acceptance, IdempotencyRecord, KeyRef, NewOperation, Store, inherit},
 };
@@ -165,7 +166,7 @@ impl Operations {
     pub async fn submit(&self, submit: Submit) -> Result<Submitted, Error> {
         let runner = Arc::clone(&self.runner);
         // A task of its own: a client that leaves in the middle must not leave an accepted operation that nobody works on.
-        let accepted = tokio::spawn(inherit(async move { accept(&runner, submit).await })).await;
+        let accepted = tokio::spawn(on_this_trail(inherit(async move { accept(&runner, submit).await }))).await;
         accepted.map_err(|error| Error::gateway(format_args!("accepting an operation ended early: {error}")))?
     }
 
@@ -247,8 +248,9 @@ impl Operations {
 
 async fn accept(runner: &Runner, submit: Submit) -> Result<Submitted, Error> {
     let operation = new_operation(&submit);
+    let order = sealed::Order { mutation: submit.mutation, trail: Trail::current() };
     let new = NewOperation {
-        arguments: sealed::seal(&runner.sealer, submit.organization, &operation.id, &submit.mutation)?,
+        arguments: sealed::seal(&runner.sealer, submit.organization, &operation.id, &order)?,
         operation,
         organization: submit.organization,
         connection: submit.connection,

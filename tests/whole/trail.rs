@@ -43,7 +43,7 @@ async fn a_trace_is_kept_and_goes_on_at_the_upstream() {
     const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let sent = format!("00-{ID}-00f067aa0ba902b7-01");
     let upstream = Upstream::start(|_| Answer::Json(200, json!("hello"))).await;
-    let gateway = Gateway::start_with(Setup { guests: vec!["keyed"], ..logging("") }).await;
+    let gateway = Gateway::start_with(Setup { guests: vec!["keyed", "blind"], ..logging("") }).await;
     let connection = json!({
         "id": "keyed", "provider": "keyed", "name": "Keyed",
         "settings": {"url": upstream.url()}, "secrets": {"api_key": "abc-secret-key"},
@@ -74,6 +74,14 @@ async fn a_trace_is_kept_and_goes_on_at_the_upstream() {
     let filled = upstream.seen().pop().expect("the upstream was asked");
     assert_eq!(header(&filled, "x-request-id").as_deref(), Some("cached"));
     assert!(header(&filled, "traceparent").is_some_and(|trace| trace.contains(ID)));
+
+    // Changes go on after their request, and stay on its trail.
+    let headers = [("x-request-id", "changed"), ("traceparent", sent.as_str()), ("prefer", "wait=20")];
+    let _ = gateway.connect("blind", "blind", json!({"url": upstream.url()})).await;
+    let _ = gateway.api.json(Method::POST, "/sites", &headers, &json!({"connection": "blind", "name": "n"})).await.is(201);
+    let changed = upstream.seen().into_iter().rfind(|seen| seen.method != Method::GET).expect("something was sent");
+    assert_eq!(header(&changed, "x-request-id").as_deref(), Some("changed"));
+    assert!(header(&changed, "traceparent").is_some_and(|trace| trace.contains(ID) && trace != sent));
 
     for (name, wrong) in [("upper", sent.to_uppercase()), ("short", sent[..50].to_owned()), ("none", String::new())] {
         let seen = read("a", name, &[("traceparent", &wrong)]).await;

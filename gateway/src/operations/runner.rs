@@ -6,7 +6,7 @@
 use super::{
     Options, now,
     queue::{Queue, Task, Tries},
-    sealed,
+    sealed::Order,
     step::Next,
     waiters::Waiters,
 };
@@ -15,7 +15,7 @@ use crate::{
     host::{CallContext, OperationContext},
     metrics::Metrics,
     model::{Error, Kind, Mutation, Operation, OperationId, OperationStatus},
-    policy::Caller,
+    policy::{Caller, Trail},
     seal::Sealer,
     store::{Fence, OperationRecord, Store},
 };
@@ -61,6 +61,8 @@ impl Numbers {
 pub struct Held {
     pub record: OperationRecord,
     pub mutation: Mutation,
+    /// Of the request that asked for it.
+    pub trail: Option<Trail>,
     pub fence: Fence,
 }
 
@@ -203,9 +205,10 @@ impl Runner {
         let Some(arguments) = &record.arguments else {
             return Err(Error::gateway(format_args!("{id} has lost its arguments")));
         };
-        let mutation = sealed::open(&self.sealer, record.organization, id, arguments)?;
+        let Order { mutation, trail } = Order::open(&self.sealer, record.organization, id, arguments)?;
+        let trail = trail.map(|trail| Trail { caller: Caller::named(&record.principal), ..trail });
         let fence = Fence { id: id.clone(), owner: self.owner, number: record.fence };
-        Ok(Held { record, mutation, fence })
+        Ok(Held { record, mutation, trail, fence })
     }
 
     pub fn context(&self, held: &Held, intent: Arc<super::intent::Intent>) -> CallContext {

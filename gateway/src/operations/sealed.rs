@@ -4,12 +4,28 @@
 //! is copied elsewhere doesn't open.
 
 use crate::{
-    model::{Completion, Error, OperationId, OrganizationId, Secret},
+    model::{Completion, Error, Mutation, OperationId, OrganizationId, Secret},
+    policy::Trail,
     seal::{Purpose, Sealer},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
+
+/// What an operation was asked for, and on which request's trail its own requests are.
+#[derive(Serialize, Deserialize)]
+pub struct Order {
+    pub mutation: Mutation,
+    pub trail: Option<Trail>,
+}
+
+impl Order {
+    /// Also one of a version that kept no trail.
+    pub fn open(sealer: &Sealer, organization: OrganizationId, id: &OperationId, sealed: &[u8]) -> Result<Self, Error> {
+        open(sealer, organization, id, sealed)
+            .or_else(|_| open(sealer, organization, id, sealed).map(|mutation| Self { mutation, trail: None }))
+    }
+}
 
 /// A completion as it is kept while its result is being read.
 #[derive(Serialize, Deserialize)]
@@ -58,7 +74,7 @@ pub fn open<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Mutation, SiteCreate, SiteKind};
+    use crate::model::{SiteCreate, SiteKind};
     use uuid::Uuid;
 
     #[test]
@@ -81,14 +97,21 @@ mod tests {
             options,
             labels: [("team".to_owned(), "web".to_owned())].into(),
         };
-        let sealed = seal(&sealer, organization, &id, &Mutation::SitesCreate(create)).unwrap();
-        match open::<Mutation>(&sealer, organization, &id, &sealed).unwrap() {
+        let trail = Some(Trail { request_id: "r-1".into(), trace: None, caller: crate::policy::Caller::default() });
+        let order = Order { mutation: Mutation::SitesCreate(create), trail };
+        let sealed = seal(&sealer, organization, &id, &order).unwrap();
+        let back = Order::open(&sealer, organization, &id, &sealed).unwrap();
+        assert_eq!(&*back.trail.unwrap().request_id, "r-1");
+        match back.mutation {
             Mutation::SitesCreate(back) => {
                 assert_eq!((back.options.get(), back.labels["team"].as_str()), ("{\"b\": 1,\"a\":[ 2 ]}", "web"));
             }
             other => panic!("{other:?}"),
         }
-        assert!(open::<Mutation>(&sealer, organization, &OperationId::generate(), &sealed).is_err());
-        assert!(open::<Mutation>(&sealer, OrganizationId(Uuid::new_v4()), &id, &sealed).is_err());
+        assert!(Order::open(&sealer, organization, &OperationId::generate(), &sealed).is_err());
+        assert!(Order::open(&sealer, OrganizationId(Uuid::new_v4()), &id, &sealed).is_err());
+        // As they were kept before there were trails.
+        let bare = seal(&sealer, organization, &id, &order.mutation).unwrap();
+        assert!(Order::open(&sealer, organization, &id, &bare).unwrap().trail.is_none());
     }
 }

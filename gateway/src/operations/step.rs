@@ -57,15 +57,22 @@ pub const fn is_definite(kind: Kind) -> bool {
 impl Runner {
     pub async fn step(&self, task: &Task) -> Result<Next, Error> {
         let Some(held) = self.hold(&task.id).await? else { return Ok(Next::Never) };
+        match held.trail.clone() {
+            Some(trail) => trail.followed_by(self.next(&held, task)).await,
+            None => self.next(&held, task).await,
+        }
+    }
+
+    async fn next(&self, held: &Held, task: &Task) -> Result<Next, Error> {
         if let Some(sealed) = &held.record.completion {
             let kept: KeptCompletion = sealed::open(&self.sealer, held.record.organization, &task.id, sealed)?;
-            self.conclude(&held, kept.into()).await
+            self.conclude(held, kept.into()).await
         } else if held.record.handle.is_some() {
-            self.poll(&held, task.tries).await
+            self.poll(held, task.tries).await
         } else if held.record.sent_at.is_some() {
-            self.recover(&held, task.tries, Cause::Unknown).await
+            self.recover(held, task.tries, Cause::Unknown).await
         } else {
-            self.send(&held, task.tries).await
+            self.send(held, task.tries).await
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! In go a `traceparent` (W3C Trace Context) and a request id; out come the headers that upstream requests carry on its behalf.
 //! Invariant: a trace is taken only from a header that is valid to the letter; its id is kept, and every upstream request gets
-//! a parent id of its own. Work that goes on after its request (operations) has no trail. `tracestate` isn't handed on: it may
+//! a parent id of its own. Work that goes on after its request (operations) keeps the trail with its arguments. `tracestate` isn't handed on: it may
 //! hold anything, and upstreams belong to others.
 
 use super::Caller;
 use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
+use serde::{Deserialize, Serialize};
 use std::{fmt, future::Future, sync::Arc};
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LENGTH: usize = 55;
 
 /// A trace that a client began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     id: u128,
     sampled: bool,
@@ -68,11 +69,12 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trail {
     pub request_id: Arc<str>,
     pub trace: Option<Trace>,
-    /// Nobody, as long as nobody is known.
+    /// Nobody, as long as nobody is known. Who keeps a trail knows whose it is.
+    #[serde(skip)]
     pub caller: Caller,
 }
 
@@ -84,6 +86,11 @@ impl Trail {
     /// Whatever the future does is on this trail.
     pub fn followed_by<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(Some(self), work)
+    }
+
+    /// That of the present work.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok().flatten()
     }
 
     /// Adds the headers that name it, unless the guest set them itself.
@@ -110,8 +117,7 @@ pub fn mark(headers: &mut HeaderMap) {
 
 /// The work goes on with the trail that it is on, as this caller's.
 pub fn on_behalf_of<F: Future>(caller: Caller, work: F) -> impl Future<Output = F::Output> {
-    let trail = CURRENT.try_with(Clone::clone).ok().flatten();
-    CURRENT.scope(trail.map(|trail| Trail { caller, ..trail }), work)
+    CURRENT.scope(Trail::current().map(|trail| Trail { caller, ..trail }), work)
 }
 
 /// On whose behalf the present work is done; nobody's outside of requests.
@@ -121,7 +127,7 @@ pub fn caller() -> Caller {
 
 /// For work that goes on in a task of its own: it stays on the trail of who started it.
 pub fn on_this_trail<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(CURRENT.try_with(Clone::clone).ok().flatten(), work)
+    CURRENT.scope(Trail::current(), work)
 }
 
 #[cfg(test)]
