@@ -53,6 +53,10 @@ async fn every_change_tells_who_did_what_with_which_result() {
     let plan = json!({"files": [{"path": "/a", "size": 1, "blake3": "a".repeat(64), "sha256": "a".repeat(64)}]});
     let _ = api.post(&format!("/sites/{id}/deployments/plans"), &plan).await.is(201);
     let _ = api.post("/connections/a/test", &json!({})).await.is(200);
+    let backup = api.send(Method::POST, &format!("/sites/{id}/backups"), &[], bytes::Bytes::new()).await.is(201).json();
+    let backup = format!("/sites/{id}/backups/{}", backup["result"]["id"].as_str().expect("an id"));
+    // Refused before the host hears of it, and nothing was given away.
+    api.get(&format!("{backup}/download")).await.problem(501, "unsupported");
     // What is refused for its form has changed nothing, and reads are no changes.
     let _ = api.post("/connections", &json!({"id": "b"})).await.is(422);
     let _ = api.get("/sites").await.is(200);
@@ -73,6 +77,8 @@ async fn every_change_tells_who_did_what_with_which_result() {
         row("sites.update", &format!("/sites/{id}"), "done", Value::Null),
         row("deployments.plan", &format!("/sites/{id}/deployments/plans"), "done", json!(201)),
         row("connections.test", "/connections/a/test", "done", json!(200)),
+        row("backups.create", &format!("/sites/{id}"), "accepted", Value::Null),
+        row("backups.create", &backup, "succeeded", Value::Null),
         row("connections.delete", "/connections/a", "done", Value::Null),
     ];
     assert_eq!(found, expected);

@@ -108,6 +108,10 @@ async fn a_download_is_an_attachment_and_nothing_else() {
     ] {
         assert_eq!(got.header(name), expected, "{name}: {}", got.head);
     }
+    // It is all of a site: who took it stands in the audit log.
+    let told = world.gateway.api.get("/audit?action=backups.download").await.is(200).json();
+    let rows: Vec<_> = told["data"].as_array().expect("rows").iter().map(|row| (&row["target"], &row["outcome"])).collect();
+    assert_eq!(rows, [(&json!("/sites/bulk~s/backups/whole-10/download"), &json!("done"))]);
     let got = world.download("nameless").await;
     assert_eq!(got.header("content-disposition"), Some("attachment; filename=\"backup-nameless\""));
 }

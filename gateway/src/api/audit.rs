@@ -10,6 +10,7 @@ use super::{
     once::REPLAYED,
     problem::Problem,
     respond, routes,
+    spec::{Answer, Endpoint},
     walk::{self, Page},
 };
 use crate::{
@@ -116,16 +117,17 @@ pub async fn list(
     Ok(response)
 }
 
-/// The name of the endpoint that changes something at this method and route.
+/// The name of the endpoint that changes something at this method and route, or gives a whole backup away.
 fn action(method: &Method, route: &str) -> Option<&'static str> {
     static ACTIONS: LazyLock<HashMap<(Method, &'static str), &'static str>> = LazyLock::new(|| {
-        let changing = routes::endpoints().into_iter().filter(|endpoint| endpoint.method != Method::GET);
-        changing.map(|endpoint| ((endpoint.method, endpoint.path), endpoint.name)).collect()
+        let told = |endpoint: &Endpoint| endpoint.method != Method::GET || matches!(endpoint.answer, Answer::File);
+        let all = routes::endpoints().into_iter().filter(told);
+        all.map(|endpoint| ((endpoint.method, endpoint.path), endpoint.name)).collect()
     });
     ACTIONS.get(&(method.clone(), route.strip_prefix("/api/v1")?)).copied()
 }
 
-/// What the log will tell of this request. None: it changes nothing, or nobody is known to ask.
+/// What the log will tell of this request. None: there is nothing to tell, or nobody is known to ask.
 pub fn cause(request: &Request, route: &str) -> Option<Cause> {
     let action = action(request.method(), route)?;
     let principal = request.extensions().get::<Arc<Principal>>()?;
