@@ -20,13 +20,9 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use flight::{Flight, Flights};
 use found::Counters;
-use moka::{Expiry, sync::Cache};
-use slot::Slot;
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant as StdInstant},
-};
+use moka::sync::Cache;
+use slot::{BySlot, Slot};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How fresh an answer must be.
@@ -74,17 +70,6 @@ struct Inner {
     stale_if_error: Duration,
 }
 
-/// Each entry lives as long as its own provider said, and as it may be of use after.
-struct ByProvider {
-    after: Duration,
-}
-
-impl Expiry<Key, Arc<Slot>> for ByProvider {
-    fn expire_after_create(&self, _: &Key, value: &Arc<Slot>, _: StdInstant) -> Option<Duration> {
-        Some(value.lifetime() + self.after)
-    }
-}
-
 /// Bytes for what isn't there: keys and words, a fraction of what answers take.
 const ABSENT_SHARE: u64 = 16;
 /// Key and entry: an empty answer isn't free.
@@ -97,7 +82,7 @@ impl Snapshots {
         let kept = Cache::builder()
             .max_capacity(config.max_bytes)
             .weigher(|_, slot: &Arc<Slot>| slot.weight)
-            .expire_after(ByProvider { after: revalidate.max(error) })
+            .expire_after(BySlot)
             .build();
         let absent = Cache::builder()
             .max_capacity(config.max_bytes / ABSENT_SHARE)
@@ -266,7 +251,8 @@ impl Inner {
             Ok(snapshot) => {
                 let replaced = self.kept.get(&key).is_some_and(|slot| slot.replace(snapshot));
                 if !replaced {
-                    self.kept.insert(key, Slot::new(Arc::clone(snapshot)));
+                    let after = self.stale_while_revalidate.max(self.stale_if_error);
+                    self.kept.insert(key, Slot::new(Arc::clone(snapshot), after));
                 }
             }
             Err(error) if error.kind == Kind::NotFound => {

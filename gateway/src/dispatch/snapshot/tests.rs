@@ -118,6 +118,25 @@ async fn old_answers_stand_in_for_a_failing_upstream_and_then_no_longer() {
     fixture.check(Freshness::Cached, Ok(Came::Expired), 6).await;
 }
 
+/// The cache's own clock stands still here: what counts is until when it was told to keep the entry.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_renewed_is_kept_as_long_as_a_new_one_and_inserted_seldom() {
+    let fixture = fixture();
+    let slot = || fixture.snapshots.0.kept.get(&key(Query::SitesList)).unwrap();
+    fixture.check(Freshness::Live, Ok(Came::Asked), 1).await;
+    let (mut last, mut inserted) = (slot(), 0);
+    // Answers are of use for 70 s; an eighth is 8.75.
+    for asked in 2..=100 {
+        seconds(1).await;
+        fixture.check(Freshness::Live, Ok(Came::Asked), asked).await;
+        let overstays = slot().overstays().expect("it is kept as long as it may be given");
+        assert!(overstays <= Duration::from_millis(8750), "{overstays:?}");
+        inserted += u32::from(!Arc::ptr_eq(&last, &slot()));
+        last = slot();
+    }
+    assert_eq!(inserted, 11, "once in nine seconds");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_without_an_old_answer_is_the_answer_and_is_not_kept() {
     let fixture = fixture();
