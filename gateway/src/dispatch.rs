@@ -57,7 +57,7 @@ pub struct CacheConfig {
     pub max_bytes: u64,
     /// For so long after its time an answer is still given, while it is renewed behind the client's back.
     pub stale_while_revalidate_seconds: u32,
-    /// For so long after its time an answer is given when the upstream fails, and says so.
+    /// For so long after its time an answer is given when no newer one can be had, and says so.
     pub stale_if_error_seconds: u32,
     /// For so long it is believed that something isn't there.
     pub absent_seconds: u32,

@@ -1,9 +1,9 @@
 //! One question to many connections at once.
 //!
-//! In go connections and a query; out come the answers that arrived in time, and for every other connection why not.
-//! Invariant: each connection asked is in exactly one of the two; a missing part is never silent.
+//! In go connections and a query; out come the answers that arrived in time or, for those that are late, are kept; and for every
+//! other connection why not. Invariant: each connection asked is in exactly one of the two; a missing part is never silent.
 
-use super::{Connection, Dispatch, Found, Freshness, Shelf};
+use super::{Connection, Dispatch, Found, Freshness, Shelf, snapshot::Key};
 use crate::model::{Error, Kind, Query};
 use futures_util::future::join_all;
 use std::{sync::Arc, time::Duration};
@@ -24,7 +24,7 @@ pub struct Failure {
 
 impl Dispatch {
     pub async fn gather(self: &Arc<Self>, connections: &[Arc<Connection>], query: &Query, freshness: Freshness) -> Gathered {
-        let asked = connections.iter().map(|connection| self.part(connection, query.clone(), freshness));
+        let asked = connections.iter().map(|connection| self.part(connection, query, freshness));
         let mut gathered = Gathered {
             parts: Vec::with_capacity(connections.len()),
             shelves: Vec::with_capacity(connections.len()),
@@ -42,12 +42,12 @@ impl Dispatch {
         gathered
     }
 
-    async fn part(self: &Arc<Self>, connection: &Arc<Connection>, query: Query, freshness: Freshness) -> Result<Found, Error> {
-        let deadline = Duration::from_millis(self.config.list_deadline_ms);
-        let too_late = || {
-            let message = format!("the connection took longer than {} s to answer", deadline.as_secs_f32());
-            connection.blame(Error::new(Kind::Timeout, message))
+    async fn part(self: &Arc<Self>, connection: &Arc<Connection>, query: &Query, freshness: Freshness) -> Result<Found, Error> {
+        let limit = Duration::from_millis(self.config.list_deadline_ms);
+        let late = || {
+            let message = format!("the connection took longer than {} s to answer", limit.as_secs_f32());
+            (Key::new(connection, query.clone()), connection.blame(Error::new(Kind::Timeout, message)))
         };
-        tokio::time::timeout(deadline, self.query(connection, query, freshness)).await.unwrap_or_else(|_| Err(too_late()))
+        self.snapshots.in_time(limit, freshness, self.query(connection, query.clone(), freshness), late).await
     }
 }

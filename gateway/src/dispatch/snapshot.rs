@@ -4,6 +4,7 @@
 //! whence it came. Invariant: the key holds the connection's uuid, revision and generation, so an answer never outlives a change
 //! or a mutation, and never crosses connections; one call runs per key, and goes on when the first caller leaves.
 
+mod absence;
 mod flight;
 mod found;
 mod slot;
@@ -17,13 +18,14 @@ use crate::{
     metrics::Metrics,
     model::{Answer, ConnectionId, Error, Kind, Query, Timestamp},
 };
+use absence::Absence;
 use arc_swap::ArcSwapOption;
 use flight::{Flight, Flights};
 use found::Counters;
 use moka::sync::Cache;
 use slot::{BySlot, Slot};
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How fresh an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,17 @@ pub enum Freshness {
     Live,
 }
 
+impl Freshness {
+    /// What was read then, as far as its age goes.
+    fn takes(self, read_at: Instant) -> bool {
+        match self {
+            Self::Cached => true,
+            Self::Within(age) => read_at.elapsed() <= age,
+            Self::Live => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Snapshot {
     pub answer: Answer,
@@ -44,6 +57,13 @@ pub struct Snapshot {
     read_at: Instant,
     lifetime: Duration,
     weight: u32,
+}
+
+/// What a caller found, and wants replaced.
+enum Seen {
+    Nothing,
+    Kept(Arc<Snapshot>),
+    Absent(Arc<Absence>),
 }
 
 /// What is asked of whom, and since which change.
@@ -61,12 +81,12 @@ pub struct Snapshots(Arc<Inner>);
 struct Inner {
     kept: Cache<Key, Arc<Slot>>,
     /// That something isn't there is believed for a moment.
-    absent: Cache<Key, Arc<Error>>,
+    absent: Cache<Key, Arc<Absence>>,
     flights: Flights<Key, Arc<Snapshot>>,
     counters: Counters,
     /// After its lifetime, an answer is given while it is renewed for so long,
     stale_while_revalidate: Duration,
-    /// and for so long when the upstream fails.
+    /// and for so long when no newer one can be had.
     stale_if_error: Duration,
 }
 
@@ -112,12 +132,31 @@ impl Snapshots {
         if lifetime.is_zero() || freshness == Freshness::Live {
             return self.live(key, lifetime, ask).await;
         }
-        let Some(slot) = self.0.kept.get(&key) else { return self.missing(key, lifetime, ask).await };
+        let Some(slot) = self.0.kept.get(&key) else { return self.missing(key, freshness, lifetime, ask).await };
         let newest = slot.newest();
-        if newest.is_fresh(Instant::now()) && newest.is_within(freshness) {
+        if newest.is_fresh(Instant::now()) && freshness.takes(newest.read_at) {
             return Ok(self.found(newest, Came::Kept));
         }
         self.outdated(key, (slot, newest), freshness, lifetime, ask).await
+    }
+
+    /// A read that is waited for only so long; then an old answer stands in for it as for a failure, which `late` tells.
+    pub async fn in_time(
+        &self,
+        limit: Duration,
+        freshness: Freshness,
+        read: impl Future<Output = Result<Found, Error>>,
+        late: impl FnOnce() -> (Key, Error),
+    ) -> Result<Found, Error> {
+        if let Ok(outcome) = timeout(limit, read).await {
+            return outcome;
+        }
+        let (key, error) = late();
+        let old = self.0.kept.get(&key).filter(|_| freshness == Freshness::Cached).map(|slot| slot.newest());
+        match old {
+            Some(old) => self.instead(Arc::clone(&old), old.over(), error),
+            None => Err(error),
+        }
     }
 
     /// What is kept and fresh, without asking anybody.
@@ -139,15 +178,24 @@ impl Snapshots {
         outcome.map(|snapshot| self.found(snapshot, Came::Asked))
     }
 
-    async fn missing<F>(&self, key: Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> Result<Found, Error>
+    async fn missing<F>(
+        &self,
+        key: Key,
+        freshness: Freshness,
+        lifetime: Duration,
+        ask: impl FnOnce(Query) -> F,
+    ) -> Result<Found, Error>
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        if let Some(error) = self.0.absent.get(&key) {
-            self.0.counters.absent();
-            return Err(Error::clone(&error));
-        }
-        let (joined, outcome) = self.renew(&key, None, lifetime, ask).await;
+        let seen = match self.0.absent.get(&key) {
+            Some(absence) if freshness.takes(absence.read_at) => {
+                self.0.counters.absent();
+                return Err(absence.error.clone());
+            }
+            absence => absence.map_or(Seen::Nothing, Seen::Absent),
+        };
+        let (joined, outcome) = self.renew(&key, seen, lifetime, ask).await;
         outcome.map(|snapshot| self.found(snapshot, if joined { Came::Joined } else { Came::Missing }))
     }
 
@@ -163,7 +211,7 @@ impl Snapshots {
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let over = newest.read_at.elapsed().saturating_sub(newest.lifetime);
+        let over = newest.over();
         let may_be_stale = freshness == Freshness::Cached;
         if may_be_stale
             && over <= self.0.stale_if_error
@@ -173,10 +221,10 @@ impl Snapshots {
         }
         if may_be_stale && over <= self.0.stale_while_revalidate {
             // It runs in a task of its own; nobody waits for it.
-            drop(self.begin(&key, Some(Arc::clone(&newest)), lifetime, ask));
+            drop(self.begin(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask));
             return Ok(self.found(newest, Came::Stale));
         }
-        match self.renew(&key, Some(Arc::clone(&newest)), lifetime, ask).await.1 {
+        match self.renew(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask).await.1 {
             Ok(renewed) => Ok(self.found(renewed, Came::Expired)),
             Err(error) if may_be_stale => self.instead(newest, over, error),
             Err(error) => Err(error),
@@ -185,7 +233,8 @@ impl Snapshots {
 
     /// An old answer in place of a failure that isn't about the question.
     fn instead(&self, old: Arc<Snapshot>, over: Duration, error: Error) -> Result<Found, Error> {
-        let of_the_moment = matches!(error.kind, Kind::Unavailable | Kind::Timeout | Kind::RateLimited | Kind::Internal);
+        use Kind::{Internal, Overloaded, RateLimited, Timeout, Trapped, Unavailable};
+        let of_the_moment = matches!(error.kind, Unavailable | Timeout | RateLimited | Internal | Trapped | Overloaded);
         if !of_the_moment || over > self.0.stale_if_error {
             return Err(error);
         }
@@ -195,7 +244,7 @@ impl Snapshots {
     async fn renew<F>(
         &self,
         key: &Key,
-        seen: Option<Arc<Snapshot>>,
+        seen: Seen,
         lifetime: Duration,
         ask: impl FnOnce(Query) -> F,
     ) -> (bool, Result<Arc<Snapshot>, Error>)
@@ -207,13 +256,7 @@ impl Snapshots {
     }
 
     /// `seen`: what the caller found. Another call may have ended since the caller looked; then its outcome is the answer.
-    fn begin<F>(
-        &self,
-        key: &Key,
-        seen: Option<Arc<Snapshot>>,
-        lifetime: Duration,
-        ask: impl FnOnce(Query) -> F,
-    ) -> (bool, Flight<Arc<Snapshot>>)
+    fn begin<F>(&self, key: &Key, seen: Seen, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> (bool, Flight<Arc<Snapshot>>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
@@ -221,7 +264,7 @@ impl Snapshots {
             let (inner, key) = (Arc::clone(&self.0), key.clone());
             let asked = ask(key.query.clone());
             async move {
-                if let Some(known) = inner.known_since(&key, seen.as_ref()) {
+                if let Some(known) = inner.known_since(&key, &seen) {
                     return known;
                 }
                 let outcome = asked.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime)));
@@ -239,11 +282,14 @@ impl Snapshots {
 
 impl Inner {
     /// What is kept in place of what was seen.
-    fn known_since(&self, key: &Key, seen: Option<&Arc<Snapshot>>) -> Option<Result<Arc<Snapshot>, Error>> {
-        match self.kept.get(key).map(|slot| slot.newest()) {
-            Some(newest) => seen.is_none_or(|seen| !Arc::ptr_eq(seen, &newest)).then_some(Ok(newest)),
-            None => self.absent.get(key).map(|error| Err(Error::clone(&error))),
+    fn known_since(&self, key: &Key, seen: &Seen) -> Option<Result<Arc<Snapshot>, Error>> {
+        if let Some(newest) = self.kept.get(key).map(|slot| slot.newest()) {
+            let is_seen = matches!(seen, Seen::Kept(seen) if Arc::ptr_eq(seen, &newest));
+            return (!is_seen).then_some(Ok(newest));
         }
+        let absence = self.absent.get(key)?;
+        let is_seen = matches!(seen, Seen::Absent(seen) if Arc::ptr_eq(seen, &absence));
+        (!is_seen).then(|| Err(absence.error.clone()))
     }
 
     fn keep(&self, key: Key, outcome: Result<&Arc<Snapshot>, &Error>) {
@@ -257,7 +303,7 @@ impl Inner {
             }
             Err(error) if error.kind == Kind::NotFound => {
                 self.kept.invalidate(&key);
-                self.absent.insert(key, Arc::new(error.clone()));
+                self.absent.insert(key, Arc::new(Absence::new(error.clone())));
             }
             Err(error) => {
                 if let Some(slot) = self.kept.get(&key) {
@@ -298,16 +344,13 @@ impl Snapshot {
         now.saturating_duration_since(self.read_at)
     }
 
-    fn is_fresh(&self, now: Instant) -> bool {
-        self.age(now) < self.lifetime
+    /// By how much its lifetime is over.
+    fn over(&self) -> Duration {
+        self.read_at.elapsed().saturating_sub(self.lifetime)
     }
 
-    fn is_within(&self, freshness: Freshness) -> bool {
-        match freshness {
-            Freshness::Cached => true,
-            Freshness::Within(age) => self.read_at.elapsed() <= age,
-            Freshness::Live => false,
-        }
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now) < self.lifetime
     }
 
     #[cfg(test)]

@@ -20,7 +20,7 @@ pub enum Came {
     Kept,
     /// Kept and over its time, while a newer one is fetched.
     Stale,
-    /// Kept and over its time, since the upstream failed.
+    /// Kept and over its time, since the read that should renew it failed, wherever that was, or is late.
     Failed(Kind),
     /// Nothing was kept; another caller asked already.
     Joined,

@@ -87,17 +87,17 @@ async fn what_a_call_brought_since_the_look_is_not_asked_for_again() {
     let fixture = fixture();
     let never = |_: Query| async { Err(Error::new(Kind::Internal, "it was asked again")) };
     fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
-    let found = fixture.snapshots.missing(key(Query::SitesList), LIFETIME, never).await.unwrap();
+    let found = fixture.snapshots.missing(key(Query::SitesList), Freshness::Cached, LIFETIME, never).await.unwrap();
     // Nor is it renewed, when what was seen isn't the newest any more.
     let seen = Arc::clone(&found.snapshot);
     seconds(11).await;
     fixture.check(Freshness::Live, Ok(Came::Asked), 2).await;
-    let (_, renewed) = fixture.snapshots.renew(&key(Query::SitesList), Some(seen), LIFETIME, never).await;
+    let (_, renewed) = fixture.snapshots.renew(&key(Query::SitesList), Seen::Kept(seen), LIFETIME, never).await;
     assert!(!Arc::ptr_eq(&renewed.unwrap(), &found.snapshot));
     // Nor what turned out not to be there.
     fixture.gone.store(true, Ordering::Relaxed);
     fixture.check(Freshness::Live, Err(Kind::NotFound), 3).await;
-    let (_, gone) = fixture.snapshots.renew(&key(Query::SitesList), None, LIFETIME, never).await;
+    let (_, gone) = fixture.snapshots.renew(&key(Query::SitesList), Seen::Nothing, LIFETIME, never).await;
     assert_eq!(gone.unwrap_err().kind, Kind::NotFound);
 }
 
@@ -135,6 +135,65 @@ async fn an_answer_that_was_renewed_is_kept_as_long_as_a_new_one_and_inserted_se
         last = slot();
     }
     assert_eq!(inserted, 11, "once in nine seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_answers_stand_in_for_failures_of_the_moment_and_for_no_others() {
+    let fixture = fixture();
+    let old = fixture.get(Freshness::Cached).await.unwrap().snapshot;
+    for (kind, stands_in) in [
+        (Kind::Unavailable, true),
+        (Kind::Timeout, true),
+        (Kind::RateLimited, true),
+        (Kind::Internal, true),
+        (Kind::Trapped, true),
+        (Kind::Overloaded, true),
+        (Kind::NotFound, false),
+        (Kind::Forbidden, false),
+        (Kind::Unauthenticated, false),
+        (Kind::Unsupported, false),
+    ] {
+        let found = fixture.snapshots.instead(Arc::clone(&old), Duration::ZERO, Error::new(kind, "failed"));
+        let expected = if stands_in { Ok(Came::Failed(kind)) } else { Err(kind) };
+        assert_eq!(found.map(|found| found.came).map_err(|error| error.kind), expected);
+    }
+}
+
+/// The provider hangs; nobody ends its call in this test.
+#[tokio::test(start_paused = true)]
+async fn an_old_answer_stands_in_for_one_that_is_late() {
+    let fixture = fixture();
+    let check = async |freshness, expected: Result<Came, Kind>| {
+        let hangs = |_: Query| std::future::pending();
+        let read = fixture.snapshots.get(key(Query::SitesList), freshness, LIFETIME, hangs);
+        let late = || (key(Query::SitesList), Error::new(Kind::Timeout, "late"));
+        let found = fixture.snapshots.in_time(Duration::from_secs(3), freshness, read, late).await;
+        assert_eq!(found.map(|found| found.came).map_err(|error| error.kind), expected);
+    };
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
+    seconds(16).await;
+    check(Freshness::Cached, Ok(Came::Failed(Kind::Timeout))).await;
+    // Who insists is told.
+    check(Freshness::Within(Duration::from_secs(15)), Err(Kind::Timeout)).await;
+    check(Freshness::Live, Err(Kind::Timeout)).await;
+    seconds(60).await;
+    check(Freshness::Cached, Err(Kind::Timeout)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_something_is_not_there_is_taken_from_memory_by_those_whom_it_is_new_enough_for() {
+    let fixture = fixture();
+    fixture.gone.store(true, Ordering::Relaxed);
+    let within = |seconds| Freshness::Within(Duration::from_secs(seconds));
+    fixture.check(Freshness::Cached, Err(Kind::NotFound), 1).await;
+    advance(Duration::from_millis(1500)).await;
+    fixture.check(Freshness::Cached, Err(Kind::NotFound), 1).await;
+    fixture.check(within(2), Err(Kind::NotFound), 1).await;
+    fixture.check(within(1), Err(Kind::NotFound), 2).await;
+    fixture.check(within(1), Err(Kind::NotFound), 2).await;
+    advance(Duration::from_millis(1)).await;
+    fixture.gone.store(false, Ordering::Relaxed);
+    fixture.check(within(0), Ok(Came::Missing), 3).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,17 @@
+//! That something isn't there, as its provider said it.
+//!
+//! Invariant: it has the time at which it was read, as an answer has, so that a client who wants nothing older gets nothing older.
+
+use crate::model::Error;
+use tokio::time::Instant;
+
+pub struct Absence {
+    pub error: Error,
+    pub read_at: Instant,
+}
+
+impl Absence {
+    pub fn new(error: Error) -> Self {
+        Self { error, read_at: Instant::now() }
+    }
+}
