@@ -92,7 +92,7 @@ struct Inner {
 
 /// Bytes for what isn't there: keys and words, a fraction of what answers take.
 const ABSENT_SHARE: u64 = 16;
-/// Key and entry: an empty answer isn't free.
+/// Key and entry, but for their strings: an empty answer isn't free.
 const ENTRY: u32 = 512;
 
 impl Snapshots {
@@ -101,12 +101,12 @@ impl Snapshots {
         let (revalidate, error) = (seconds(config.stale_while_revalidate_seconds), seconds(config.stale_if_error_seconds));
         let kept = Cache::builder()
             .max_capacity(config.max_bytes)
-            .weigher(|_, slot: &Arc<Slot>| slot.weight)
+            .weigher(|key: &Key, slot: &Arc<Slot>| slot.weight.saturating_add(weigh::question(&key.query)))
             .expire_after(BySlot)
             .build();
         let absent = Cache::builder()
             .max_capacity(config.max_bytes / ABSENT_SHARE)
-            .weigher(|_, _| ENTRY)
+            .weigher(|key: &Key, absence: &Arc<Absence>| absence.weight().saturating_add(weigh::question(&key.query)))
             .time_to_live(seconds(config.absent_seconds))
             .build();
         Self(Arc::new(Inner {
@@ -329,7 +329,7 @@ impl Snapshot {
     }
 
     fn new(answer: Answer, lifetime: Duration) -> Self {
-        let weight = weigh::weigh(&answer).saturating_add(ENTRY);
+        let weight = weigh::answer(&answer).saturating_add(ENTRY);
         Self { answer, as_of: clock::now(), written: ArcSwapOption::empty(), read_at: Instant::now(), lifetime, weight }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: it has the time at which it was read, as an answer has, so that a client who wants nothing older gets nothing older.
 
+use super::{ENTRY, weigh};
 use crate::model::Error;
 use tokio::time::Instant;
 
@@ -13,5 +14,10 @@ pub struct Absence {
 impl Absence {
     pub fn new(error: Error) -> Self {
         Self { error, read_at: Instant::now() }
+    }
+
+    /// About how many bytes it holds.
+    pub fn weight(&self) -> u32 {
+        weigh::failure(&self.error).saturating_add(ENTRY)
     }
 }

@@ -237,3 +237,23 @@ async fn a_million_questions_stay_within_the_bound() {
     assert!(snapshots.0.absent.weighted_size() <= 1 << 16, "{}", snapshots.0.absent.weighted_size());
     assert!(snapshots.0.kept.entry_count() > 1000, "it must keep some");
 }
+
+/// What hosts and clients send is as long as they like.
+#[tokio::test]
+async fn long_words_stay_within_the_bound() {
+    const LONG: usize = 10_000;
+    let config = CacheConfig { max_bytes: 1 << 20, ..CacheConfig::default() };
+    let snapshots = Snapshots::new(&config, &Arc::new(Metrics::new().unwrap()));
+    let get = async |site: String, outcome: Result<Answer, Error>| {
+        drop(snapshots.get(key(Query::SitesGet { site }), Freshness::Live, LIFETIME, |_| async { outcome }).await);
+    };
+    for site in 0..500 {
+        get(format!("{site:0>LONG$}"), Ok(Answer::Sites(Vec::new()))).await;
+        get(format!("gone-{site:0>LONG$}"), Err(Error::new(Kind::NotFound, "gone"))).await;
+        get(format!("told-{site}"), Err(Error::new(Kind::NotFound, "gone".repeat(LONG / 4)))).await;
+    }
+    snapshots.0.kept.run_pending_tasks();
+    snapshots.0.absent.run_pending_tasks();
+    let counts = (snapshots.0.kept.entry_count(), snapshots.0.absent.entry_count());
+    assert!((1..=104).contains(&counts.0) && (1..=6).contains(&counts.1), "{counts:?}");
+}
