@@ -179,6 +179,7 @@ impl App {
 fn tls(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Arc<Tls>>> {
     let tls = Tls::load(&config.tls, metrics)?;
     config.server.check_exposure(config.listen, tls.is_some())?;
+    config.server.check_admin_exposure(config.admin_listen, tls.is_some() && config.tls.admin)?;
     Ok(tls)
 }
 

@@ -7,7 +7,7 @@ use super::data;
 use crate::{
     config::Config,
     seal::{KeyId, SealedBy},
-    store::{KeyStore as _, SqliteStore, copy_progress},
+    store::{SqliteStore, copy_progress},
 };
 use anyhow::{Context as _, bail};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -77,7 +77,8 @@ async fn save(store: &SqliteStore, draft: &Draft, tell: &mut dyn FnMut(String)) 
     file.sync_all().context("can't write the copy to the disk")?;
     tell("checking the copy".to_owned());
     let schema = copied.check().await?;
-    let named = store.sealed_counts().await?.into_iter().filter_map(|one| match one.by {
+    // Of the copy: a rotation may have ended since it was made.
+    let named = copied.sealed_counts().await?.into_iter().filter_map(|one| match one.by {
         Some(SealedBy::Key(id)) => Some(id),
         _ => None,
     });

@@ -11,7 +11,15 @@ use crate::{
     store::{KeyStore, SqliteStore},
 };
 use anyhow::{Context as _, bail};
-use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt as _, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{io::AsyncReadExt as _, process::Command, time::Instant};
 use zeroize::Zeroizing;
 
@@ -24,6 +32,8 @@ const MOST_BYTES: u64 = 1024;
 /// The name of the key in the store by which stable hashes are keyed.
 const STABLE: &str = "stable";
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A file that couldn't be taken over is tried again after so long, or when it changes.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long a key that was taken away still opens: longer than the calls that hold something sealed, and as long as a walk by
 /// cursor that goes on.
 const LEAVING: Duration = Duration::from_mins(10);
@@ -64,8 +74,7 @@ pub async fn read(config: &Config) -> anyhow::Result<Vec<MasterKey>> {
     let text = match config.keys.source {
         KeySource::File => {
             let file = config.key_file();
-            let read = || fs::File::open(&file).and_then(|open| std::io::read_to_string(std::io::Read::take(open, MOST_BYTES)));
-            read().map(Zeroizing::new).with_context(|| format!("can't read {}", file.display()))?
+            read_private(&file).with_context(|| format!("can't use the master key's file {}", file.display()))?
         }
         KeySource::Environment => Zeroizing::new(std::env::var(VARIABLE).map_err(|error| match error {
             std::env::VarError::NotPresent => anyhow::anyhow!("{VARIABLE} isn't set, and keys.source says that it has the key"),
@@ -74,6 +83,18 @@ pub async fn read(config: &Config) -> anyhow::Result<Vec<MasterKey>> {
         KeySource::Command => ask(&config.keys.command, Duration::from_secs(config.keys.command_seconds)).await?,
     };
     parse(&text).with_context(|| place(config))
+}
+
+fn read_private(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let open = fs::File::open(file)?;
+    let mode = open.metadata()?.permissions().mode();
+    if mode & 0o027 != 0 {
+        bail!("others may read or change it (mode {:o}): chmod 600 it", mode & 0o777);
+    }
+    // With room for all of it: growing would leave copies in freed memory.
+    let mut text = Zeroizing::new(String::with_capacity(usize::try_from(MOST_BYTES)?));
+    std::io::Read::read_to_string(&mut std::io::Read::take(open, MOST_BYTES), &mut text)?;
+    Ok(text)
 }
 
 /// Where keys are, for people.
@@ -193,6 +214,7 @@ pub async fn watch(config: Config, sealer: Arc<Sealer>, store: Arc<SqliteStore>,
     }
     // None: to be read in any case, since the file may have changed since the start.
     let mut known = None;
+    let mut failed: Option<(Stamp, Instant)> = None;
     let mut leaving: Option<(Instant, Vec<KeyId>)> = None;
     let mut every = tokio::time::interval(LOOK_EVERY);
     loop {
@@ -201,16 +223,18 @@ pub async fn watch(config: Config, sealer: Arc<Sealer>, store: Arc<SqliteStore>,
             sealer.keep(&kept);
             count();
         }
-        let stamp = stamp(&config.key_file());
-        if stamp.is_none() || stamp == known {
+        let Some(stamp) = stamp(&config.key_file()).filter(|stamp| known != Some(*stamp)) else { continue };
+        if failed.is_some_and(|(of, again)| of == stamp && Instant::now() < again) {
             continue;
         }
-        // Also after a failure: the file is looked at again when it changes again.
-        known = stamp;
         match take_over(&config, &sealer, &store).await {
-            Ok(kept) => leaving = Some((Instant::now() + LEAVING, kept)),
+            Ok(kept) => (known, leaving) = (Some(stamp), Some((Instant::now() + LEAVING, kept))),
+            // Some failures pass by themselves, and a rotation waits for this.
             Err(error) => {
-                tracing::error!("the master key's file changed and can't be used, so the keys stay as they are: {error:#}")
+                if failed.is_none_or(|(of, _)| of != stamp) {
+                    tracing::error!("the master key's file changed and can't be used, so the keys stay as they are: {error:#}");
+                }
+                failed = Some((stamp, Instant::now() + AGAIN));
             }
         }
         count();
@@ -218,7 +242,9 @@ pub async fn watch(config: Config, sealer: Arc<Sealer>, store: Arc<SqliteStore>,
 }
 
 /// A file that was replaced or written has another one.
-fn stamp(file: &Path) -> Option<(u64, i64, i64, u64)> {
+type Stamp = (u64, i64, i64, u64);
+
+fn stamp(file: &Path) -> Option<Stamp> {
     let facts = fs::metadata(file).ok()?;
     Some((facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.len()))
 }
@@ -240,6 +266,18 @@ async fn take_over(config: &Config, sealer: &Sealer, store: &SqliteStore) -> any
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_others_can_read_is_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        write(&file, &[MasterKey::generate().unwrap()]).unwrap();
+        assert!(read_private(&file).is_ok());
+        for (mode, good) in [(0o400, true), (0o640, true), (0o644, false), (0o604, false), (0o620, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_private(&file).is_ok(), good, "{mode:o}");
+        }
+    }
 
     #[test]
     fn keys_are_words_and_errors_show_none_of_them() {

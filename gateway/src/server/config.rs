@@ -53,13 +53,28 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// Credentials and answers must not cross a network in plain, unless the operator says that something else protects them.
     pub fn check_exposure(&self, listen: SocketAddr, has_tls: bool) -> anyhow::Result<()> {
-        if !has_tls && !self.plain_http && !listen.ip().to_canonical().is_loopback() {
+        if self.is_exposed(listen, has_tls) {
             bail!(
                 "`listen` is {listen}, beyond loopback, and there is no TLS: set `tls.certificate` and `tls.key`, or \
                  `server.plain_http = true` if a proxy on a trusted network does TLS"
             );
         }
         Ok(())
+    }
+
+    /// The same of the admin listener: who reads metrics learns who the clients are.
+    pub fn check_admin_exposure(&self, listen: SocketAddr, has_tls: bool) -> anyhow::Result<()> {
+        if self.is_exposed(listen, has_tls) {
+            bail!(
+                "`admin_listen` is {listen}, beyond loopback, without TLS: set `tls.admin = true` beside `tls.certificate` and \
+                 `tls.key`, or `server.plain_http = true` on a trusted network"
+            );
+        }
+        Ok(())
+    }
+
+    fn is_exposed(&self, listen: SocketAddr, has_tls: bool) -> bool {
+        !has_tls && !self.plain_http && !listen.ip().to_canonical().is_loopback()
     }
 
     pub(super) fn proxies(&self) -> TrustedProxies {

@@ -77,12 +77,22 @@ impl SqliteStore {
     /// Opens or makes the database at `path`, and brings its schema up to date. Fails when another process has it open, or
     /// when a newer gateway wrote it.
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        Self::connect(path, Some(prepare(path)?)).await
+        let lock = prepare(path)?;
+        migrate_file(path).await?;
+        Self::connect(path, Some(lock)).await
     }
 
-    /// Opens the database of a gateway that may be running, for a command that adds a row. It takes no lock, and so must not
-    /// run operations.
+    /// Opens the database of a gateway that may be running, for a command that adds a row. It holds no lock, and so must not run
+    /// operations. A schema is brought up to date only where no gateway runs: one that does would be left with another than it knows.
     pub async fn open_beside(path: &Path) -> Result<Self, Error> {
+        let schema = schema_of(path).await?;
+        if schema > known_schema() {
+            return Err(newer(path, schema));
+        }
+        if schema < known_schema() {
+            let _alone = prepare(path).map_err(|error| older(path, &error))?;
+            migrate_file(path).await?;
+        }
         Self::connect(path, None).await
     }
 
@@ -104,8 +114,7 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY);
-        let mut connection = options.clone().connect().await?;
-        migrate(&mut connection, path).await?;
+        let connection = options.clone().connect().await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -151,23 +160,58 @@ fn in_use(folder: &Path, error: rustix::io::Errno) -> Error {
     Error { message: text.clone(), ..Error::gateway(text) }
 }
 
+fn older(path: &Path, error: &Error) -> Error {
+    told(format!(
+        "{} has the schema of an older version, which runs on it ({error}): use that version's own program, or stop it first",
+        path.display()
+    ))
+}
+
+/// The newest schema that this version knows.
+fn known_schema() -> i64 {
+    MIGRATIONS.last().map_or(0, |&(version, ..)| version)
+}
+
+async fn schema_of(path: &Path) -> Result<i64, Error> {
+    let mut connection = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY).connect().await?;
+    let table = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
+    let has_table: bool = sqlx::query_scalar(table).fetch_one(&mut connection).await?;
+    let newest = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success";
+    let schema: i64 = if has_table { sqlx::query_scalar(newest).fetch_one(&mut connection).await? } else { 0 };
+    sqlx::Connection::close(connection).await?;
+    Ok(schema)
+}
+
+async fn migrate_file(path: &Path) -> Result<(), Error> {
+    let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal).foreign_keys(true);
+    let mut connection = options.synchronous(SqliteSynchronous::Full).busy_timeout(BUSY).connect().await?;
+    migrate(&mut connection, path).await?;
+    sqlx::Connection::close(connection).await?;
+    Ok(())
+}
+
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
     let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
     });
-    let known = MIGRATIONS.last().map_or(0, |&(version, ..)| version);
     let outcome = Migrator::with_migrations(migrations.collect()).run(connection).await;
-    outcome.map_err(|error| {
-        let path = path.display();
-        let text = match error {
-            MigrateError::VersionMissing(version) => format!(
-                "{path} was written by a newer gateway (its schema is {version}, this one knows up to {known}): start that \
-                 version again, or restore a backup"
-            ),
-            other => format!("could not bring the schema of {path} up to date: {other}"),
-        };
-        Error { message: text.clone(), ..Error::gateway(text) }
+    outcome.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => newer(path, version),
+        other => told(format!("could not bring the schema of {} up to date: {other}", path.display())),
     })
+}
+
+fn newer(path: &Path, schema: i64) -> Error {
+    let (path, known) = (path.display(), known_schema());
+    told(format!(
+        "{path} was written by a newer gateway (its schema is {schema}, this one knows up to {known}): start that version again, or \
+         restore a backup"
+    ))
+}
+
+/// An error whose words are for whoever runs the command.
+fn told(text: String) -> Error {
+    Error { message: text.clone(), ..Error::gateway(text) }
 }
 
 impl From<sqlx::Error> for Error {

@@ -117,7 +117,7 @@ async fn last_row(c: &mut SqliteConnection) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM audit").fetch_one(c).await?)
 }
 
-/// Begins the chain after the rows that are there, unless it began before.
+/// Begins the chain, unless it began before.
 pub async fn begin(writer: &Writer) -> Result<(), Error> {
     let Some(key) = writer.chain() else { return Ok(()) };
     writer.write_aside(move |c| Box::pin(async move { present_head(c, &key).await.map(drop) })).await
@@ -126,12 +126,13 @@ pub async fn begin(writer: &Writer) -> Result<(), Error> {
 /// The head to go on from. One that is missing or altered is told by a row, which is then part of the chain for good.
 async fn present_head(c: &mut SqliteConnection, key: &ChainKey) -> Result<Head, Error> {
     let found = head(&mut *c).await?;
-    let chained = "SELECT EXISTS (SELECT 1 FROM audit WHERE mac IS NOT NULL)";
+    // The chain begins with the database, before there is anybody whose doings it could tell: later there is always a head.
+    let is_used = "SELECT EXISTS (SELECT 1 FROM organizations) OR EXISTS (SELECT 1 FROM audit)";
     let (head, altered) = match found {
         Some(head) if head.is_sealed(key) => return Ok(head),
         Some(head) => (head, true),
         None => {
-            let altered = sqlx::query_scalar::<_, bool>(chained).fetch_one(&mut *c).await?;
+            let altered = sqlx::query_scalar::<_, bool>(is_used).fetch_one(&mut *c).await?;
             let (base, mac) = (last_row(c).await?, BEGINNING.to_vec());
             (Head { base_id: base, base_mac: mac.clone(), last_id: base, last_mac: mac, seal: Vec::new() }, altered)
         }
@@ -141,7 +142,10 @@ async fn present_head(c: &mut SqliteConnection, key: &ChainKey) -> Result<Head, 
         set_head(c, &head).await?;
         return Ok(head);
     }
-    tracing::error!(row = head.last_id, "the head record of the audit log was altered: see `portico audit verify`");
+    tracing::error!(
+        row = head.last_id,
+        "the head record of the audit log was altered or taken away: see `portico audit verify`"
+    );
     let entry = AuditEntry {
         at: crate::clock::now(),
         organization: None,

@@ -3,9 +3,9 @@
 //! In goes the name of an empty file; out comes the database as it was at one moment. Invariant: writers don't wait for the copy,
 //! and a copy that wasn't checked has no schema to show. It decides nothing about where copies may lie.
 
-use super::SqliteStore;
-use crate::model::Error;
-use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use super::{SqliteStore, keys, told};
+use crate::{model::Error, store::SealedCount};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::path::{Path, PathBuf};
 
 /// A copy that is written and not yet checked.
@@ -28,11 +28,23 @@ impl SqliteStore {
 }
 
 impl Copied {
-    /// Reads all of it; its schema's number is the answer.
-    pub async fn check(&self) -> Result<i64, Error> {
+    /// What of it is sealed, and under which keys.
+    pub async fn sealed_counts(&self) -> Result<Vec<SealedCount>, Error> {
+        let mut connection = self.open().await?;
+        let counts = keys::counts_in(&mut connection).await?;
+        connection.close().await?;
+        Ok(counts)
+    }
+
+    async fn open(&self) -> Result<SqliteConnection, Error> {
         // Immutable: nobody else has it, and no helper files are made beside it.
         let options = SqliteConnectOptions::new().filename(&self.path).read_only(true).immutable(true);
-        let mut connection = options.connect().await?;
+        Ok(options.connect().await?)
+    }
+
+    /// Reads all of it; its schema's number is the answer.
+    pub async fn check(&self) -> Result<i64, Error> {
+        let mut connection = self.open().await?;
         let problems: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(3)").fetch_all(&mut connection).await?;
         if problems != ["ok"] {
             return Err(told(format!("the copy is damaged: {}", problems.join("; "))));
@@ -46,10 +58,6 @@ impl Copied {
         connection.close().await?;
         schema.ok_or_else(|| told("the copy has no schema".to_owned()))
     }
-}
-
-fn told(text: String) -> Error {
-    Error { message: text.clone(), ..Error::gateway(text) }
 }
 
 /// How far a copy is, in words.

@@ -160,7 +160,7 @@ async fn counts(readers: &SqlitePool) -> Result<Vec<SealedCount>, Error> {
     counts_in(&mut transaction).await
 }
 
-async fn counts_in(c: &mut SqliteConnection) -> Result<Vec<SealedCount>, Error> {
+pub async fn counts_in(c: &mut SqliteConnection) -> Result<Vec<SealedCount>, Error> {
     let mut counts: BTreeMap<(Option<SealedBy>, &'static str), u64> = BTreeMap::new();
     for column in COLUMNS {
         for row in sqlx::query(AssertSqlSafe(column.count())).fetch_all(&mut *c).await? {

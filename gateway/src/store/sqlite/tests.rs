@@ -75,6 +75,29 @@ async fn refuses_the_schema_of_a_newer_gateway() {
 }
 
 #[tokio::test]
+async fn beside_a_gateway_no_schema_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portico.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = options.connect().await.unwrap();
+    let old = MIGRATIONS.iter().filter(|(version, ..)| *version < 8).map(|&(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
+    });
+    Migrator::with_migrations(old.collect()).run(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let running = prepare(&path).unwrap();
+    let refused = SqliteStore::open_beside(&path).await.err().unwrap();
+    assert!(refused.message.contains("an older version, which runs on it"), "{refused}");
+    assert_eq!(schema_of(&path).await.unwrap(), 7, "it was changed under the gateway that runs");
+    drop(running);
+    SqliteStore::open_beside(&path).await.unwrap().close().await;
+    assert_eq!(schema_of(&path).await.unwrap(), known_schema());
+    // And so beside one of this version, which holds the lock.
+    let _running = prepare(&path).unwrap();
+    SqliteStore::open_beside(&path).await.unwrap().close().await;
+}
+
+#[tokio::test]
 async fn the_connection_is_as_durable_as_promised() {
     let (_folder, store) = open().await;
     for (pragma, expected) in [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1)] {

@@ -39,8 +39,8 @@ fn entry(organization: OrganizationId, at: i64) -> AuditEntry {
 async fn log() -> Log {
     let (folder, store) = open().await;
     let path = folder.path().join("data/portico.db");
-    let organization = organization(&store, "audited").await;
     store.chain_audit(key()).await.unwrap();
+    let organization = organization(&store, "audited").await;
     for at in 1..=10 {
         store.audit(&entry(organization, at)).await.unwrap();
     }
@@ -199,6 +199,24 @@ async fn old_rows_go_and_the_rest_stays_whole() {
 }
 
 #[tokio::test]
+async fn what_was_taken_away_whole_is_missed_also_when_the_log_goes_on() {
+    for statements in [
+        &["DELETE FROM audit", "DELETE FROM audit_head"] as &[&str],
+        &["DELETE FROM audit WHERE id > 3", "UPDATE audit SET principal = 'token:2', mac = NULL", "DELETE FROM audit_head"],
+    ] {
+        let log = log().await;
+        log.alter(statements).await;
+        assert_eq!(log.first_bad().await, Some(None), "{statements:?}");
+        log.store.audit(&entry(log.organization, 11)).await.unwrap();
+        let report = log.check(None).await;
+        assert!(report.findings[0].what.contains("or none"), "{statements:?}: {:?}", report.findings);
+        // And for good.
+        log.store.audit(&entry(log.organization, 12)).await.unwrap();
+        assert!(log.first_bad().await.is_some(), "{statements:?}");
+    }
+}
+
+#[tokio::test]
 async fn rows_from_before_the_chain_stay_and_are_told() {
     let (folder, store) = open().await;
     let path = folder.path().join("data/portico.db");
@@ -209,13 +227,11 @@ async fn rows_from_before_the_chain_stay_and_are_told() {
     store.chain_audit(key()).await.unwrap();
     store.audit(&entry(organization, 4)).await.unwrap();
     let report = SqliteStore::verify_audit(&path, &key(), None).await.unwrap();
-    assert_eq!((report.unchained, report.rows, report.first, report.findings), (3, 1, 4, Vec::new()));
+    // Nobody can say of them whether they were altered: that it begins after them is a row of its own.
+    let found = report.findings.iter().map(|finding| finding.row).collect::<Vec<_>>();
+    assert_eq!((report.unchained, report.rows, report.first, found), (3, 2, 4, vec![Some(4)]));
     let listed = store.audit_rows(organization, &AuditFilter::default(), None, 10).await.unwrap();
-    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [4, 3, 2, 1]);
-    // A chain that is said to begin later: the rows of the real one give it away.
-    let log = Log { folder, path, store, organization };
-    log.alter(&["UPDATE audit SET mac = NULL", "DELETE FROM audit_head"]).await;
-    assert!(log.first_bad().await.is_some());
+    assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [5, 3, 2, 1]);
 }
 
 #[tokio::test]
@@ -243,7 +259,7 @@ async fn the_log_of_before_is_taken_over() {
     let rows = store.audit_rows(organization, &AuditFilter::default(), None, 10).await.unwrap();
     assert_eq!((rows.len(), rows[0].id, rows[0].entry.outcome.as_str()), (1, 1, "accepted"));
     let report = SqliteStore::verify_audit(&path, &key(), None).await.unwrap();
-    assert_eq!((report.unchained, report.first, report.findings), (1, 2, Vec::new()));
+    assert_eq!((report.unchained, report.first, report.findings.len()), (1, 2, 1));
     let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM idempotency WHERE operation IS NOT NULL")
         .fetch_one(&store.readers)
         .await
