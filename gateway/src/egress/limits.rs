@@ -118,7 +118,7 @@ impl Limits {
             };
             tokio::select! {
                 () = ticket.wake.notified() => {}
-                () = sleep_until(alarm.min(deadline)) => {}
+                () = sleep_until(alarm) => {}
             }
         }
     }
@@ -160,13 +160,11 @@ impl Limits {
         let now = Instant::now();
         let mut state = self.lock();
         state.moved(now, &self.gauges);
-        let is_front = state.queue.front().is_some_and(|front| Arc::ptr_eq(front, ticket));
-        ticket.arm(is_front);
         match ticket.fate() {
             Fate::Waiting if now >= deadline => Look::Stop(self.too_late(&state, 0, now)),
             Fate::Waiting => {
-                let alarm = if is_front { state.ready(ticket.need, now).err().flatten() } else { None };
-                Look::Wait(alarm.unwrap_or(deadline))
+                let at = state.ready(ticket.need, now).err().flatten();
+                Look::Wait(state.queue.arm(ticket, at))
             }
             Fate::Refused => {
                 waiting.ticket = None;

@@ -1,7 +1,8 @@
 //! The queue of calls that wait for an upstream.
 //!
 //! In go tickets, each in its flow; out comes the one whose turn it is. Invariant: lanes and callers are served in turn
-//! ([`Lanes`]), and before all of them goes who has a place already: the others wait for it.
+//! ([`Lanes`]), and before all of them goes who has a place already: the others wait for it. Whoever is at the front looks again no
+//! later than at the moment that is known to let it go.
 
 use super::Need;
 use crate::egress::{Flow, Lanes};
@@ -9,7 +10,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -35,8 +36,6 @@ pub(super) struct Ticket {
     pub wake: Notify,
     deadline: Instant,
     fate: AtomicU8,
-    /// It is at the front and has set its alarm.
-    armed: AtomicBool,
 }
 
 impl Ticket {
@@ -50,13 +49,13 @@ impl Ticket {
         }
     }
 
+    fn at_last(&self, at: Option<Instant>) -> Instant {
+        at.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
     pub(super) fn decide(&self, fate: Fate) {
         self.fate.store(fate as u8, Ordering::Relaxed);
         self.wake.notify_one();
-    }
-
-    pub(super) fn arm(&self, armed: bool) {
-        self.armed.store(armed, Ordering::Relaxed);
     }
 }
 
@@ -65,6 +64,8 @@ pub(super) struct Queue {
     /// Further requests of turns that were given.
     further: VecDeque<Arc<Ticket>>,
     lanes: Lanes<Arc<Ticket>>,
+    /// Who looks again by itself, and when.
+    alarm: Option<(Arc<Ticket>, Instant)>,
 }
 
 impl Queue {
@@ -77,8 +78,8 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, need: Need, flow: Flow, deadline: Instant) -> Arc<Ticket> {
-        let (wake, fate, armed) = (Notify::new(), AtomicU8::new(Fate::Waiting as u8), AtomicBool::new(false));
-        let ticket = Arc::new(Ticket { need, flow, wake, deadline, fate, armed });
+        let (wake, fate) = (Notify::new(), AtomicU8::new(Fate::Waiting as u8));
+        let ticket = Arc::new(Ticket { need, flow, wake, deadline, fate });
         match need {
             Need::Time => self.further.push_back(Arc::clone(&ticket)),
             Need::Place => self.lanes.push(flow, Arc::clone(&ticket)),
@@ -121,12 +122,27 @@ impl Queue {
         }
     }
 
-    /// Has the one at the front set its alarm, unless it did.
-    pub(super) fn rouse(&self) {
-        if let Some(front) = self.front()
-            && !front.armed.swap(true, Ordering::Relaxed)
-        {
+    /// When this one looks again, if nobody wakes it: at the front, when it may go (`at`, if that is known).
+    pub(super) fn arm(&mut self, ticket: &Arc<Ticket>, at: Option<Instant>) -> Instant {
+        if !self.front().is_some_and(|front| Arc::ptr_eq(front, ticket)) {
+            return ticket.deadline;
+        }
+        let alarm = ticket.at_last(at);
+        self.alarm = Some((Arc::clone(ticket), alarm));
+        alarm
+    }
+
+    /// Wakes the one at the front unless it looks again by then: `at` is when it may go, if that is known.
+    pub(super) fn rouse(&mut self, at: Option<Instant>) {
+        let Some(front) = self.front() else {
+            self.alarm = None;
+            return;
+        };
+        let alarm = front.at_last(at);
+        let is_set = |(who, when): &(Arc<Ticket>, Instant)| Arc::ptr_eq(who, front) && *when <= alarm;
+        if !self.alarm.as_ref().is_some_and(is_set) {
             front.wake.notify_one();
+            self.alarm = Some((Arc::clone(front), alarm));
         }
     }
 }

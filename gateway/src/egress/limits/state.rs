@@ -124,18 +124,23 @@ impl State {
 
     /// Lets everybody go, or tells them to leave, whose turn it is by now.
     pub(super) fn moved(&mut self, now: Instant, gauges: &Gauges) {
+        let mut at = None;
         while let Some(front) = self.queue.front() {
             let need = front.need;
-            let fate = match self.is_broken(need, now) {
-                Some(_) => Fate::Refused,
-                None if self.ready(need, now).is_err() => break,
-                None => self.admit(need, now, gauges),
+            let fate = match (self.is_broken(need, now), self.ready(need, now)) {
+                (Some(_), _) => Fate::Refused,
+                (None, Ok(())) => self.admit(need, now, gauges),
+                (None, Err(moment)) => {
+                    at = moment;
+                    break;
+                }
             };
             let Some(ticket) = self.queue.pop() else { break };
             gauges.queued.dec();
             ticket.decide(fate);
         }
-        self.queue.rouse();
+        // What holds it up may have changed from what nobody can time to a moment, or to an earlier one.
+        self.queue.rouse(at);
     }
 
     /// Tells those to leave at once whose deadline now passes before their turn.
@@ -147,7 +152,7 @@ impl State {
             gauges.queued.dec();
             ticket.decide(Fate::Late);
         }
-        self.queue.rouse();
+        self.moved(now, gauges);
     }
 
     /// After a request was answered, or its place is free again: what was heard counts now.

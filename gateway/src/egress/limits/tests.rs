@@ -1,5 +1,7 @@
 //! Limits under a paused clock: pace, places, pauses, quotas, fairness, circuits and budgets.
 
+mod stalls;
+
 use super::*;
 use crate::{egress::Lane, metrics::Metrics, policy::Caller};
 use std::collections::BTreeMap;
