@@ -6,7 +6,9 @@
 
 mod breaker;
 mod budget;
+mod heed;
 mod pace;
+mod pause;
 mod queue;
 mod quota;
 mod refusal;
@@ -21,9 +23,8 @@ pub(super) use refusal::Why;
 pub use report::{BreakerReport, BreakerState, LimitsReport, RateReport};
 pub(super) use turn::Turn;
 
-use super::{Flow, config::EgressConfig, gauges::Gauges, said::Said};
-use crate::model::{Error, Kind, Rate};
-use http::StatusCode;
+use super::{Flow, config::EgressConfig, gauges::Gauges};
+use crate::model::{Error, Rate};
 use queue::{Fate, Ticket};
 use state::State;
 use std::{
@@ -70,25 +71,6 @@ impl Limits {
     /// Waits for the time of a further request under the same turn.
     pub(super) async fn time(&self, flow: Flow, deadline: Instant) -> Result<(), Error> {
         self.wait(Need::Time, flow, deadline).await.map(drop)
-    }
-
-    /// The upstream asked for a pause.
-    pub(super) fn hold(&self, status: StatusCode, pause: Duration) {
-        let kind = if status == StatusCode::TOO_MANY_REQUESTS { Kind::RateLimited } else { Kind::Unavailable };
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.hold(kind, now + pause);
-        state.dismiss_late(now, &self.gauges);
-    }
-
-    /// What the headers of an answer said is left.
-    pub(super) fn heard(&self, said: Option<Said>) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.quota.heard(said, now);
-        state.moved(now, &self.gauges);
-        // The request that was answered still counts as one under way.
-        state.heard |= said.is_some();
     }
 
     /// Whether the budget has a retry left; it is taken from it.

@@ -5,9 +5,8 @@
 //! Source: draft-ietf-httpapi-ratelimit-headers (`RateLimit`, and the fields of its earlier versions), and the `X-RateLimit-…`
 //! fields as GitHub, Hetzner and others send them: Unix seconds or seconds from now.
 
-use super::retry_after::{MOST, date};
-use crate::clock;
-use http::{HeaderMap, HeaderValue, header};
+use super::retry_after::{MOST, now};
+use http::{HeaderMap, HeaderValue};
 use std::time::{Duration, UNIX_EPOCH};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +51,14 @@ fn said(remaining: u64, reset: Duration) -> Option<Said> {
     Some(Said { remaining: u32::try_from(remaining).unwrap_or(u32::MAX), reset: reset.min(MOST) })
 }
 
-/// A moment is measured against the upstream's own `Date`, so that its clock may be wrong.
+/// A moment is measured as one of `Retry-After` is.
 fn span(reset: u64, headers: &HeaderMap) -> Option<Duration> {
     let moment = match reset {
         ..MOMENT => return Some(Duration::from_secs(reset)),
         MOMENT..MILLIS => Duration::from_secs(reset),
         _ => Duration::from_millis(reset),
     };
-    let theirs = headers.get(header::DATE).and_then(date).and_then(|date| date.duration_since(UNIX_EPOCH).ok());
-    let now = theirs.or_else(|| u64::try_from(clock::now().as_millis()).ok().map(Duration::from_millis))?;
-    moment.checked_sub(now)
+    moment.checked_sub(now(headers).duration_since(UNIX_EPOCH).ok()?)
 }
 
 /// `"default";r=50;t=30`, or `limit=100, remaining=50, reset=30`.

@@ -14,7 +14,6 @@ use super::{
     request::Prepared,
     response,
     retry::{self, Failure, Outcome},
-    retry_after, said,
     session::Pass,
 };
 use crate::model::{Error, Kind};
@@ -126,6 +125,7 @@ impl Upstream {
     /// more of those than connections are kept, so the budget isn't asked.
     async fn attempt(&self, prepared: &Prepared, target: &str, pass: Option<&Pass>) -> Outcome {
         let to_http = || prepared.to_http(self, target, pass).map_err(Failure::other);
+        let began = Instant::now();
         let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
                 self.shared.meters.retries.inc();
@@ -140,16 +140,8 @@ impl Upstream {
         if let (Some(session), Some(pass)) = (&self.session, pass) {
             session.heard(pass, target, response.headers());
         }
-        self.heed(response.status(), response.headers());
+        self.limits.heed(response.status(), response.headers(), began);
         Ok(response)
-    }
-
-    /// Keeps to what an answer says about the upstream's limits.
-    pub(super) fn heed(&self, status: StatusCode, headers: &http::HeaderMap) {
-        self.limits.heard(said::read(headers));
-        if let Some(pause) = retry_after::wait(status, headers) {
-            self.limits.hold(status, pause);
-        }
     }
 
     fn failure(&self, error: &legacy::Error) -> Failure {

@@ -119,7 +119,6 @@ impl Upstream {
         let mut error = Error::new(kind, format!("{} answered {status} where bulk bytes were asked for", self.target.label));
         error.upstream_status = Some(status);
         if let Some(pause) = retry_after::wait(parts.status, &parts.headers) {
-            self.limits.hold(parts.status, pause);
             error.retry_after = u32::try_from(pause.as_secs().max(1)).ok();
         }
         error

@@ -21,15 +21,13 @@ pub(super) struct Pace {
 impl Pace {
     /// A quarter of the requests may come at once; the rest is spaced. A little more than the period needs is left, since
     /// requests don't arrive exactly as far apart as they leave: the first of a burst may have to connect.
-    pub(super) fn new(rate: Rate) -> Option<Self> {
-        let requests = rate.requests;
-        if requests == 0 || rate.per_seconds == 0 {
-            return None;
-        }
+    pub(super) fn new(rate: Rate) -> Self {
+        // Nobody declares none at all (the host refuses that), and if somebody did, it would not be everything.
+        let requests = rate.requests.max(1);
         let burst = (requests / 4).max(1);
-        let period = Duration::from_secs(u64::from(rate.per_seconds));
+        let period = Duration::from_secs(u64::from(rate.per_seconds.max(1)));
         let interval = (period + SLACK.min(period / 8)) / (requests - burst).max(1);
-        Some(Self { interval, tolerance: interval * (burst - 1), next: None })
+        Self { interval, tolerance: interval * (burst - 1), next: None }
     }
 
     /// When the request behind `ahead` others may leave, if none leaves before `from`.

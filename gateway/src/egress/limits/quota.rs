@@ -14,10 +14,15 @@ const ROUNDING: Duration = Duration::from_secs(2);
 pub(super) struct Quota(Option<Window>);
 
 #[derive(Clone, Copy)]
-struct Window {
-    remaining: u32,
-    /// None: the window before ran dry, and what the next one allows isn't known until an answer says it.
-    reset: Option<Instant>,
+enum Window {
+    Left {
+        remaining: u32,
+        reset: Instant,
+    },
+    /// The window before ran dry, or a pause was over: what is allowed since isn't known until what began since is answered.
+    Unknown {
+        since: Instant,
+    },
 }
 
 /// No request may leave; from when on one may, if that is known.
@@ -27,38 +32,47 @@ pub(super) struct Dry(pub Option<Instant>);
 impl Quota {
     /// `running`: requests under way.
     pub(super) fn check(&mut self, running: u32, now: Instant) -> Result<(), Dry> {
-        let Some(window) = self.0 else { return Ok(()) };
-        if window.reset.is_some_and(|reset| reset <= now) {
-            self.0 = None;
-            if window.remaining <= running {
-                self.go_carefully();
-            }
-        }
+        self.turn_over(running, now);
         match self.0 {
-            Some(window) if window.remaining <= running => Err(Dry(window.reset)),
+            Some(Window::Left { remaining, reset }) if remaining <= running => Err(Dry(Some(reset))),
+            Some(Window::Unknown { .. }) if running > 0 => Err(Dry(None)),
             _ => Ok(()),
         }
     }
 
-    /// One request goes first, and its answer decides how many follow.
-    pub(super) const fn go_carefully(&mut self) {
-        self.0 = Some(Window { remaining: 1, reset: None });
+    /// One request goes first, not before `since`, and its answer decides how many follow.
+    pub(super) const fn go_carefully(&mut self, since: Instant) {
+        self.0 = Some(Window::Unknown { since });
+    }
+
+    fn turn_over(&mut self, running: u32, now: Instant) {
+        if let Some(Window::Left { remaining, reset }) = self.0
+            && reset <= now
+        {
+            self.0 = (remaining <= running).then_some(Window::Unknown { since: reset });
+        }
     }
 
     /// When the request behind `ahead` others may leave at the earliest.
     pub(super) fn at(&self, running: u32, ahead: u32) -> Option<Instant> {
-        self.0.filter(|window| window.remaining <= running.saturating_add(ahead)).and_then(|window| window.reset)
+        match self.0 {
+            Some(Window::Left { remaining, reset }) if remaining <= running.saturating_add(ahead) => Some(reset),
+            _ => None,
+        }
     }
 
-    pub(super) fn heard(&mut self, said: Option<Said>, now: Instant) {
-        let before = self.0.filter(|window| window.reset.is_none_or(|reset| reset > now));
-        self.0 = match (said, before) {
-            (Some(said), Some(Window { remaining, reset: Some(reset) })) if is_same(reset, now + said.reset) => {
-                Some(Window { remaining: remaining.min(said.remaining), reset: Some(reset.max(now + said.reset)) })
+    /// `began`: when the request that was answered did. What began too early doesn't end the caution, but can say that nothing is
+    /// left.
+    pub(super) fn heard(&mut self, said: Option<Said>, began: Instant, running: u32, now: Instant) {
+        self.turn_over(running, now);
+        self.0 = match (said, self.0) {
+            (said, Some(Window::Unknown { since })) if began < since && said.is_none_or(|said| said.remaining > 0) => return,
+            (Some(said), Some(Window::Left { remaining, reset })) if is_same(reset, now + said.reset) => {
+                Some(Window::Left { remaining: remaining.min(said.remaining), reset: reset.max(now + said.reset) })
             }
-            (Some(said), _) => Some(Window { remaining: said.remaining, reset: Some(now + said.reset) }),
-            (None, Some(Window { remaining, reset: Some(reset) })) => {
-                Some(Window { remaining: remaining.saturating_sub(1), reset: Some(reset) })
+            (Some(said), _) => Some(Window::Left { remaining: said.remaining, reset: now + said.reset }),
+            (None, Some(Window::Left { remaining, reset })) => {
+                Some(Window::Left { remaining: remaining.saturating_sub(1), reset })
             }
             (None, _) => None,
         };
@@ -66,8 +80,10 @@ impl Quota {
 
     /// What is left, and when that ends, as far as it is known.
     pub(super) fn left(&self, now: Instant) -> Option<(u32, Instant)> {
-        let window = self.0?;
-        Some((window.remaining, window.reset.filter(|reset| *reset > now)?))
+        match self.0 {
+            Some(Window::Left { remaining, reset }) if reset > now => Some((remaining, reset)),
+            _ => None,
+        }
     }
 }
 

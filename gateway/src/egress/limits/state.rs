@@ -8,6 +8,7 @@ use super::{
     breaker::{Breaker, Circuit, Verdict},
     budget::Budget,
     pace::Pace,
+    pause::Pauses,
     queue::{Fate, Queue},
     quota::{Dry, Quota},
     refusal::Why,
@@ -23,6 +24,7 @@ pub(super) struct State {
     pub running: u32,
     /// Those of them that were answered, and whose bodies are still read.
     pub answered: u32,
+    pub pauses: Pauses,
     pub quota: Quota,
     pub queue: Queue,
     pub breaker: Breaker,
@@ -33,14 +35,6 @@ pub(super) struct State {
     pub heard: bool,
     concurrency: u32,
     pace: Option<Pace>,
-    hold: Option<Hold>,
-}
-
-/// Until when the upstream asked to be left alone, and how a call that can't wait so long ends.
-#[derive(Clone, Copy)]
-struct Hold {
-    until: Instant,
-    kind: Kind,
 }
 
 impl State {
@@ -48,6 +42,7 @@ impl State {
         Self {
             running: 0,
             answered: 0,
+            pauses: Pauses::default(),
             quota: Quota::default(),
             queue: Queue::default(),
             breaker: Breaker::new(config.breaker_failures),
@@ -55,22 +50,19 @@ impl State {
             used: Instant::now(),
             heard: false,
             concurrency,
-            pace: rate.and_then(Pace::new),
-            hold: None,
+            pace: rate.map(Pace::new),
         }
     }
 
     /// Keeps the longer pause. After it, one request goes first.
     pub(super) fn hold(&mut self, kind: Kind, until: Instant) {
-        if self.hold.is_none_or(|hold| hold.until < until) {
-            self.hold = Some(Hold { until, kind });
-        }
-        self.quota.go_carefully();
+        let until = self.pauses.hold(kind, until);
+        self.quota.go_carefully(until);
     }
 
     /// Until when the upstream asked to be left alone.
     pub(super) fn paused(&self, now: Instant) -> Option<Instant> {
-        self.hold.map(|hold| hold.until).filter(|until| *until > now)
+        self.pauses.present(now).map(|hold| hold.until)
     }
 
     /// An error is the moment until which one can't go, if it is known.
@@ -94,7 +86,7 @@ impl State {
     /// When the one behind `ahead` others can go at the earliest, and what holds it up most.
     pub(super) fn estimate(&self, ahead: u32, now: Instant) -> (Instant, Why) {
         let (mut at, mut why) = (now, Why::Concurrency);
-        if let Some(hold) = self.hold.filter(|hold| hold.until > at) {
+        if let Some(hold) = self.pauses.present(now) {
             (at, why) = (hold.until, Why::Pause(hold.kind));
         }
         if let Some(reset) = self.quota.at(self.running.saturating_sub(self.answered), ahead).filter(|reset| *reset > at) {

@@ -1,9 +1,11 @@
 //! Limits under a paused clock: pace, places, pauses, quotas, fairness, circuits and budgets.
 
+mod pauses;
 mod stalls;
 
 use super::*;
-use crate::{egress::Lane, metrics::Metrics, policy::Caller};
+use crate::{egress::Lane, metrics::Metrics, model::Kind, policy::Caller};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -24,8 +26,30 @@ fn in_seconds(count: u64) -> Instant {
     Instant::now() + seconds(count)
 }
 
-fn said(remaining: u32, reset: u64) -> Option<Said> {
-    Some(Said { remaining, reset: seconds(reset) })
+/// What is left, and for how many seconds.
+const fn said(remaining: u32, reset: u64) -> Option<(u32, u64)> {
+    Some((remaining, reset))
+}
+
+fn headers(fields: &[(&'static str, u64)]) -> HeaderMap {
+    fields.iter().map(|(name, value)| (HeaderName::from_static(name), (*value).into())).collect()
+}
+
+fn left(said: Option<(u32, u64)>) -> HeaderMap {
+    let fields = said.map(|(remaining, reset)| [("ratelimit-remaining", remaining.into()), ("ratelimit-reset", reset)]);
+    headers(fields.as_ref().map_or(&[], <[_; 2]>::as_slice))
+}
+
+impl Limits {
+    /// A request that began now was answered so.
+    fn hold(&self, status: StatusCode, pause: Duration) {
+        self.heed(status, &headers(&[("retry-after", pause.as_secs())]), Instant::now());
+    }
+
+    /// The same of one that was served.
+    fn heard(&self, said: Option<(u32, u64)>) {
+        self.heed(StatusCode::OK, &left(said), Instant::now());
+    }
 }
 
 async fn read(limits: &Arc<Limits>, wait: u64) -> Result<Turn, Error> {

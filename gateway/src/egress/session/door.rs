@@ -13,7 +13,7 @@ use crate::{
         connector::Target,
         fault,
         limits::Limits,
-        request, response, retry_after, said,
+        request, response, retry_after,
         socket::Served,
     },
     model::{Error, Kind, SessionAuth},
@@ -147,6 +147,7 @@ impl Door {
     ) -> Result<(http::response::Parts, Bytes), Error> {
         let Way { client, fresh, limits, shared, .. } = &self.way;
         limits.time(flow, deadline).await?;
+        let began = Instant::now();
         let build = || self.request(uri, body.clone(), proof);
         let answer = match client.request(build()).await {
             // Logging in twice does no harm.
@@ -158,10 +159,7 @@ impl Door {
             served.set();
         }
         let (parts, incoming) = answer.into_parts();
-        limits.heard(said::read(&parts.headers));
-        if let Some(pause) = retry_after::wait(parts.status, &parts.headers) {
-            limits.hold(parts.status, pause);
-        }
+        limits.heed(parts.status, &parts.headers, began);
         response::check(&parts, self.label(), &shared.config)?;
         let most = MAX_ANSWER.min(shared.config.response_body_bytes);
         let bytes = response::read(incoming, self.label(), most).await?;

@@ -156,3 +156,16 @@ async fn limits_outlive_the_revisions_of_a_connection() {
     let again = egress.bind(&revised, &COMPONENT, &declaration).unwrap();
     again.send(get(&[]), &reading()).await.expect("a deleted one leaves nothing behind");
 }
+
+#[tokio::test]
+async fn a_429_without_a_word_pauses_the_connection_for_a_moment() {
+    let server = once(429, &[]).await;
+    let upstreams = bound(upstream(&server.url()));
+    let started = Instant::now();
+    assert_eq!(upstreams.send(get(&[]), &reading()).await.unwrap().status, 429);
+    let soon = SendContext { deadline: started + Duration::from_millis(500), ..reading() };
+    assert_eq!(upstreams.send(get(&[]), &soon).await.unwrap_err().kind, Kind::RateLimited);
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(upstreams.send(get(&[]), &reading()).await.unwrap().status, 200);
+    assert!(started.elapsed() >= Duration::from_millis(750), "{:?}", started.elapsed());
+}

@@ -10,7 +10,7 @@ use super::{
     progress::{Phase, Progress},
 };
 use crate::{
-    egress::{Flow, Lane, bind::Upstream, fault, request::Prepared, retry, said, session::Pass},
+    egress::{Flow, Lane, bind::Upstream, fault, request::Prepared, retry, session::Pass},
     model::{Error, Kind},
 };
 use bytes::Bytes;
@@ -63,6 +63,7 @@ impl Upstream {
         let uploaded = self.shared.meters.uploaded.clone();
         let pieces = Pieces { held: None, last: None, is_whole };
         let outgoing = Outgoing { source, check, pieces, progress: Arc::clone(&progress), uploaded };
+        let began = Instant::now();
         let sent = progress.watch(self.put(prepared, pass.as_ref(), outgoing)).await;
         // What was wrong with the bytes comes first: it is why the rest failed.
         if let Some(fault) = progress.fault() {
@@ -71,7 +72,7 @@ impl Upstream {
         let parts = match sent {
             Ok(answer) => {
                 let parts = answer?;
-                self.limits.heard(said::read(&parts.headers));
+                self.limits.heed(parts.status, &parts.headers, began);
                 turn.judge(retry::verdict(parts.status));
                 parts
             }

@@ -1,0 +1,50 @@
+//! Heeding: what an answer says of the upstream's limits.
+//!
+//! In go the status and headers of each answer, and when its request began; the state is changed by them. Invariant: an answer to
+//! what left before a pause was over never makes the connection quicker, and a 429 always makes it wait.
+
+use super::{Limits, state::State};
+use crate::{
+    egress::{retry_after, said},
+    model::Kind,
+};
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+impl Limits {
+    /// Of each answer, once.
+    pub(in crate::egress) fn heed(&self, status: StatusCode, headers: &HeaderMap, began: Instant) {
+        let (now, said, asked) = (Instant::now(), said::read(headers), retry_after::wait(status, headers));
+        let is_dry = said.is_some_and(|said| said.remaining == 0);
+        let mut state = self.lock();
+        let running = state.running;
+        state.quota.heard(said, began, running, now);
+        let pause = match asked {
+            // It says neither when to come back nor that a window ran dry.
+            None if status == StatusCode::TOO_MANY_REQUESTS && !is_dry => Some(state.pauses.untimed(began)),
+            asked => asked,
+        };
+        match pause {
+            Some(pause) => {
+                state.hold(kind(status), now + pause);
+                state.dismiss_late(now, &self.gauges);
+            }
+            None => {
+                served(&mut state, status, began);
+                state.moved(now, &self.gauges);
+            }
+        }
+        // The request that was answered still counts as one under way.
+        state.heard |= said.is_some();
+    }
+}
+
+fn served(state: &mut State, status: StatusCode, began: Instant) {
+    if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+        state.pauses.served(began);
+    }
+}
+
+fn kind(status: StatusCode) -> Kind {
+    if status == StatusCode::TOO_MANY_REQUESTS { Kind::RateLimited } else { Kind::Unavailable }
+}
