@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header, response::Parts};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
 
 /// Sessions and credentials, which are the host's; and fields about the connection, which ends here.
 const DROPPED: &[&str] = &[
@@ -28,10 +29,16 @@ const DROPPED: &[&str] = &[
     "www-authenticate",
 ];
 
-pub(super) async fn collect(response: http::Response<Incoming>, label: &str, shared: &Shared) -> Result<Response, Error> {
+/// `heard`: set to when something last came.
+pub(super) async fn collect(
+    response: http::Response<Incoming>,
+    label: &str,
+    shared: &Shared,
+    heard: &mut Instant,
+) -> Result<Response, Error> {
     let (parts, body) = response.into_parts();
     check(&parts, label, &shared.config)?;
-    let body = read(body, label, shared.config.response_body_bytes).await?;
+    let body = read(body, label, shared.config.response_body_bytes, heard).await?;
     let headers = headers(&parts.headers, shared);
     Ok(Response { status: parts.status.as_u16(), headers, body: shared.redactor.bytes(body) })
 }
@@ -56,7 +63,7 @@ fn headers(map: &HeaderMap, shared: &Shared) -> Vec<(String, String)> {
     kept.map(|(name, value)| (name.as_str().to_owned(), shared.redactor.text(value.as_bytes()))).collect()
 }
 
-pub(super) async fn read(mut body: Incoming, label: &str, most: usize) -> Result<Bytes, Error> {
+pub(super) async fn read(mut body: Incoming, label: &str, most: usize, heard: &mut Instant) -> Result<Bytes, Error> {
     let too_large = || invalid(label, format_args!("more than {most} bytes"));
     if body.size_hint().lower() > most as u64 {
         return Err(too_large());
@@ -65,6 +72,7 @@ pub(super) async fn read(mut body: Incoming, label: &str, most: usize) -> Result
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(label, &error))?;
+        *heard = Instant::now();
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > most {
             return Err(too_large());

@@ -82,14 +82,51 @@ pub(super) fn verdict(status: StatusCode) -> Verdict {
 
 /// What an attempt that took so long says.
 pub(super) fn verdict_of(outcome: &Outcome, took: Duration) -> Verdict {
-    let failure = match outcome {
-        Ok(answer) => return verdict(answer.status()),
-        Err(failure) => failure,
-    };
-    let speaks = match failure.error.kind {
+    match outcome {
+        Ok(answer) => verdict(answer.status()),
+        Err(failure) if failure.unconnected => failed(&failure.error, SILENT),
+        Err(failure) => failed(&failure.error, took),
+    }
+}
+
+/// What an answer says whose head said `head`, and whose body was read until this error, after so much silence.
+pub(super) fn verdict_of_body(head: Verdict, error: Option<&Error>, silence: Duration) -> Verdict {
+    match error {
+        None => head,
+        // That it is more than we take, or not what was asked for, is no trouble of the upstream's.
+        Some(error) if !matches!(error.kind, Kind::Unavailable | Kind::Timeout) => head,
+        Some(error) => failed(error, silence),
+    }
+}
+
+fn failed(error: &Error, silence: Duration) -> Verdict {
+    let speaks = match error.kind {
         Kind::Unavailable => true,
-        Kind::Timeout => failure.unconnected || took >= SILENT,
+        Kind::Timeout => silence >= SILENT,
         _ => false,
     };
-    if speaks { Verdict::Bad(failure.error.message.clone()) } else { Verdict::Silent }
+    if speaks { Verdict::Bad(error.message.clone()) } else { Verdict::Silent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_broke_or_stalled_takes_back_what_its_head_said() {
+        let bad = || Verdict::Bad("why".to_owned());
+        for (head, kind, silence, verdict) in [
+            (Verdict::Good, None, 0, Verdict::Good),
+            (Verdict::Silent, None, 60, Verdict::Silent),
+            (Verdict::Good, Some(Kind::Unavailable), 0, bad()),
+            (Verdict::Silent, Some(Kind::Unavailable), 0, bad()),
+            (Verdict::Good, Some(Kind::Timeout), 5, bad()),
+            (Verdict::Good, Some(Kind::Timeout), 4, Verdict::Silent),
+            (Verdict::Good, Some(Kind::Internal), 60, Verdict::Good),
+        ] {
+            let error = kind.map(|kind| Error::new(kind, "why"));
+            let judged = verdict_of_body(head.clone(), error.as_ref(), Duration::from_secs(silence));
+            assert_eq!(judged, verdict, "{head:?} {kind:?} {silence}");
+        }
+    }
 }

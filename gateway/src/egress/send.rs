@@ -9,7 +9,7 @@ use super::{
     Flow, Intent, Request, Response, SendContext, Writes,
     bind::Upstream,
     fault,
-    limits::Turn,
+    limits::{Turn, Verdict},
     redirect,
     request::Prepared,
     response,
@@ -38,18 +38,20 @@ impl Upstream {
             tries += 1;
             let started = Instant::now();
             let outcome = self.once(&prepared, context.flow, deadline).await;
-            turn.judge(retry::verdict_of(&outcome, started.elapsed()));
+            let head = retry::verdict_of(&outcome, started.elapsed());
+            turn.answered();
             declined &= outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::TOO_MANY_REQUESTS);
             let Some(pause) = retry::pause(self, &prepared, &outcome, tries, deadline) else {
                 intent.filter(|_| declined).inspect(|intent| intent.declined());
-                return self.whole(outcome, deadline).await;
+                return self.end(outcome, head, turn, deadline).await;
             };
+            turn.judge(head);
             drop(turn);
             sleep(pause).await;
             // Without a turn in time, the answer that is here is the best there is.
             let Ok(next) = self.limits.turn(context.flow, deadline).await else {
                 intent.filter(|_| declined).inspect(|intent| intent.declined());
-                return self.whole(outcome, deadline).await;
+                return self.whole(outcome, deadline, &mut Instant::now()).await;
             };
             turn = next;
             self.shared.meters.retries.inc();
@@ -66,10 +68,21 @@ impl Upstream {
         timeout_at(deadline, self.follow(prepared, flow, deadline)).await.unwrap_or_else(late)
     }
 
-    /// The answer with its body.
-    async fn whole(&self, outcome: Outcome, deadline: Instant) -> Result<Response, Error> {
+    /// The answer with its body. What a head that is bad says is known at once; any other may promise what its body doesn't keep.
+    async fn end(&self, outcome: Outcome, head: Verdict, mut turn: Turn, deadline: Instant) -> Result<Response, Error> {
+        let mut heard = Instant::now();
+        if outcome.is_err() || matches!(head, Verdict::Bad(_)) {
+            turn.judge(head);
+            return self.whole(outcome, deadline, &mut heard).await;
+        }
+        let whole = self.whole(outcome, deadline, &mut heard).await;
+        turn.judge(retry::verdict_of_body(head, whole.as_ref().err(), heard.elapsed()));
+        whole
+    }
+
+    async fn whole(&self, outcome: Outcome, deadline: Instant, heard: &mut Instant) -> Result<Response, Error> {
         let label = &self.target.label;
-        let work = response::collect(outcome?, label, &self.shared);
+        let work = response::collect(outcome?, label, &self.shared, heard);
         timeout_at(deadline, work).await.unwrap_or_else(|_| Err(fault::too_late(label)))
     }
 

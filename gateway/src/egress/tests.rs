@@ -2,6 +2,7 @@
 
 mod background;
 mod bind;
+mod bodies;
 mod courtesy;
 mod exchange;
 mod probe;

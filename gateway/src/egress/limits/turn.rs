@@ -1,7 +1,7 @@
 //! A turn: the right to have one request under way.
 //!
 //! In goes how it went; out, by dropping it, comes the place for the next. Invariant: each turn gives its place back exactly
-//! once, and a probe that nobody judged is one that never happened.
+//! once, and a probe that nobody judged is one that never happened. That an answer began isn't how it went: its body may break.
 
 use super::{Limits, Need, breaker::Verdict};
 use std::sync::Arc;
@@ -18,12 +18,28 @@ impl Turn {
         Self { limits, probe, answered: false }
     }
 
+    /// The others wait for what it finds out.
+    pub(in crate::egress) const fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// The head of its answer is here, or none will come.
+    pub(in crate::egress) fn answered(&mut self) {
+        self.settle(None);
+    }
+
     /// Tells the circuit breaker what came of it.
     pub(in crate::egress) fn judge(&mut self, verdict: Verdict) {
+        self.settle(Some(verdict));
+    }
+
+    fn settle(&mut self, verdict: Option<Verdict>) {
         let now = Instant::now();
         let mut state = self.limits.lock();
-        state.judge(self.probe, verdict, now, &self.limits.gauges);
-        self.probe = false;
+        if let Some(verdict) = verdict {
+            state.judge(self.probe, verdict, now, &self.limits.gauges);
+            self.probe = false;
+        }
         state.answered += u32::from(!std::mem::replace(&mut self.answered, true));
         // The circuit may have opened for those who wait, and the answer may have said what is left.
         state.settle(now, &self.limits.gauges);

@@ -162,7 +162,7 @@ impl Door {
         limits.heed(parts.status, &parts.headers, began);
         response::check(&parts, self.label(), &shared.config)?;
         let most = MAX_ANSWER.min(shared.config.response_body_bytes);
-        let bytes = response::read(incoming, self.label(), most).await?;
+        let bytes = response::read(incoming, self.label(), most, &mut Instant::now()).await?;
         Ok((parts, bytes))
     }
 

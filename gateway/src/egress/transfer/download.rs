@@ -9,7 +9,7 @@ use crate::{
         Flow, Lane,
         bind::Upstream,
         fault,
-        limits::Turn,
+        limits::{Turn, Verdict},
         request::Prepared,
         response,
         retry::{self, Failure},
@@ -69,20 +69,29 @@ impl Upstream {
         let started = Instant::now();
         let answer = timeout_at(deadline, self.follow(prepared, Flow::present(Lane::Reads), deadline)).await;
         let answer = answer.unwrap_or_else(|_| Err(Failure::other(fault::too_late(label))));
-        turn.judge(retry::verdict_of(&answer, started.elapsed()));
-        let (parts, body) = answer?.into_parts();
-        response::check(&parts, label, &self.shared.config)?;
+        let head = retry::verdict_of(&answer, started.elapsed());
+        turn.answered();
+        let begun = answer.map_err(Error::from).and_then(|answer| self.begun(answer, size));
+        // Without a body that is wanted, its head is all that it says.
+        let (parts, body, size) = begun.inspect_err(|_| turn.judge(head))?;
+        let (sender, pieces) = mpsc::channel(1);
+        let who = (Arc::clone(who.0), Arc::clone(who.1));
+        tokio::spawn(Pump { upstream: Arc::clone(self), body, size, who, turn }.run(sender));
+        let headers = self.kept(&parts);
+        let body = DownloadBody { pieces, size };
+        Ok(Download { status: parts.status.as_u16(), headers, size, file_name: None, body })
+    }
+
+    /// The answer, if it is the one that was wanted, and its size.
+    fn begun(&self, answer: http::Response<Incoming>, size: Option<u64>) -> Result<(Parts, Incoming, Option<u64>), Error> {
+        let (parts, body) = answer.into_parts();
+        response::check(&parts, &self.target.label, &self.shared.config)?;
         // Any other success is not the whole of it: no part was asked for.
         if parts.status != StatusCode::OK {
             return Err(self.refusal(&parts));
         }
         let size = self.agree(size, body.size_hint().exact())?;
-        let (sender, pieces) = mpsc::channel(1);
-        let who = (Arc::clone(who.0), Arc::clone(who.1));
-        tokio::spawn(Pump { upstream: Arc::clone(self), body, size, who, _turn: turn }.run(sender));
-        let headers = self.kept(&parts);
-        let body = DownloadBody { pieces, size };
-        Ok(Download { status: parts.status.as_u16(), headers, size, file_name: None, body })
+        Ok((parts, body, size))
     }
 
     /// `said`: by the provider; `announced`: by the upstream.
@@ -119,7 +128,7 @@ struct Pump {
     size: Option<u64>,
     who: (Arc<str>, Arc<str>),
     /// The upstream's place for one request, taken until the last byte.
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl Pump {
@@ -133,6 +142,7 @@ impl Pump {
                 next = self.next(&mut received) => next,
             };
             let is_last = !matches!(next, Piece::Data(_));
+            self.judge(&next);
             if let Piece::Broken(error) = &next {
                 tracing::warn!(connection = &*self.who.0, provider = &*self.who.1, "a download was cut: {}", error.message);
             }
@@ -140,6 +150,17 @@ impl Pump {
             if !matches!(timeout(idle, sender.send(next)).await, Ok(Ok(()))) || is_last {
                 return;
             }
+        }
+    }
+
+    /// The end decides, and a client that leaves before says nothing. Only who waits for a probe can't wait for hours: that bytes come is
+    /// enough, and if they stop later, that counts as well.
+    fn judge(&mut self, next: &Piece) {
+        let idle = self.upstream.shared.config.transfer_idle();
+        match next {
+            Piece::Data(_) if !self.turn.is_probe() => {}
+            Piece::Data(_) | Piece::End => self.turn.judge(Verdict::Good),
+            Piece::Broken(error) => self.turn.judge(retry::verdict_of_body(Verdict::Good, Some(error), idle)),
         }
     }
 
