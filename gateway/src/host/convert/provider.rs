@@ -3,12 +3,11 @@
 //! Invariant: every name that later decides something (slug, secrets, upstreams, features, actions) was checked here; how an
 //! upstream may be reached is egress's to decide.
 
+mod upstreams;
+
 use crate::{
     host::{check::Exported, trap::broken},
-    model::{
-        Auth, Configuration, Description, Endpoint, Error, Features, Rate, Recovery, SecretDescription, SessionAuth,
-        UpstreamDeclaration,
-    },
+    model::{Configuration, Description, Error, Features, Recovery, SecretDescription},
 };
 use portico_bindings::exports::portico::provider::provider as guest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +16,6 @@ const MAX_SLUG: usize = 32;
 const MAX_SENTENCE: usize = 500;
 const MAX_SCHEMA: usize = 256 * 1024;
 const MAX_SECRETS: usize = 32;
-const MAX_UPSTREAMS: usize = 16;
 /// Seconds: nobody wants to see an older list.
 const MAX_CACHE: u32 = 3600;
 
@@ -91,7 +89,7 @@ pub(in crate::host) fn configuration(
     }
     Ok(Configuration {
         features: Features(configuration.features.into_iter().collect()),
-        upstreams: upstreams(configuration.upstreams, secrets)?,
+        upstreams: upstreams::convert(configuration.upstreams, secrets)?,
         recovery: recovery(configuration.recovery, exported)?,
         cache: cache(configuration.cache, exported)?,
     })
@@ -122,69 +120,4 @@ fn cache(declared: Vec<(String, u32)>, exported: &Exported) -> Result<BTreeMap<S
         Ok((action, seconds.min(MAX_CACHE)))
     };
     declared.into_iter().map(convert).collect()
-}
-
-fn upstreams(
-    declared: Vec<guest::UpstreamDeclaration>,
-    secrets: &[SecretDescription],
-) -> Result<Vec<UpstreamDeclaration>, Error> {
-    if declared.len() > MAX_UPSTREAMS {
-        return Err(broken(format_args!("it declares more than {MAX_UPSTREAMS} upstreams")));
-    }
-    let mut names = BTreeSet::new();
-    let mut converted = Vec::with_capacity(declared.len());
-    for upstream in declared {
-        if !is_slug(&upstream.name) {
-            let text = format!("the upstream name {:?} is not 1 to {MAX_SLUG} characters of a-z, 0-9 and -", upstream.name);
-            return Err(broken(text));
-        }
-        if !names.insert(upstream.name.clone()) {
-            return Err(broken(format_args!("it declares the upstream {} twice", upstream.name)));
-        }
-        let auth = auth(upstream.auth);
-        if let Some(unknown) = secret_names(&auth).find(|name| secrets.iter().all(|secret| secret.name != *name)) {
-            let text = format!("the upstream {} uses the secret {unknown:?}, which describe doesn't declare", upstream.name);
-            return Err(broken(text));
-        }
-        converted.push(UpstreamDeclaration {
-            name: upstream.name,
-            endpoint: match upstream.endpoint {
-                guest::Endpoint::Url(url) => Endpoint::Url(url),
-                guest::Endpoint::Socket(name) => Endpoint::Socket(name),
-            },
-            auth,
-            request_headers: upstream.request_headers,
-            rate: upstream.rate.map(|rate| Rate { requests: rate.requests, per_seconds: rate.per }),
-            concurrency: upstream.concurrency,
-            blob_origins: upstream.blob_origins,
-        });
-    }
-    Ok(converted)
-}
-
-fn auth(auth: guest::Auth) -> Auth {
-    match auth {
-        guest::Auth::None => Auth::None,
-        guest::Auth::Bearer(secret) => Auth::Bearer(secret),
-        guest::Auth::Basic(guest::BasicAuth { username, password }) => Auth::Basic { username, password },
-        guest::Auth::ApiKey(secret) => Auth::ApiKey(secret),
-        guest::Auth::Header(guest::HeaderAuth { name, secret }) => Auth::Header { name, secret },
-        guest::Auth::Session(session) => Auth::Session(SessionAuth {
-            login_path: session.login_path,
-            fields: session.fields,
-            extra: session.extra,
-            token_pointer: session.token_pointer,
-            refresh_path: session.refresh_path,
-        }),
-    }
-}
-
-fn secret_names(auth: &Auth) -> impl Iterator<Item = &str> {
-    let names: Vec<&str> = match auth {
-        Auth::None => Vec::new(),
-        Auth::Bearer(secret) | Auth::ApiKey(secret) | Auth::Header { secret, .. } => vec![secret],
-        Auth::Basic { username, password } => vec![username, password],
-        Auth::Session(session) => session.fields.iter().map(|(_, secret)| secret.as_str()).collect(),
-    };
-    names.into_iter()
 }
