@@ -28,7 +28,7 @@ pub struct LimitsReport {
     /// Requests that the upstream itself said are left until `reset_at`; null where it says nothing.
     pub remaining: Option<u32>,
     pub reset_at: Option<Timestamp>,
-    /// Until when the upstream asked to be left alone (`Retry-After`); null when it didn't.
+    /// Until when the upstream asked to be left alone (`Retry-After`, or for a moment by a 429 without it); null when it didn't.
     pub paused_until: Option<Timestamp>,
     /// Requests that failed and may be sent once more, before other calls have earned further ones.
     pub retries_left: u32,

@@ -117,7 +117,7 @@ async fn answers_that_break_off_open_the_circuit_and_a_probe_that_does_leaves_it
 
 #[tokio::test]
 async fn an_answer_that_stalls_counts_when_its_silence_was_long() {
-    for (silence, state) in [(6, BreakerState::Open), (3, BreakerState::Closed)] {
+    for (silence, state) in [(10, BreakerState::Open), (3, BreakerState::Closed)] {
         let host = Host::new(strict(), HALF).await;
         let own = Arc::clone(&host);
         let sent = tokio::spawn(async move {
