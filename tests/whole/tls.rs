@@ -320,7 +320,10 @@ fn refused(command: &str, config: &str) -> String {
     fs::write(&file, config).unwrap();
     let mut command_line = Command::new(binary());
     command_line.args([command, "--config"]).arg(&file).current_dir(folder.path());
-    command_line.env("PORTICO_DATA_DIR", folder.path().join("data")).env("PORTICO_ADMIN_LISTEN", "127.0.0.1:0");
+    command_line.env("PORTICO_DATA_DIR", folder.path().join("data"));
+    if !config.contains("admin_listen") {
+        command_line.env("PORTICO_ADMIN_LISTEN", "127.0.0.1:0");
+    }
     let before = Instant::now();
     let output = command_line.output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
