@@ -263,3 +263,33 @@ async fn only_what_is_keyed_is_sent_twice() {
     assert_eq!(upstream.count(&Method::POST, "/sites/a/start"), 1);
     assert!(gateway.metric("portico_upstream_retries_total", &["provider=\"courteous\""]).await >= 1.0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_a_connection_back_is_shown_with_it() {
+    let gateway = gateway().await;
+    let upstream = Upstream::start(|seen| match seen.path.contains("slow") {
+        true => Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!({})))),
+        false => Answer::Raw(429, vec![("retry-after", "30".to_owned())], "{}".into()),
+    })
+    .await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url(), "timeout": 5000})).await;
+    let before = limits(&gateway.api).await;
+    assert_eq!(
+        (&before["paused_until"], &before["running"], &before["queued"]),
+        (&Value::Null, &json!(0), &json!(0)),
+        "{before}"
+    );
+    assert!(before["concurrency"].as_u64() > Some(0) && before["retries_left"].is_u64(), "{before}");
+    let api = gateway.api.clone();
+    let slow = tokio::spawn(async move { api.get("/sites/c~slow").await });
+    let running = async || (limits(&gateway.api).await["running"] == 1).then_some(());
+    eventually("the request to be under way", running).await;
+    gateway.api.get("/sites/c~a").await.problem(429, "upstream_rate_limited");
+    let told = limits(&gateway.api).await;
+    assert!(told["paused_until"].is_string(), "{told}");
+    let sent = upstream.seen().len();
+    gateway.api.get("/sites/c~b").await.problem(429, "upstream_rate_limited");
+    assert_eq!(upstream.seen().len(), sent, "it wasn't left alone");
+    drop(slow.await);
+    assert_eq!(limits(&gateway.api).await["running"], 0);
+}

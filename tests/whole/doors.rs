@@ -4,7 +4,7 @@
 //! Invariant: what is refused here has changed nothing, and whoever was let in is served meanwhile.
 
 use http::Method;
-use portico_tests::{Api, Gateway, Reply, Setup, eventually};
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{
@@ -191,4 +191,69 @@ async fn who_leaves_is_missed_by_every_organization() {
         assert_eq!(outcomes(api, "account.delete").await, ["done"]);
     }
     eventually("the session to end", async || (bert.get("/auth/me").await.status == 401).then_some(())).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_does_tls_the_cookie_is_for_tls_alone() {
+    let config = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n".to_owned();
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let register = async |name: &str, headers: &[(&str, &str)]| {
+        let body = json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+        let stranger = Api::new(gateway.api_address, None);
+        stranger.json(Method::POST, "/api/v1/auth/register", headers, &body).await.is(201)
+    };
+    let over = register("anna", &[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")]).await;
+    let given = over.header("set-cookie").expect("a cookie").to_owned();
+    assert!(given.starts_with("__Host-portico_session=") && given.contains("; Secure"), "{given}");
+    let plain = register("bert", &[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http")]).await;
+    let given = plain.header("set-cookie").expect("a cookie");
+    assert!(given.starts_with("portico_session=") && !given.contains("Secure"), "{given}");
+    // That it goes over TLS is only said where it does.
+    assert_eq!((over.header("strict-transport-security"), plain.header("strict-transport-security")), (None, None));
+    // Nobody else is believed.
+    let gateway = Gateway::start().await;
+    let body = json!({"email": "cleo@example.com", "password": PASSWORD});
+    let headers = [("x-forwarded-proto", "https")];
+    let reply = Api::new(gateway.api_address, None).json(Method::POST, "/api/v1/auth/register", &headers, &body).await.is(201);
+    assert!(reply.header("set-cookie").is_some_and(|given| !given.contains("Secure")), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_nobody_else() {
+    let gateway = Gateway::start().await;
+    let settings = json!({"seed_sites": 3});
+    let _ = gateway.connect("a", "sandbox", settings.clone()).await;
+    let other = gateway.api.with_token(&gateway.new_token("other"));
+    let body = json!({"id": "a", "provider": "sandbox", "name": "A", "settings": settings});
+    let _ = other.post("/connections", &body).await.is(201);
+    for path in ["/sites?limit=1", "/audit?limit=1"] {
+        let page = gateway.api.get(path).await.is(200).json();
+        let cursor = text(&page["next_cursor"]);
+        let _ = gateway.api.get(&format!("{path}&cursor={cursor}")).await.is(200);
+        other.get(&format!("{path}&cursor={cursor}")).await.problem(400, "cursor_invalid");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_does_not_follow_a_changed_url() {
+    let there = Upstream::start(|_| Answer::Json(200, json!({}))).await;
+    let elsewhere = Upstream::start(|_| Answer::Json(200, json!({}))).await;
+    let gateway = Gateway::start_with(Setup { guests: vec!["keyed"], ..Setup::default() }).await;
+    let body = json!({
+        "id": "keyed", "provider": "keyed", "name": "Keyed", "settings": {"url": there.url()},
+        "secrets": {"api_key": "abc-secret-key"},
+    });
+    let _ = gateway.api.post("/connections", &body).await.is(201);
+    let patch = async |body: Value| gateway.api.json(Method::PATCH, "/connections/keyed", &[], &body).await;
+    let problem = patch(json!({"settings": {"url": elsewhere.url()}})).await.problem(422, "secret_unbound");
+    assert_eq!(problem["fields"][0]["field"], "secrets.api_key", "{problem}");
+    let shown = gateway.api.get("/connections/keyed").await.is(200).json();
+    assert_eq!(shown["settings"]["url"], there.url(), "it was changed all the same");
+    let _ = gateway.api.get("/sites/keyed~a").await.is(200);
+    assert_eq!((elsewhere.seen().len(), there.seen().is_empty()), (0, false));
+    // Whoever gives the secret again means the other place.
+    let again = json!({"settings": {"url": elsewhere.url()}, "secrets": {"api_key": "another-secret"}});
+    let _ = patch(again).await.is(200);
+    let _ = gateway.api.get("/sites/keyed~b").await.is(200);
+    assert!(!elsewhere.seen().is_empty());
 }

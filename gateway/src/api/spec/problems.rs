@@ -62,6 +62,7 @@ problems! {
     413 "body_too_large": "The body is larger than the endpoint takes" => "Send less; `detail` names the limit";
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
+    422 "secret_unbound": "The change would send a secret to another address, or over another trust, than it was given for" => "Give the secret again in the same request";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
     422 "invitation_invalid": "The invitation isn't open: accepted, withdrawn, replaced, or over" => "Ask for another";
     422 "hash_mismatch": "The bytes have another hash than announced; nothing was kept" => "Send them again, or correct the hash";
