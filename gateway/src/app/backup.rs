@@ -126,3 +126,47 @@ impl Drop for Draft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        seal::{MasterKey, Purpose, Sealer},
+        store::{KeyStore as _, SealedPosition},
+    };
+    use std::{sync::Arc, thread};
+
+    /// Seals everything anew under the first key, as a rotation does from another process.
+    fn rotate(database: &Path, sealer: &Arc<Sealer>) {
+        let rotation = async || {
+            let store = SqliteStore::open_beside(database).await.unwrap();
+            assert_eq!(store.sealed_renew(sealer, SealedPosition::default(), 50).await.unwrap().renewed, 1);
+            store.close().await;
+        };
+        // A runtime of its own in a thread of its own: this one's is busy with the copy.
+        let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(rotation());
+        thread::scope(|scope| scope.spawn(run).join()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_keys_that_are_named_are_those_of_the_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("portico.db");
+        let store = SqliteStore::open(&database).await.unwrap();
+        let (old, new) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+        let before = old.id().unwrap();
+        let sealed = Sealer::with_ring(std::slice::from_ref(&old)).unwrap().seal(Purpose::DataKey, b"a", b"value").unwrap();
+        store.data_key("a", &sealed).await.unwrap();
+        let both = Arc::new(Sealer::with_ring(&[new, old]).unwrap());
+        let draft = Draft::new(&folder.path().join("copy.db")).unwrap();
+        let mut rotated = false;
+        let mut tell = |line: String| {
+            if line == "checking the copy" {
+                rotate(&database, &both);
+                rotated = true;
+            }
+        };
+        let saved = save(&store, &draft, &mut tell).await.unwrap();
+        assert_eq!((saved.keys, rotated), (vec![before], true));
+    }
+}

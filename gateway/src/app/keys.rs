@@ -3,24 +3,19 @@
 //! In goes the configuration; out comes a sealer that opens everything in the store. Invariant: a key is made only for a store
 //! that is new, a gateway doesn't start with keys that don't open what it has, and no text that might be a key is in an error.
 
+mod watch;
+
+pub use watch::watch;
+
 use super::data::write_private;
 use crate::{
     config::{Config, KeySource},
-    metrics::Metrics,
     seal::{KEY_LENGTH, KeyId, MasterKey, Purpose, SealedBy, Sealer},
     store::{KeyStore, SqliteStore},
 };
 use anyhow::{Context as _, bail};
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
-    path::Path,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{io::AsyncReadExt as _, process::Command, time::Instant};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio, time::Duration};
+use tokio::{io::AsyncReadExt as _, process::Command};
 use zeroize::Zeroizing;
 
 /// The environment variable that may hold keys.
@@ -31,12 +26,6 @@ const MOST: usize = 4;
 const MOST_BYTES: u64 = 1024;
 /// The name of the key in the store by which stable hashes are keyed.
 const STABLE: &str = "stable";
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A file that couldn't be taken over is tried again after so long, or when it changes.
-const AGAIN: Duration = Duration::from_secs(5);
-/// How long a key that was taken away still opens: longer than the calls that hold something sealed, and as long as a walk by
-/// cursor that goes on.
-const LEAVING: Duration = Duration::from_mins(10);
 
 /// Reads the keys, and makes one for a new store whose keys are in a file.
 pub async fn load(config: &Config, fresh: bool) -> anyhow::Result<Vec<MasterKey>> {
@@ -204,65 +193,6 @@ pub async fn fit(store: &SqliteStore, ring: &[KeyId], config: &Config) -> anyhow
 
 fn words(ids: impl IntoIterator<Item = KeyId>) -> String {
     ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(" and ")
-}
-
-/// Takes over what changes in the key's file while the gateway runs, so that a rotation needs no restart. Keys in the
-/// environment, or from a command, are read at the start alone.
-pub async fn watch(config: Config, sealer: Arc<Sealer>, store: Arc<SqliteStore>, metrics: Arc<Metrics>) {
-    let count = || metrics.master_keys.set(i64::try_from(sealer.key_ids().len()).unwrap_or(i64::MAX));
-    count();
-    if config.keys.source != KeySource::File {
-        return;
-    }
-    // None: to be read in any case, since the file may have changed since the start.
-    let mut known = None;
-    let mut failed: Option<(Stamp, Instant)> = None;
-    let mut leaving: Option<(Instant, Vec<KeyId>)> = None;
-    let mut every = tokio::time::interval(LOOK_EVERY);
-    loop {
-        every.tick().await;
-        if let Some((_, kept)) = leaving.take_if(|(until, _)| *until <= Instant::now()) {
-            sealer.keep(&kept);
-            count();
-        }
-        let Some(stamp) = stamp(&config.key_file()).filter(|stamp| known != Some(*stamp)) else { continue };
-        if failed.is_some_and(|(of, again)| of == stamp && Instant::now() < again) {
-            continue;
-        }
-        match take_over(&config, &sealer, &store).await {
-            Ok(kept) => (known, leaving) = (Some(stamp), Some((Instant::now() + LEAVING, kept))),
-            // Some failures pass by themselves, and a rotation waits for this.
-            Err(error) => {
-                if failed.is_none_or(|(of, _)| of != stamp) {
-                    tracing::error!("the master key's file changed and can't be used, so the keys stay as they are: {error:#}");
-                }
-                failed = Some((stamp, Instant::now() + AGAIN));
-            }
-        }
-        count();
-    }
-}
-
-/// A file that was replaced or written has another one.
-type Stamp = (u64, i64, i64, u64);
-
-fn stamp(file: &Path) -> Option<Stamp> {
-    let facts = fs::metadata(file).ok()?;
-    Some((facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.len()))
-}
-
-async fn take_over(config: &Config, sealer: &Sealer, store: &SqliteStore) -> anyhow::Result<Vec<KeyId>> {
-    let keys = read(config).await?;
-    let now = ids(&keys)?;
-    fit(store, &now, config).await?;
-    let before = sealer.key_ids();
-    if before.first() != now.first() || now.iter().any(|id| !before.contains(id)) {
-        sealer.adopt(&keys)?;
-        tracing::info!(keys = words(now.iter().copied()), "took over the master keys of the changed file");
-    }
-    // Told only once it is true: a rotation waits for it before it seals anything anew.
-    store.keys_hold(&now).await?;
-    Ok(now)
 }
 
 #[cfg(test)]
