@@ -13,6 +13,7 @@ mod identity;
 mod keys;
 mod labels;
 mod operations;
+mod prune;
 mod rows;
 mod runner;
 mod sessions;
@@ -396,7 +397,7 @@ impl Store for SqliteStore {
     }
 
     async fn audit_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
-        audit::prune(&self.writer, before, batch).await
+        prune::prune(&self.writer, before, batch).await
     }
 
     fn events_written(&self) -> watch::Receiver<i64> {

@@ -2,7 +2,7 @@
 //!
 //! In go entries; out come rows of one organization. Invariant: a row, its hash and the head record are one transaction, ids have
 //! no gaps, and a head that was altered is never sealed anew without a row that says so. Checking the chain is in
-//! [`super::verify`].
+//! [`super::verify`], taking old rows away in [`super::prune`].
 
 use super::{
     rows::{blob, time},
@@ -37,7 +37,7 @@ impl Head {
         key.verifies(&[b"head", &base, &self.base_mac, &last, &self.last_mac], &self.seal)
     }
 
-    fn sealed(mut self, key: &ChainKey) -> Self {
+    pub fn sealed(mut self, key: &ChainKey) -> Self {
         let (base, last) = (self.base_id.to_le_bytes(), self.last_id.to_le_bytes());
         self.seal = key.tag(&[b"head", &base, &self.base_mac, &last, &self.last_mac]).to_vec();
         self
@@ -53,7 +53,31 @@ pub struct Canonical {
     pub texts: [Option<Vec<u8>>; 8],
 }
 
+/// The columns for [`Canonical::read`], and the hash.
+pub const COLUMNS: &str = "id, at, status, organization, CAST(principal AS BLOB) AS principal, CAST(client AS BLOB) AS client, \
+    CAST(action AS BLOB) AS action, CAST(target AS BLOB) AS target, CAST(outcome AS BLOB) AS outcome, \
+    CAST(request_id AS BLOB) AS request_id, CAST(operation AS BLOB) AS operation, mac";
+
 impl Canonical {
+    pub fn read(row: &SqliteRow) -> Result<Self, Error> {
+        let bytes = |column: &str| row.try_get::<Option<Vec<u8>>, _>(column);
+        Ok(Self {
+            id: row.try_get("id")?,
+            at: row.try_get("at")?,
+            status: row.try_get("status")?,
+            texts: [
+                bytes("organization")?,
+                bytes("principal")?,
+                bytes("client")?,
+                bytes("action")?,
+                bytes("target")?,
+                bytes("outcome")?,
+                bytes("request_id")?,
+                bytes("operation")?,
+            ],
+        })
+    }
+
     fn of(id: i64, entry: &AuditEntry) -> Self {
         let text = |text: &str| Some(text.as_bytes().to_vec());
         let optional = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
@@ -99,7 +123,7 @@ pub async fn head(executor: impl sqlx::SqliteExecutor<'_>) -> Result<Option<Head
     }))
 }
 
-async fn set_head(c: &mut SqliteConnection, head: &Head) -> Result<(), Error> {
+pub async fn set_head(c: &mut SqliteConnection, head: &Head) -> Result<(), Error> {
     sqlx::query(
         "INSERT OR REPLACE INTO audit_head (one, base_id, base_mac, last_id, last_mac, seal) VALUES (1, ?, ?, ?, ?, ?)",
     )
@@ -249,30 +273,4 @@ fn read(row: &SqliteRow, organization: OrganizationId) -> Result<AuditRow, Error
         operation: row.try_get("operation")?,
     };
     Ok(AuditRow { id: row.try_get("id")?, entry })
-}
-
-/// How many of the oldest rows went. None go while the head is altered: they may be evidence.
-pub async fn prune(writer: &Writer, before: Timestamp, batch: u32) -> Result<u64, Error> {
-    let Some(key) = writer.chain() else { return Ok(0) };
-    writer.write_aside(move |c| Box::pin(async move { prune_in(c, &key, before, batch).await })).await
-}
-
-async fn prune_in(c: &mut SqliteConnection, key: &ChainKey, before: Timestamp, batch: u32) -> Result<u64, Error> {
-    let Some(head) = head(&mut *c).await?.filter(|head| head.is_sealed(key)) else { return Ok(0) };
-    let oldest = sqlx::query_as(
-        "SELECT id, mac FROM (SELECT id, at, mac FROM audit ORDER BY id LIMIT ?) WHERE at < ? ORDER BY id DESC LIMIT 1",
-    );
-    let Some((last, mac)): Option<(i64, Option<Vec<u8>>)> =
-        oldest.bind(batch).bind(before.as_millis()).fetch_optional(&mut *c).await?
-    else {
-        return Ok(0);
-    };
-    let head = match mac {
-        Some(mac) if last > head.base_id => Head { base_id: last, base_mac: mac, ..head }.sealed(key),
-        // Rows from before the chain, or one without a hash in it, which must stay to be found.
-        _ if last <= head.base_id => head,
-        _ => return Ok(0),
-    };
-    set_head(c, &head).await?;
-    Ok(sqlx::query("DELETE FROM audit WHERE id <= ?").bind(last).execute(c).await?.rows_affected())
 }

@@ -3,7 +3,7 @@
 //! In go the file, the key and, if it was noted, a row with its hash; out comes what was found. Invariant: nothing is written, and
 //! everything is read in one transaction, so that a log that grows meanwhile is seen whole.
 
-use super::audit::{ALTERED, Canonical, Head, head};
+use super::audit::{ALTERED, COLUMNS, Canonical, Head, head};
 use crate::{
     model::Error,
     seal::ChainKey,
@@ -41,12 +41,8 @@ async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&AuditMar
         findings.add(None, "the head record was altered, or another key sealed it");
     }
     let mut walk = Walk { key, base: head.base_id, id: head.base_id, mac: head.base_mac.clone(), rows: 0, unchained: 0, noted };
-    let mut rows = sqlx::query(
-        "SELECT id, at, status, organization, CAST(principal AS BLOB) AS principal, CAST(client AS BLOB) AS client, \
-         CAST(action AS BLOB) AS action, CAST(target AS BLOB) AS target, CAST(outcome AS BLOB) AS outcome, \
-         CAST(request_id AS BLOB) AS request_id, CAST(operation AS BLOB) AS operation, mac FROM audit ORDER BY id",
-    )
-    .fetch(c);
+    let all = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM audit ORDER BY id"));
+    let mut rows = sqlx::query(all).fetch(c);
     while let Some(row) = rows.try_next().await? {
         walk.step(&row, &mut findings)?;
     }
@@ -85,7 +81,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn step(&mut self, row: &SqliteRow, findings: &mut Findings) -> Result<(), Error> {
-        let (canonical, mac) = (canonical(row)?, row.try_get::<Option<Vec<u8>>, _>("mac")?);
+        let (canonical, mac) = (Canonical::read(row)?, row.try_get::<Option<Vec<u8>>, _>("mac")?);
         let id = canonical.id;
         if id <= self.base {
             self.unchained += 1;
@@ -132,23 +128,4 @@ impl Walk<'_> {
             }
         }
     }
-}
-
-fn canonical(row: &SqliteRow) -> Result<Canonical, Error> {
-    let bytes = |column: &str| row.try_get::<Option<Vec<u8>>, _>(column);
-    Ok(Canonical {
-        id: row.try_get("id")?,
-        at: row.try_get("at")?,
-        status: row.try_get("status")?,
-        texts: [
-            bytes("organization")?,
-            bytes("principal")?,
-            bytes("client")?,
-            bytes("action")?,
-            bytes("target")?,
-            bytes("outcome")?,
-            bytes("request_id")?,
-            bytes("operation")?,
-        ],
-    })
 }

@@ -199,6 +199,17 @@ async fn old_rows_go_and_the_rest_stays_whole() {
 }
 
 #[tokio::test]
+async fn a_row_that_was_made_old_stays_to_be_found() {
+    for change in ["at = 0", "at = 0, mac = NULL", "at = 0 WHERE id > 3"] {
+        let log = log().await;
+        log.alter(&[&format!("UPDATE audit SET {change}")]).await;
+        let bad = log.first_bad().await;
+        assert!(log.store.audit_prune(Timestamp::from_millis(4), 100).await.unwrap() <= 3, "{change}");
+        assert!(bad.is_some() && log.first_bad().await == bad, "{change} went by its age");
+    }
+}
+
+#[tokio::test]
 async fn what_was_taken_away_whole_is_missed_also_when_the_log_goes_on() {
     for statements in [
         &["DELETE FROM audit", "DELETE FROM audit_head"] as &[&str],
