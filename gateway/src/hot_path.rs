@@ -128,6 +128,14 @@ impl Way {
     }
 }
 
+/// As it may be sent: to HEAD without a body, which over HTTP/2 nobody else takes away.
+pub fn bodied(method: &Method, mut response: Response<Body>) -> Response<Body> {
+    if *method == Method::HEAD {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
 /// An answer that is there already, or one that the stack gives. In a box, since a connection that only watches has room for it.
 pub type Answer = Either<Ready<Result<Response<Body>, Infallible>>, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
@@ -138,7 +146,7 @@ impl Way {
         }
         let looks_up = lane::looks_up(request.method(), request.uri().path());
         if let Some(hot_path) = self.hot_path.as_ref().filter(|hot_path| !looks_up && hot_path.gate.is_full()) {
-            return Either::Left(ready(Ok(hot_path.refuse(&request, whence.client))));
+            return Either::Left(ready(Ok(bodied(request.method(), hot_path.refuse(&request, whence.client)))));
         }
         request.extensions_mut().insert(whence.client);
         if whence.secure {
@@ -152,7 +160,7 @@ impl Way {
         Either::Right(Box::pin(async move {
             if !looks_up {
                 if !hot_path.gate.turn().await {
-                    return Ok(hot_path.refuse(&request, whence.client));
+                    return Ok(bodied(request.method(), hot_path.refuse(&request, whence.client)));
                 }
                 request.extensions_mut().insert(HadTurn);
             }

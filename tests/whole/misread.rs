@@ -133,6 +133,7 @@ async fn a_large_head_of_http_2_is_refused_the_same() {
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
     tokio::spawn(connection);
+    let mut again = sender.clone();
     let mut ask = async |length: usize| {
         let uri = format!("http://{}/api/v1/sites", gateway.api_address);
         let request = http::Request::get(uri).header("x", "x".repeat(length)).body(Empty::<Bytes>::new()).expect("a request");
@@ -150,6 +151,12 @@ async fn a_large_head_of_http_2_is_refused_the_same() {
         assert_eq!((&problem["code"], &problem["instance"]), (&"head_too_large".into(), &Value::Null), "{problem}");
         assert_eq!(problem["request_id"], head.headers["x-request-id"].to_str().unwrap(), "{problem}");
     }
+    // To HEAD the same without a body.
+    let uri = format!("http://{}/api/v1/sites", gateway.api_address);
+    let request = http::Request::head(uri).header("x", "x".repeat(40_000)).body(Empty::<Bytes>::new()).expect("a request");
+    let answer = again.send_request(request).await.expect("an answer");
+    assert_eq!(answer.status(), 431);
+    assert!(answer.into_body().collect().await.expect("an end").to_bytes().is_empty());
     // What h2 doesn't read at all.
     assert_eq!(ask(200_000).await.0.status, 431);
     // The connection goes on.

@@ -94,8 +94,11 @@ pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Ne
     Ok(next.run(request).await)
 }
 
-/// Where nobody authenticates: a share of the room, and of that a share for each address.
+/// Where nobody authenticates: a share of the room, and of that a share for each address. Documents are given at once, and need none.
 pub async fn stranger(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
+    if request.method().is_safe() {
+        return Ok(next.run(request).await);
+    }
     let _visitor = gate.limits.visit(client(&request)).map_err(|busy| gate.busy(busy))?;
     Ok(next.run(request).await)
 }

@@ -30,6 +30,8 @@ use zeroize::Zeroizing;
 
 /// For how long a look-up is trusted.
 const MEMO: Duration = Duration::from_secs(5);
+/// A body that took longer is asked about again.
+const ADMITTED: Duration = Duration::from_millis(500);
 /// Entries; the memo is emptied when it is full, which costs a look-up each.
 const MEMO_SIZE: usize = 16_384;
 /// `ptk_` and 32 bytes in base64url.
@@ -126,17 +128,22 @@ struct Known {
 pub struct Admission {
     authenticator: Arc<Authenticator>,
     epoch: u64,
+    at: Instant,
 }
 
 impl Admission {
     /// To be made before the principal is looked for.
     pub fn now(authenticator: &Arc<Authenticator>) -> Self {
-        Self { authenticator: Arc::clone(authenticator), epoch: authenticator.epoch() }
+        Self { authenticator: Arc::clone(authenticator), epoch: authenticator.epoch(), at: Instant::now() }
     }
 
-    /// Whether the principal is still who they were. Nothing is looked up unless something was revoked meanwhile.
+    /// Whether the principal is still who they were. Nothing is looked up unless something was revoked here meanwhile, or so much time
+    /// passed that another process may have, or that it may have expired.
     pub async fn still_holds(&self, principal: &Principal) -> Result<bool, Error> {
-        if self.authenticator.epoch() == self.epoch { Ok(true) } else { self.authenticator.still_holds(principal).await }
+        if self.authenticator.epoch() == self.epoch && self.at.elapsed() < ADMITTED {
+            return Ok(true);
+        }
+        self.authenticator.still_holds(principal).await
     }
 }
 

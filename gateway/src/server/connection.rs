@@ -15,7 +15,7 @@ use super::{
     wire::{Rest, Wire},
 };
 use crate::{
-    hot_path::{Answer, Way, Whence},
+    hot_path::{Answer, Way, Whence, bodied},
     metrics::Metrics,
     policy::{ClientAddress, TrustedProxies},
 };
@@ -195,7 +195,7 @@ async fn talk(
 fn ask(way: &Way, request: http::Request<Incoming>, whence: Whence) -> Answer {
     let refused = unread::too_large(&request).and_then(|why| way.misread(why.0, &why.1, whence.client));
     match refused {
-        Some(refusal) => Either::Left(std::future::ready(Ok(refusal))),
+        Some(refusal) => Either::Left(std::future::ready(Ok(bodied(request.method(), refusal)))),
         None => way.call(request, whence),
     }
 }

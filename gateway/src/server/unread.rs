@@ -34,7 +34,7 @@ pub fn refusal_in(bytes: &[u8]) -> Option<usize> {
 
 /// With which status hyper refused and why, if the connection ended since what came wasn't HTTP/1.
 pub fn why(refusal: &[u8], error: &(dyn std::error::Error + 'static)) -> Option<(StatusCode, String)> {
-    let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse())?;
+    let error = error.downcast_ref::<hyper::Error>().filter(|error| error.is_parse() && !error.is_parse_version_h2())?;
     let status = status(refusal)?;
     let detail = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {

@@ -7,10 +7,10 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    model::{Error, OrganizationId, Role, Timestamp},
+    model::{Error, Kind, OrganizationId, Role, Timestamp},
     store::{InvitationRecord, SessionRecord},
 };
-use sqlx::{Row as _, SqlitePool, sqlite::SqliteRow};
+use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use uuid::Uuid;
 
 fn read(row: &SqliteRow) -> Result<SessionRecord, Error> {
@@ -145,6 +145,7 @@ pub async fn invite(writer: &Writer, invitation: InvitationRecord, most: u32) ->
         .bind(invitation.email_key.clone());
     let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM invitations WHERE organization = ?")
         .bind(blob(invitation.organization.0));
+    let (organization, role, by) = (invitation.organization, invitation.role, invitation.invited_by.clone());
     let insert = sqlx::query(
         "INSERT INTO invitations (id, organization, email, email_key, role, hash, invited_by, created_at, expires_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -155,12 +156,16 @@ pub async fn invite(writer: &Writer, invitation: InvitationRecord, most: u32) ->
     .bind(invitation.email_key)
     .bind(invitation.role.as_str())
     .bind(invitation.hash.to_vec())
-    .bind(invitation.invited_by)
+    .bind(invitation.invited_by.clone())
     .bind(invitation.created_at.as_millis())
     .bind(invitation.expires_at.as_millis());
     writer
         .write(move |c| {
             Box::pin(async move {
+                if !may_invite(&mut *c, organization, &by, role).await? {
+                    let text = "who invites hasn't the role for it any more";
+                    return Err(Error::new(Kind::Conflict, text));
+                }
                 replaced.execute(&mut *c).await?;
                 if count.fetch_one(&mut *c).await? >= i64::from(most) {
                     return Ok(false);
@@ -170,6 +175,19 @@ pub async fn invite(writer: &Writer, invitation: InvitationRecord, most: u32) ->
             })
         })
         .await
+}
+
+/// Whether the inviter is still there, with such a role: what they invited to was withdrawn when they went.
+async fn may_invite(c: &mut SqliteConnection, organization: OrganizationId, by: &str, role: Role) -> Result<bool, Error> {
+    let (table, id) = match by.split_once(':') {
+        Some(("user", id)) => ("SELECT role FROM members WHERE organization = ? AND user = ?", id),
+        Some(("token", id)) => ("SELECT role FROM tokens WHERE organization = ? AND id = ?", id),
+        _ => return Ok(false),
+    };
+    let Ok(id) = id.parse::<Uuid>() else { return Ok(false) };
+    let query = sqlx::query_scalar::<_, String>(table).bind(blob(organization.0)).bind(blob(id));
+    let present = query.fetch_optional(c).await?.and_then(|text| text.parse::<Role>().ok());
+    Ok(present.is_some_and(|present| present >= role))
 }
 
 pub async fn invitation_by_hash(

@@ -106,7 +106,7 @@ async fn owners_stay(store: &dyn Store) {
     assert!(store.user(one.id).await.unwrap().is_none());
     // Owner of another organization alone: that one counts, too.
     let three = registered(store, other, "o-three", Role::Owner).await;
-    invited(store, mine, "o-three@example.com", 31).await;
+    invited(store, mine, &two, "o-three@example.com", 31).await;
     store.invitation_accept(&[31; 32], &Joiner::Known(three.id), 10, at(10)).await.unwrap();
     assert!(!store.user_delete(three.id).await.unwrap());
     assert!(matches!(store.member_remove(mine, three.id, Role::Owner).await.unwrap(), MemberChange::Changed(_)));
@@ -184,7 +184,7 @@ async fn passwords(store: &dyn Store) {
     assert!(!store.user_set_password(Uuid::new_v4(), "new", PasswordChange::Operator).await.unwrap());
 }
 
-async fn invited(store: &dyn Store, organization: OrganizationId, email: &str, hash: u8) -> InvitationRecord {
+async fn invited(store: &dyn Store, organization: OrganizationId, by: &UserRecord, email: &str, hash: u8) -> InvitationRecord {
     let invitation = InvitationRecord {
         id: Uuid::now_v7(),
         organization,
@@ -192,7 +192,7 @@ async fn invited(store: &dyn Store, organization: OrganizationId, email: &str, h
         email_key: email.to_owned(),
         role: Role::Operator,
         hash: [hash; 32],
-        invited_by: "token:1".to_owned(),
+        invited_by: format!("user:{}", by.id),
         created_at: at(5),
         expires_at: at(100),
     };
@@ -203,8 +203,8 @@ async fn invited(store: &dyn Store, organization: OrganizationId, email: &str, h
 async fn invitations(store: &dyn Store) {
     let (mine, other) = (organization(store, "invite").await, organization(store, "invite-other").await);
     let owner = registered(store, mine, "i-owner", Role::Owner).await;
-    let first = invited(store, mine, "i-anna@example.com", 121).await;
-    let second = invited(store, mine, "i-bert@example.com", 122).await;
+    let first = invited(store, mine, &owner, "i-anna@example.com", 121).await;
+    let second = invited(store, mine, &owner, "i-bert@example.com", 122).await;
     let third = InvitationRecord { id: Uuid::now_v7(), email_key: "c".to_owned(), hash: [123; 32], ..first.clone() };
     assert!(!store.invitation_insert(&third, 2).await.unwrap(), "more than there may be");
     let ids = async |after| {
@@ -216,7 +216,7 @@ async fn invitations(store: &dyn Store) {
     assert_eq!(store.invitations(mine, None, 10, at(100)).await.unwrap().len(), 0, "expired ones are shown");
     assert!(store.invitation_by_hash(&[121; 32], at(100)).await.unwrap().is_none());
     // Another one to the same address takes its place, also where there are as many as there may be.
-    let again = invited(store, mine, "i-anna@example.com", 124).await;
+    let again = invited(store, mine, &owner, "i-anna@example.com", 124).await;
     assert!(store.invitation_by_hash(&[121; 32], at(50)).await.unwrap().is_none());
     assert_eq!(store.invitation_by_hash(&[124; 32], at(50)).await.unwrap().unwrap().id, again.id);
 
@@ -233,7 +233,7 @@ async fn invitations(store: &dyn Store) {
     assert!(!store.invitation_delete(other, second.id).await.unwrap());
     assert!(store.invitation_delete(mine, second.id).await.unwrap());
     assert!(!store.invitation_delete(mine, second.id).await.unwrap());
-    invited(store, mine, "i-old@example.com", 125).await;
+    invited(store, mine, &owner, "i-old@example.com", 125).await;
     store.sessions_expire(at(100), at(0)).await.unwrap();
     assert!(store.invitation_by_hash(&[125; 32], at(50)).await.unwrap().is_none());
 }
@@ -273,7 +273,25 @@ async fn inviters(store: &dyn Store) {
     };
     store.member_set_role(mine, bert.id, Role::Operator, Role::Owner, None).await.unwrap();
     assert_eq!(open().await, [142, 143, 144], "to a role that the inviter hasn't any more");
+    let late = async |hash: u8, by: String, role| {
+        let (id, email) = (Uuid::now_v7(), format!("v-{hash}@example.com"));
+        let (email_key, hash, expires_at) = (email.clone(), [hash; 32], at(100));
+        let one = InvitationRecord {
+            id,
+            organization: mine,
+            email,
+            email_key,
+            role,
+            hash,
+            invited_by: by,
+            created_at: at(5),
+            expires_at,
+        };
+        kind(store.invitation_insert(&one, 9).await)
+    };
+    assert_eq!(late(145, user(&bert), Role::Admin).await, Kind::Conflict, "who was an admin when it began");
     store.member_remove(mine, bert.id, Role::Owner).await.unwrap();
+    assert_eq!(late(145, user(&bert), Role::Viewer).await, Kind::Conflict, "who was a member when it began");
     assert_eq!(open().await, [143, 144]);
     assert!(store.token_delete(mine, token.id).await.unwrap());
     assert_eq!(open().await, [143]);
