@@ -214,6 +214,8 @@ impl Drop for Waiting<'_> {
                     state.judge(true, Verdict::Silent, now, gauges);
                 }
                 state.gone(ticket.need);
+                // It never left.
+                state.quota.over(now);
             }
         }
         state.moved(now, gauges);

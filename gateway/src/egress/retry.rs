@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A longer `Retry-After` is for the client to wait for.
 const SHORT: Duration = Duration::from_secs(5);
 /// An upstream that says nothing for so long is in trouble. Before, it was the caller who was impatient.
-const SILENT: Duration = Duration::from_secs(5);
+pub(super) const SILENT: Duration = Duration::from_secs(5);
 
 pub(super) type Outcome = Result<http::Response<Incoming>, Failure>;
 

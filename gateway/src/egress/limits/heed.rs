@@ -19,14 +19,15 @@ impl Limits {
         let mut state = self.lock();
         let running = state.running;
         state.quota.heard(said, began, running, now);
-        let pause = match asked {
-            // It says neither when to come back nor that a window ran dry.
-            None if status == StatusCode::TOO_MANY_REQUESTS && !is_dry => Some(state.pauses.untimed(began)),
-            asked => asked,
-        };
-        match pause {
+        match asked {
             Some(pause) => {
                 state.hold(kind(status), now + pause);
+                state.dismiss_late(now, &self.gauges);
+            }
+            // It says neither when to come back nor that a window ran dry.
+            None if status == StatusCode::TOO_MANY_REQUESTS && !is_dry => {
+                let pause = state.pauses.untimed(began);
+                state.hold_untimed(Kind::RateLimited, now + pause);
                 state.dismiss_late(now, &self.gauges);
             }
             None => {

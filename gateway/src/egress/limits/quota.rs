@@ -1,7 +1,8 @@
 //! Quota: what the upstream itself says is left, in the headers of its answers.
 //!
 //! In go what was read of each answer; out comes whether one more request may leave, and if not, from when on. Invariant: it
-//! only ever makes the connection slower than its declared rate, and what is under way counts as used until it is answered.
+//! only ever makes the connection slower than its declared rate, what is under way counts as used until its place is free, and nobody
+//! waits for what left before a pause, nor for ever for the one that goes first after it.
 
 use super::super::said::Said;
 use std::time::Duration;
@@ -9,6 +10,9 @@ use tokio::time::Instant;
 
 /// Two answers of one window round its end differently.
 const ROUNDING: Duration = Duration::from_secs(2);
+
+/// The others wait so long for the answer of the one that goes first.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Quota(Option<Window>);
@@ -22,7 +26,15 @@ enum Window {
     /// The window before ran dry, or a pause was over: what is allowed since isn't known until what began since is answered.
     Unknown {
         since: Instant,
+        /// When the one left that goes first, while it is neither answered nor over.
+        scout: Option<Instant>,
     },
+}
+
+impl Window {
+    const fn unknown(since: Instant) -> Self {
+        Self::Unknown { since, scout: None }
+    }
 }
 
 /// No request may leave; from when on one may, if that is known.
@@ -35,21 +47,40 @@ impl Quota {
         self.turn_over(running, now);
         match self.0 {
             Some(Window::Left { remaining, reset }) if remaining <= running => Err(Dry(Some(reset))),
-            Some(Window::Unknown { .. }) if running > 0 => Err(Dry(None)),
+            Some(Window::Unknown { scout: Some(left), .. }) if left + PATIENCE > now => Err(Dry(Some(left + PATIENCE))),
             _ => Ok(()),
         }
     }
 
     /// One request goes first, not before `since`, and its answer decides how many follow.
     pub(super) const fn go_carefully(&mut self, since: Instant) {
-        self.0 = Some(Window::Unknown { since });
+        self.0 = Some(Window::unknown(since));
+    }
+
+    /// A request leaves.
+    pub(super) const fn go(&mut self, now: Instant) {
+        if let Some(Window::Unknown { scout, .. }) = &mut self.0 {
+            *scout = Some(now);
+        }
+    }
+
+    /// One that left at this time or a little before is over. If it went first and had no answer, another may.
+    pub(super) fn over(&mut self, left: Instant) {
+        if let Some(Window::Unknown { scout, .. }) = &mut self.0 {
+            *scout = scout.filter(|scout| *scout > left);
+        }
+    }
+
+    /// Whether it is known that nothing is left, for longer than this.
+    pub(super) fn is_dry_beyond(&self, until: Instant) -> bool {
+        matches!(self.0, Some(Window::Left { remaining: 0, reset }) if reset > until)
     }
 
     fn turn_over(&mut self, running: u32, now: Instant) {
         if let Some(Window::Left { remaining, reset }) = self.0
             && reset <= now
         {
-            self.0 = (remaining <= running).then_some(Window::Unknown { since: reset });
+            self.0 = (remaining <= running).then_some(Window::unknown(reset));
         }
     }
 
@@ -66,7 +97,9 @@ impl Quota {
     pub(super) fn heard(&mut self, said: Option<Said>, began: Instant, running: u32, now: Instant) {
         self.turn_over(running, now);
         self.0 = match (said, self.0) {
-            (said, Some(Window::Unknown { since })) if began < since && said.is_none_or(|said| said.remaining > 0) => return,
+            (said, Some(Window::Unknown { since, .. })) if began < since && said.is_none_or(|said| said.remaining > 0) => {
+                return;
+            }
             (Some(said), Some(Window::Left { remaining, reset })) if is_same(reset, now + said.reset) => {
                 Some(Window::Left { remaining: remaining.min(said.remaining), reset: reset.max(now + said.reset) })
             }

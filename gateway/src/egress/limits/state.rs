@@ -60,6 +60,15 @@ impl State {
         self.quota.go_carefully(until);
     }
 
+    /// The same for a pause that we chose ourselves: a window that is dry for longer is known better.
+    pub(super) fn hold_untimed(&mut self, kind: Kind, until: Instant) {
+        if self.quota.is_dry_beyond(until) {
+            self.pauses.hold(kind, until);
+        } else {
+            self.hold(kind, until);
+        }
+    }
+
     /// Until when the upstream asked to be left alone.
     pub(super) fn paused(&self, now: Instant) -> Option<Instant> {
         self.pauses.present(now).map(|hold| hold.until)
@@ -102,6 +111,7 @@ impl State {
         if let Some(pace) = &mut self.pace {
             pace.take(now);
         }
+        self.quota.go(now);
         if need == Need::Place {
             self.running += 1;
         }

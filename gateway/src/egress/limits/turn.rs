@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 pub(in crate::egress) struct Turn {
     limits: Arc<Limits>,
+    since: Instant,
     probe: bool,
     answered: bool,
 }
 
 impl Turn {
-    pub(super) const fn new(limits: Arc<Limits>, probe: bool) -> Self {
-        Self { limits, probe, answered: false }
+    pub(super) fn new(limits: Arc<Limits>, probe: bool) -> Self {
+        Self { limits, since: Instant::now(), probe, answered: false }
     }
 
     /// The others wait for what it finds out.
@@ -40,6 +41,7 @@ impl Turn {
             state.judge(self.probe, verdict, now, &self.limits.gauges);
             self.probe = false;
         }
+        state.quota.over(self.since);
         state.answered += u32::from(!std::mem::replace(&mut self.answered, true));
         // The circuit may have opened for those who wait, and the answer may have said what is left.
         state.settle(now, &self.limits.gauges);
@@ -52,6 +54,7 @@ impl Drop for Turn {
             self.judge(Verdict::Silent);
         }
         let mut state = self.limits.lock();
+        state.quota.over(self.since);
         state.answered -= u32::from(self.answered);
         state.gone(Need::Place);
         state.settle(Instant::now(), &self.limits.gauges);

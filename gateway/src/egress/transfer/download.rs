@@ -134,7 +134,7 @@ struct Pump {
 impl Pump {
     async fn run(mut self, sender: mpsc::Sender<Piece>) {
         let idle = self.upstream.shared.config.transfer_idle();
-        let mut received = 0;
+        let (mut received, mut is_patient) = (0, true);
         loop {
             let next = tokio::select! {
                 // The client left.
@@ -142,14 +142,21 @@ impl Pump {
                 next = self.next(&mut received) => next,
             };
             let is_last = !matches!(next, Piece::Data(_));
-            self.judge(&next);
+            if is_patient || !is_last {
+                self.judge(&next);
+            } else {
+                // An upstream that gives up on a client of ours who takes nothing for so long has done no wrong.
+                self.turn.judge(Verdict::Silent);
+            }
             if let Piece::Broken(error) = &next {
                 tracing::warn!(connection = &*self.who.0, provider = &*self.who.1, "a download was cut: {}", error.message);
             }
+            let asked = Instant::now();
             // A client that doesn't take a piece for too long has the rest dropped, as one that leaves.
             if !matches!(timeout(idle, sender.send(next)).await, Ok(Ok(()))) || is_last {
                 return;
             }
+            is_patient &= asked.elapsed() < retry::SILENT;
         }
     }
 

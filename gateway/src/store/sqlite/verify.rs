@@ -101,7 +101,7 @@ impl Walk<'_> {
                 "it was altered, put in, or moved, or one before it is missing: its hash isn't the one of this row after";
             findings.add(id, format!("{text} row {}", self.id));
         } else if canonical.texts[3].as_deref() == Some(ALTERED.as_bytes()) {
-            findings.add(id, "the gateway found the head record altered, or none, when it wrote this row");
+            findings.add(id, "the gateway found the head record altered, or none, when it wrote this row (none also in a database that is older than the chain)");
         }
         if let Some(noted) = self.noted.filter(|noted| noted.id == id)
             && mac.as_deref() != Some(noted.mac.as_slice())

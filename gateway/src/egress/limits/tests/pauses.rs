@@ -106,3 +106,59 @@ async fn what_began_before_a_pause_may_say_that_nothing_is_left() {
     limits.heed(StatusCode::OK, &left(said(0, 20)), began);
     assert!((19.9..20.1).contains(&pause(&limits).await));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_since_before_a_pause_holds_nobody_up_after_it() {
+    for fields in [headers(&[]), headers(&[("retry-after", 1)])] {
+        let limits = limits(None, 8);
+        // A transfer, whose answer began, and its body takes half an hour.
+        let mut transfer = read(&limits, 0).await.unwrap();
+        transfer.answered();
+        tokio::time::sleep(seconds(1)).await;
+        limits.heed(StatusCode::TOO_MANY_REQUESTS, &fields, Instant::now());
+        let start = Instant::now();
+        let first = read(&limits, 60).await.unwrap();
+        assert!(start.elapsed() < seconds(2), "{:?}", start.elapsed());
+        limits.heard(None);
+        drop((first, read(&limits, 0).await.unwrap()));
+        drop(transfer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_go_on_after_a_pause_do_not_wait_for_each_other() {
+    let limits = limits(None, 8);
+    let turns = [read(&limits, 0).await.unwrap(), read(&limits, 0).await.unwrap(), read(&limits, 0).await.unwrap()];
+    tokio::time::sleep(seconds(1)).await;
+    refuse(&limits, Instant::now());
+    let start = Instant::now();
+    // A redirect each; the answer to the first lets the next one go.
+    for _ in 0..2 {
+        limits.time(flow(Lane::Reads, 0), in_seconds(60)).await.unwrap();
+        limits.heard(None);
+    }
+    assert!(start.elapsed() < seconds(2), "{:?}", start.elapsed());
+    drop(turns);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_that_goes_first_is_not_waited_for_for_ever() {
+    let limits = limits(None, 8);
+    refuse(&limits, Instant::now());
+    let first = read(&limits, 60).await.unwrap();
+    let start = Instant::now();
+    let second = read(&limits, 60).await.unwrap();
+    assert_eq!(start.elapsed(), seconds(5));
+    // One that is over without an answer makes room at once.
+    drop(second);
+    drop(read(&limits, 0).await.unwrap());
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_without_a_word_does_not_undo_what_is_known() {
+    let limits = limits(None, 8);
+    limits.heard(said(0, 20));
+    refuse(&limits, Instant::now());
+    assert!((19.9..20.1).contains(&pause(&limits).await));
+}
