@@ -2,7 +2,7 @@
 //!
 //! A request flows one way, and rooms import only rightwards:
 //! `server -> hot_path | layers -> api -> operations -> dispatch -> host -> (wit) -> guest -> egress -> upstream`.
-//! `model`, `clock`, `seal`, `metrics`, `store`, `policy`, `events` and `access_log` stand beside the way; `app` knows everyone.
+//! `model`, `clock`, `seal`, `metrics`, `store`, `policy`, `events`, `access_log` and `wipe` stand beside the way; `app` knows everyone.
 
 pub mod access_log;
 pub mod api;
@@ -23,3 +23,4 @@ pub mod policy;
 pub mod seal;
 pub mod server;
 pub mod store;
+pub mod wipe;

@@ -1,10 +1,14 @@
 //! The `portico` binary: see `cli`.
+//!
+//! Invariant: memory is overwritten with zeros before it is free again, whoever had it: no library hands a secret on by forgetting it.
 
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+use zeroizing_alloc::ZeroAlloc;
 
 /// A request makes and drops hundreds of small strings on any of the workers; glibc's allocator spends a sixth of the time on it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 #[expect(clippy::print_stderr, reason = "a command's failure goes to standard error")]
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ mod key;
 
 pub use key::{KEY_LENGTH, KeyId, MasterKey};
 
-use crate::model::Error;
+use crate::{model::Error, wipe};
 use arc_swap::ArcSwap;
 use key::{ID_LENGTH, Keys};
 use ring::{
@@ -255,7 +255,8 @@ impl Sealer {
 
     /// A keyed hash that stays the same when the master key is replaced. Each `label` has a key of its own.
     pub fn stable_hash(&self, label: &str, bytes: &[u8]) -> Result<[u8; 32], Error> {
-        Ok(copied(hmac::sign(&self.stable_key(label)?, bytes)))
+        let key = self.stable_key(label)?;
+        Ok(wipe::after::<{ wipe::HASH }, _>(|| copied(hmac::sign(&key, bytes))))
     }
 
     /// The key of [`Self::stable_hash`] for this label, for one who hashes in parts.

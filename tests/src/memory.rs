@@ -1,8 +1,9 @@
-//! What guests have in their memories, read out of the running gateway.
+//! What the running gateway, or its guests, have in memory.
 //!
-//! In goes a process; out come the linear memories of its instances as they are now. Invariant: nothing of the gateway's own memory
-//! is among them: a linear memory is told by the image that wasmtime maps into each for its data (`wasm-memory-image`), and reaches
-//! as far as the mappings around it can be written. Memories of instances that are gone were given back and read as zeros.
+//! In goes a process; out comes its memory as it is now: all that it can write, or the linear memories of its instances. Invariant:
+//! nothing of the gateway's own memory is among the latter: a linear memory is told by the image that wasmtime maps into each for
+//! its data (`wasm-memory-image`), and reaches as far as the mappings around it can be written. Memories of instances that are gone
+//! were given back and read as zeros.
 
 use std::{
     fs::{self, File},
@@ -14,29 +15,52 @@ const IMAGE: &str = "/memfd:wasm-memory-image";
 pub struct Memories(Vec<Vec<u8>>);
 
 impl Memories {
-    /// Of the process with this id, which this one started.
+    /// Of the guests of the process with this id, which this one started.
     pub fn of(pid: u32) -> Self {
+        Self::read(pid, linear_memories)
+    }
+
+    /// All that this process can write: heap, stacks and guests. Mappings that it undoes meanwhile are left out.
+    pub fn of_all(pid: u32) -> Self {
+        Self::read(pid, |maps| runs(maps).into_iter().map(|(from, to, _)| (from, to)).collect())
+    }
+
+    fn read(pid: u32, choose: impl FnOnce(&str) -> Vec<(u64, u64)>) -> Self {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
         let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory may be read");
         let read = |(from, to): (u64, u64)| {
             let mut bytes = vec![0; usize::try_from(to - from).expect("a length")];
-            memory.read_exact_at(&mut bytes, from).expect("mapped memory can be read");
-            bytes
+            memory.read_exact_at(&mut bytes, from).ok().map(|()| bytes)
         };
-        Self(linear_memories(&maps).into_iter().map(read).collect())
+        Self(choose(&maps).into_iter().filter_map(read).collect())
     }
 
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    pub fn hold(&self, text: &str) -> bool {
-        self.0.iter().any(|bytes| memchr::memmem::find(bytes, text.as_bytes()).is_some())
+    pub fn hold(&self, text: impl AsRef<[u8]>) -> bool {
+        self.0.iter().any(|bytes| memchr::memmem::find(bytes, text.as_ref()).is_some())
+    }
+
+    /// What lies around each place where this is, to say whose it may be.
+    pub fn around(&self, text: impl AsRef<[u8]>) -> Vec<String> {
+        let text = text.as_ref();
+        let find = |bytes: &Vec<u8>| -> Vec<String> {
+            let places = memchr::memmem::find_iter(bytes, text);
+            let near = |at: usize| &bytes[at.saturating_sub(48)..(at + text.len() + 48).min(bytes.len())];
+            places.map(|at| near(at).escape_ascii().to_string()).collect()
+        };
+        self.0.iter().flat_map(find).collect()
     }
 }
 
-/// Runs of writable mappings without a gap, those with an image in them.
 fn linear_memories(maps: &str) -> Vec<(u64, u64)> {
+    runs(maps).into_iter().filter(|run| run.2).map(|(from, to, _)| (from, to)).collect()
+}
+
+/// Runs of writable mappings without a gap, and whether an image is in them.
+fn runs(maps: &str) -> Vec<(u64, u64, bool)> {
     let mut runs: Vec<(u64, u64, bool)> = Vec::new();
     for line in maps.lines() {
         let mut words = line.split_whitespace();
@@ -52,7 +76,7 @@ fn linear_memories(maps: &str) -> Vec<(u64, u64)> {
             _ => runs.push((from, to, is_image)),
         }
     }
-    runs.into_iter().filter(|run| run.2).map(|(from, to, _)| (from, to)).collect()
+    runs
 }
 
 #[cfg(test)]

@@ -10,14 +10,15 @@ use super::{check, source::File};
 const WAY: [&str; 8] = ["server", "hot_path", "layers", "api", "operations", "dispatch", "host", "egress"];
 
 /// Rooms beside the way: what each may import. Everyone on the way may import all of them.
-const SIDE: [(&str, &[&str]); 8] = [
+const SIDE: [(&str, &[&str]); 9] = [
     ("access_log", &["clock", "model"]),
     ("model", &[]),
     ("clock", &["model"]),
-    ("seal", &["model"]),
+    ("wipe", &[]),
+    ("seal", &["model", "wipe"]),
     ("metrics", &["model"]),
     ("store", &["clock", "metrics", "model", "seal"]),
-    ("policy", &["clock", "metrics", "model", "store"]),
+    ("policy", &["clock", "metrics", "model", "store", "wipe"]),
     ("events", &["clock", "metrics", "model", "policy", "store"]),
 ];
 

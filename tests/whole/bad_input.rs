@@ -6,7 +6,11 @@ use bytes::Bytes;
 use http::Method;
 use portico_tests::{Api, Gateway, Reply, gateway::root};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// A route, and a body that fits it (none: it takes none). `{…}` stands for something that exists.
 const ENDPOINTS: [(&str, &str, Option<&str>); 25] = [
@@ -520,5 +524,25 @@ async fn wrong_paths_and_methods_are_refused() {
     ] {
         let reply = send(&world.gateway.api, &method, path, &[], "").await.is(status);
         refused(reply, path);
+    }
+}
+
+/// By what its head says alone, and whoever asks first isn't asked for the body.
+#[tokio::test]
+async fn a_body_that_is_announced_too_large_is_refused_at_once() {
+    let gateway = Gateway::start().await;
+    let token = std::fs::read_to_string(gateway.data().join("dev-token")).expect("the token");
+    for more in ["", "expect: 100-continue\r\n"] {
+        let mut stream = TcpStream::connect(gateway.api_address).await.expect("a connection");
+        let head = format!(
+            "POST /api/v1/connections HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+             content-length: 10000000\r\n{more}\r\n",
+            token.trim()
+        );
+        stream.write_all(head.as_bytes()).await.expect("the head is sent");
+        let mut line = [0; 12];
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut line)).await;
+        read.expect("an answer in time").expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&line), "HTTP/1.1 413", "{more}");
     }
 }

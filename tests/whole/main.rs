@@ -47,6 +47,7 @@ mod tenants;
 mod throttle;
 mod tls;
 mod tokens;
+mod traces;
 mod trail;
 mod transfers;
 mod upstreams;

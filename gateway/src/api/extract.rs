@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
 use http::{StatusCode, Uri, header, request::Parts};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
@@ -54,7 +55,7 @@ fn is_json(content_type: &[u8]) -> bool {
 /// Whoever sent it must still be let in when it is there: it may have taken half a minute.
 pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
-    let body = collect(body, most).await?;
+    let body = collect(body, most, parts.headers.contains_key(header::EXPECT)).await?;
     if let (Some(admission), Some(principal)) = (parts.extensions.get::<Admission>(), parts.extensions.get::<Arc<Principal>>())
         && !admission.still_holds(principal).await?
     {
@@ -63,7 +64,14 @@ pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     Ok(body)
 }
 
-async fn collect(mut body: Body, most: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Body, most: usize, waits: bool) -> Result<Bytes, Problem> {
+    if body.size_hint().lower() > most as u64 {
+        // Who waits to be asked for the body isn't.
+        if !waits {
+            discard(&mut body).await;
+        }
+        return Err(too_large(most));
+    }
     let limited = Limited::new(&mut body, most);
     let Ok(read) = tokio::time::timeout(MAX_WAIT, limited.collect()).await else {
         let detail = format!("the body did not arrive within {} s", MAX_WAIT.as_secs());
@@ -73,11 +81,14 @@ async fn collect(mut body: Body, most: usize) -> Result<Bytes, Problem> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             discard(&mut body).await;
-            let detail = format!("the body is larger than {most} bytes");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
+            Err(too_large(most))
         }
         Err(_) => Err(Problem::malformed("the body ended early")),
     }
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("the body is larger than {most} bytes"))
 }
 
 /// Takes in some of what is too much: a connection that is closed over unread bytes is reset, and the client would lose the

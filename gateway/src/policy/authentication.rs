@@ -9,6 +9,7 @@ use crate::{
     clock,
     model::{Error, OrganizationId, Role, Timestamp},
     store::{Store, TokenRecord},
+    wipe,
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
@@ -260,9 +261,11 @@ fn token_of(credential: &[u8]) -> Option<&[u8]> {
 }
 
 pub(super) fn hash(token: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
-    out
+    wipe::after::<{ wipe::HASH }, _>(|| {
+        let mut out = [0; 32];
+        out.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
+        out
+    })
 }
 
 /// A token's value, its hash, and the beginning by which people know it.

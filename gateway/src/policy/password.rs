@@ -5,7 +5,10 @@
 //! turn: the next is refused at once, so a flood of logins takes a known share of the machine and no more. An unknown user
 //! costs the same work as a known one.
 
-use crate::model::{Error, Kind};
+use crate::{
+    model::{Error, Kind},
+    wipe,
+};
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -144,7 +147,7 @@ impl Passwords {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
         // The work goes on when its caller goes away, so it holds turn and place itself.
         let work = move || {
-            let outcome = work();
+            let outcome = wipe::after::<{ wipe::PASSWORD_HASH }, _>(work);
             drop((turn, place));
             outcome
         };

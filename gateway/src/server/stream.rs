@@ -14,6 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::server::TlsStream;
+use zeroize::Zeroize as _;
 
 /// Up to so many bytes in several pieces are copied into one: that costs less than the system's way of taking several.
 const GATHERED: usize = 4096;
@@ -40,9 +41,11 @@ fn write_gathered(stream: &mut TcpStream, context: &mut Context<'_>, pieces: &[I
         return Pin::new(stream).poll_write(context, one);
     }
     WHOLE.with_borrow_mut(|whole| {
-        whole.clear();
         pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-        Pin::new(stream).poll_write(context, whole)
+        let written = Pin::new(stream).poll_write(context, whole);
+        // An answer may hold a secret, and the next one may be long in coming.
+        whole.zeroize();
+        written
     })
 }
 

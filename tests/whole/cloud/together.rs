@@ -8,6 +8,7 @@ use crate::{
     engine_e2e::{engine, plain_image},
     recovery::docker_grant,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::Method;
 use portico_tests::{
@@ -74,6 +75,34 @@ impl World {
             let _ = world.gateway.api.post("/connections", &body).await.is(201);
         }
         world
+    }
+
+    /// Without its connections, the gateway has no use for their secrets, in whatever form they were sent.
+    async fn ends_without_a_trace(self, canaries: &[&str]) {
+        assert!(
+            canaries[..5].iter().all(|canary| Memories::of_all(self.gateway.pid()).hold(canary)),
+            "what is in use isn't found"
+        );
+        let api = &self.gateway.api;
+        for connection in ["sandbox", "kinsta", "wpengine", "siteico", "sitepod", "wispanel"] {
+            let _ = api.send(Method::DELETE, &format!("/connections/{connection}?force=true"), &[], Bytes::new()).await.is(204);
+        }
+        let Self { gateway, .. } = self;
+        let basic = BASE64_STANDARD.encode(format!("{}:{}", wpengine::live::USERNAME, wpengine::live::PASSWORD));
+        let forms = canaries.iter().map(|canary| (*canary).to_owned()).chain([basic]);
+        // What frees memory may write over their beginnings.
+        let tails: Vec<Vec<u8>> = forms.map(|form| form.as_bytes()[8..].to_vec()).collect();
+        let look = async || {
+            let _ = gateway.api.fresh().get("/connections").await;
+            let memories = Memories::of_all(gateway.pid());
+            let found: Vec<String> = tails.iter().flat_map(|tail| memories.around(tail)).collect();
+            found.is_empty().then_some(()).ok_or(found)
+        };
+        let end = Instant::now() + Duration::from_secs(40);
+        while let Err(found) = look().await {
+            assert!(Instant::now() < end, "still in memory: {found:#?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn done(&self, path: &str, body: &Value) -> Value {
@@ -282,6 +311,7 @@ async fn secrets_of_every_host_are_found_nowhere() {
             assert!(!found, "{canary} is in {}", file.display());
         }
     }
+    world.ends_without_a_trace(&canaries).await;
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
