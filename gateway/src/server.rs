@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod descriptors;
 mod flight;
+mod frames;
 mod life;
 mod listen;
 mod places;

@@ -126,6 +126,33 @@ async fn refused_and_read(stream: &mut TcpStream) {
     assert!(said.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(&said));
 }
 
+/// What h2 reads no more, and refuses by itself: its answer has the fields that every answer has. The connection goes on.
+#[tokio::test]
+async fn what_http_2_reads_no_more_is_refused_with_the_fields_of_an_answer() {
+    let config = "[limits]\nip = \"100/h\"\n".to_owned();
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let mut left = Vec::new();
+    for (length, status) in [(200_000, 431), (10, 401), (140_000, 431), (240_000, 431), (10, 401)] {
+        let uri = format!("http://{}/api/v1/sites", gateway.api_address);
+        // Of a letter that HPACK says in five bits, so that there are few frames: of too many h2 is tired.
+        let fields = (0..length / 10_000)
+            .fold(http::Request::get(uri), |request, number| request.header(format!("x-{number}"), "a".repeat(9_960)));
+        let answer = sender.send_request(fields.body(Empty::<Bytes>::new()).expect("a request")).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{length}");
+        let field = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
+        assert!(field("ratelimit-policy").starts_with("\"ip\";q=100") && !field("x-ratelimit-reset").is_empty());
+        assert!(!field("x-request-id").is_empty() && field("date").ends_with("GMT"), "{answer:?}");
+        left.push(field("x-ratelimit-remaining"));
+        let body = answer.into_body().collect().await.expect("a body").to_bytes();
+        assert_eq!(body.is_empty(), length > 100, "{body:?}");
+    }
+    assert_eq!(left, ["99", "98", "97", "96", "95"], "each counts for its address");
+}
+
 #[tokio::test]
 async fn a_large_head_of_http_2_is_refused_the_same() {
     let gateway = Gateway::start().await;

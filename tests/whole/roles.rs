@@ -92,12 +92,20 @@ fn listed() -> Vec<(Endpoint, Rule)> {
 #[tokio::test]
 async fn every_role_may_what_the_table_says() {
     let gateway = Gateway::start().await;
+    let owner = gateway.api.with_token(&gateway.new_token("roles"));
+    let settings = json!({"seed_sites": 1, "cache": {"sites.get": 3600}});
+    let kept = json!({"id": "kept", "provider": "sandbox", "name": "Kept", "settings": settings});
+    let _ = owner.post("/connections", &kept).await.is(201);
     for role in ROLES {
         let api = gateway.api.with_token(&gateway.new_token_with("roles", &["--role", role]));
         for (endpoint, rule) in listed() {
             let rank = |role: &str| ROLES.iter().position(|one| *one == role).expect("a role");
             let missing = (rank(role) < rank(&rule.role)).then_some(rule.role.as_str());
             check(&api, &endpoint, missing, role).await;
+        }
+        // All of them may look, also at what is kept in memory.
+        for _ in 0..3 {
+            let _ = api.get("/sites/kept~seed-00001").await.is(200);
         }
     }
 }

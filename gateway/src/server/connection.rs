@@ -12,16 +12,17 @@ use super::{
     stream::Stream,
     tls::{HandshakeError, Tls},
     unread,
-    wire::{Rest, Wire},
+    wire::{self, Rest, Wire},
 };
 use crate::{
+    clock,
     hot_path::{Answer, Way, Whence, bodied},
     metrics::Metrics,
     policy::{ClientAddress, TrustedProxies},
 };
 use axum::body::Body;
 use futures_util::{FutureExt as _, StreamExt as _, future::Either, stream::FuturesUnordered};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -39,7 +40,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A request's head is at most this long; over HTTP/2, its fields as RFC 9113 counts them.
 pub(super) const MAX_HEAD: usize = 32 * 1024;
-/// What h2 reads of one, so that we refuse what is longer: h2 would say nothing but a status. Beyond this, it does.
+/// What h2 reads of one, so that we refuse what is longer. Beyond this h2 does, and `wire` adds the fields that answers have; beyond
+/// four times of it, h2 ends the connection.
 const MAX_READ: u32 = 128 * 1024;
 /// What of an answer waits in memory for one slow stream.
 const MAX_UNSENT: usize = 64 * 1024;
@@ -167,8 +169,9 @@ async fn talk(
         None => Stream::Plain(stream),
     };
     let leftover = Arc::default();
-    let wire = Wire::new(stream, Arc::clone(&place.life), Arc::clone(&leftover));
     let caller = Caller { peer, behind_proxy: front.proxies.trusts(peer), tls: front.tls.is_some() };
+    let refusal = refusal(service.clone(), Arc::clone(front), caller);
+    let wire = Wire::new(stream, Arc::clone(&place.life), Arc::clone(&leftover), refusal);
     let (life, shared, way) = (Arc::clone(&place.life), Arc::clone(front), service.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         let flight = Flight::begin(&life, request.version());
@@ -198,6 +201,21 @@ fn ask(way: &Way, request: http::Request<Incoming>, whence: Whence) -> Answer {
         Some(refusal) => Either::Left(std::future::ready(Ok(bodied(request.method(), refusal)))),
         None => way.call(request, whence),
     }
+}
+
+/// What h2 would refuse with nothing but a status: the fields of a refusal, without a body.
+fn refusal(way: Way, front: Arc<Front>, caller: Caller) -> wire::Refusal {
+    Box::new(move || {
+        let detail = format!("the request's head is larger than {} KiB", MAX_HEAD / 1024);
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let Some(refusal) = way.misread(status, &detail, ClientAddress(caller.peer)) else { return HeaderMap::new() };
+        let mut headers = refusal.into_parts().0.headers;
+        headers.remove(header::CONTENT_TYPE);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        headers.extend(HeaderValue::try_from(clock::http_date()).ok().map(|date| (header::DATE, date)));
+        front.dress(&mut headers);
+        headers
+    })
 }
 
 /// What was held back: hyper's own refusal, or in its place ours; or the end of an answer.
