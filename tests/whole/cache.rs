@@ -83,6 +83,13 @@ async fn an_answer_says_whence_it_came() {
     }
     let list = fixture.api().get("/sites?connection=kept").await.is(200);
     assert_eq!(whence(&list), "portico; fwd=bypass");
+    let age = async |wish| fixture.read(wish).await.header("age").and_then(|age| age.parse::<u64>().ok()).expect("an age");
+    assert_eq!(age("no-cache").await, 0);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    for wish in ["", "max-age=60"] {
+        assert!((1..30).contains(&age(wish).await), "it was made a second ago: {wish:?}");
+    }
+    assert_eq!(age("max-age=0").await, 0);
     // A tag that still stands spares the body, and says whence the answer came all the same.
     let tag = fixture.read("").await.header("etag").expect("a tag").to_owned();
     let reply = fixture.api().send(Method::GET, SITE, &[("if-none-match", &tag)], bytes::Bytes::new()).await.is(304);

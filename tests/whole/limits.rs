@@ -93,6 +93,12 @@ async fn every_answer_tells_what_is_left_and_every_kind_counts() {
     assert_eq!(stream.headers["x-ratelimit-remaining"], "36");
     assert_eq!(left(&api.get("/sites").await.is(200)), ("token".to_owned(), 50, 35));
     drop(stream);
+    // So does a request that waits.
+    let body = json!({"connection": "sandbox", "name": "Slow"});
+    let made = api.json(Method::POST, "/sites", &[("prefer", "respond-async")], &body).await.is(202);
+    assert_eq!(left(&made), ("token".to_owned(), 50, 34));
+    let path = format!("/operations/{}?wait=5s", made.json()["id"].as_str().expect("an id"));
+    assert_eq!(left(&api.get(&path).await.is(200)), ("token".to_owned(), 50, 33));
     // Who has no token has only an address.
     let stranger = Api::new(gateway.api_address, None);
     let first = left(&stranger.get("/api/v1/sites").await.is(401)).2;

@@ -348,8 +348,11 @@ async fn what_would_be_unsafe_does_not_start() {
         // Without TLS; the message names both ways out.
         ("listen = \"0.0.0.0:0\"".to_owned(), &["tls.certificate", "server.plain_http = true"][..]),
         ("listen = \"[::]:0\"".to_owned(), &["tls.certificate", "server.plain_http = true"]),
-        ("listen = \"127.0.0.1:0\"\nadmin_listen = \"0.0.0.0:0\"".to_owned(), &["tls.admin", "server.plain_http = true"]),
-        (format!("listen = \"127.0.0.1:0\"\nadmin_listen = \"[::]:0\"\n{tls}"), &["tls.admin", "server.plain_http = true"]),
+        ("listen = \"127.0.0.1:0\"\nadmin_listen = \"0.0.0.0:0\"".to_owned(), &["tls.admin", "server.plain_admin_http = true"]),
+        (
+            format!("listen = \"127.0.0.1:0\"\nadmin_listen = \"[::]:0\"\n{tls}"),
+            &["tls.admin", "server.plain_admin_http = true"],
+        ),
         (half("certificate", &certificate), &["tls.key"]),
         (half("key", &key), &["tls.certificate"]),
         (with_key(&open), &["chmod"]),

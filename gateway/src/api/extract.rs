@@ -231,6 +231,19 @@ mod tests {
         _email: String,
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up() {
+        // A byte every ten seconds, and no end.
+        let trickle = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), ()))
+        });
+        let begun = tokio::time::Instant::now();
+        let problem = read(Request::new(axum::body::Body::from_stream(trickle)), MAX_BODY).await.unwrap_err();
+        assert_eq!((problem.status, &*problem.code), (StatusCode::REQUEST_TIMEOUT, "body_too_slow"));
+        assert_eq!(begun.elapsed(), MAX_WAIT);
+    }
+
     #[test]
     fn a_repeated_parameter_is_taken_out_wherever_it_stands() {
         for (query, values, rest) in [

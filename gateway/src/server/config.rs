@@ -26,8 +26,10 @@ pub struct ServerConfig {
     pub stall_timeout_ms: u64,
     /// How long requests in flight may take to finish after SIGTERM.
     pub drain_ms: u64,
-    /// Allows plain HTTP beyond loopback.
+    /// Allows plain HTTP beyond loopback, on both listeners.
     pub plain_http: bool,
+    /// The same, for `admin_listen` alone.
+    pub plain_admin_http: bool,
     /// Proxies whose forwarding header is believed.
     pub trusted_proxies: Vec<Network>,
     /// The header that they write.
@@ -44,6 +46,7 @@ impl Default for ServerConfig {
             stall_timeout_ms: 30_000,
             drain_ms: 20_000,
             plain_http: false,
+            plain_admin_http: false,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
         }
@@ -64,10 +67,10 @@ impl ServerConfig {
 
     /// The same of the admin listener: who reads metrics learns who the clients are.
     pub fn check_admin_exposure(&self, listen: SocketAddr, has_tls: bool) -> anyhow::Result<()> {
-        if self.is_exposed(listen, has_tls) {
+        if !self.plain_admin_http && self.is_exposed(listen, has_tls) {
             bail!(
                 "`admin_listen` is {listen}, beyond loopback, without TLS: set `tls.admin = true` beside `tls.certificate` and \
-                 `tls.key`, or `server.plain_http = true` on a trusted network"
+                 `tls.key`, or `server.plain_admin_http = true` on a trusted network"
             );
         }
         Ok(())
@@ -96,6 +99,7 @@ mod tests {
     #[test]
     fn plain_http_beyond_loopback_must_be_asked_for() {
         let asked = ServerConfig { plain_http: true, ..ServerConfig::default() };
+        let admin = ServerConfig { plain_admin_http: true, ..ServerConfig::default() };
         for (address, plain) in [
             ("127.0.0.1:80", true),
             ("127.9.9.9:80", true),
@@ -109,6 +113,11 @@ mod tests {
             assert_eq!(ServerConfig::default().check_exposure(address, false).is_ok(), plain, "{address}");
             assert!(ServerConfig::default().check_exposure(address, true).is_ok(), "{address}");
             assert!(asked.check_exposure(address, false).is_ok(), "{address}");
+            // The admin listener, and with it no other.
+            assert_eq!(ServerConfig::default().check_admin_exposure(address, false).is_ok(), plain, "{address}");
+            assert!(ServerConfig::default().check_admin_exposure(address, true).is_ok(), "{address}");
+            assert!(asked.check_admin_exposure(address, false).is_ok() && admin.check_admin_exposure(address, false).is_ok());
+            assert_eq!(admin.check_exposure(address, false).is_ok(), plain, "{address}");
         }
     }
 }

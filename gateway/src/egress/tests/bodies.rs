@@ -16,6 +16,8 @@ const CUT: u8 = 1;
 const STALLS: u8 = 2;
 /// A part of the body, and then nothing.
 const HALF: u8 = 3;
+/// Parts of the body, one after the other, and then the end of the connection.
+const DRIPS: u8 = 4;
 
 struct Host {
     upstreams: Arc<Upstreams>,
@@ -46,11 +48,17 @@ impl Host {
             let manner = self.manner.load(SeqCst);
             let body = match manner {
                 WHOLE => "0123456789",
-                STALLS => "",
+                STALLS | DRIPS => "",
                 _ => "012",
             };
             let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{body}").as_bytes()).await;
-            if manner == CUT {
+            if manner == DRIPS {
+                for digit in 0..5 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let _ = stream.write_all(digit.to_string().as_bytes()).await;
+                }
+            }
+            if matches!(manner, CUT | DRIPS) {
                 return;
             }
         }
@@ -158,6 +166,21 @@ async fn a_download_that_breaks_off_counts_and_one_that_is_whole_is_good() {
         let collected = host.download().await.unwrap().body.collect().await;
         assert_eq!(collected.is_ok(), manner == WHOLE);
         assert_eq!(host.circuit(), state);
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_gives_up_on_a_client_who_takes_nothing_does_no_wrong() {
+    for (seconds, state) in [(0, BreakerState::Open), (6, BreakerState::Closed)] {
+        let host = Host::new(strict(), DRIPS).await;
+        let download = host.download().await.unwrap();
+        // All is sent, and nothing taken.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+        assert!(download.body.collect().await.is_err());
+        assert_eq!((host.circuit(), host.asked.load(SeqCst)), (state, 1), "{seconds} s");
     }
 }
 
