@@ -25,7 +25,7 @@ test: ## Check format, lints, dependencies and docs, build, and run every test (
 	@scripts/test
 
 bench: ## Measure: guest calls, and the whole process against a bare hyper server
-	@scripts/bench
+	@benches/bench
 
 components: ## Build the providers and the test guests to target/components
 	cargo build --locked --workspace --bin portico-provider-build

@@ -256,7 +256,7 @@ impl Sealer {
     /// A keyed hash that stays the same when the master key is replaced. Each `label` has a key of its own.
     pub fn stable_hash(&self, label: &str, bytes: &[u8]) -> Result<[u8; 32], Error> {
         let key = self.stable_key(label)?;
-        Ok(wipe::after::<{ wipe::HASH }, _>(|| copied(hmac::sign(&key, bytes))))
+        Ok(wipe::after::<{ wipe::HMAC }, _>(|| copied(hmac::sign(&key, bytes))))
     }
 
     /// The key of [`Self::stable_hash`] for this label, for one who hashes in parts.

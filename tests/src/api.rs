@@ -1,8 +1,7 @@
 //! A small client of the API.
 //!
 //! In go paths below `/api/v1` and JSON, out come whole answers. Invariant: `Reply::is` fails with the whole answer in the
-//! message, so that a red test says what the gateway said. With `TESTS_WAY=stack` in the environment every read goes through
-//! the whole stack, as the same tests must pass with and without the short way.
+//! message, so that a red test says what the gateway said.
 
 use crate::Sse;
 use bytes::Bytes;
@@ -13,12 +12,10 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use serde_json::Value;
-use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 /// Longer than the longest wait that a request may ask for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-/// Changes nothing (RFC 9111, 5.2.1.6), and the short way leaves it to the stack.
-const ASIDE: (&str, &str) = ("cache-control", "no-transform");
 
 #[derive(Clone)]
 pub struct Api {
@@ -104,13 +101,10 @@ impl Api {
     }
 
     fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> http::Result<Request<Full<Bytes>>> {
-        let aside = method == Method::GET && !headers.iter().any(|(name, _)| *name == "cache-control");
-        let aside = (aside && stack_alone()).then_some(ASIDE);
         let prefix = if path.starts_with("/api/") || self.credential.is_empty() { "" } else { "/api/v1" };
         let request = Request::builder().method(method).uri(format!("http://{}{prefix}{path}", self.address));
         let own = self.credential.iter().map(|(name, value)| (*name, value.as_str()));
-        let request =
-            own.chain(headers.iter().copied()).chain(aside).fold(request, |request, (name, value)| request.header(name, value));
+        let request = own.chain(headers.iter().copied()).fold(request, |request, (name, value)| request.header(name, value));
         request.body(Full::new(body))
     }
 
@@ -127,16 +121,6 @@ impl Api {
             next = format!("{path}{separator}cursor={cursor}");
         }
     }
-}
-
-/// Whether reads go through the whole stack, whatever is kept.
-pub fn stack_alone() -> bool {
-    static ALONE: OnceLock<bool> = OnceLock::new();
-    *ALONE.get_or_init(|| match std::env::var("TESTS_WAY").as_deref() {
-        Ok("stack") => true,
-        Ok(other) => panic!("TESTS_WAY={other}: `stack`, or not set"),
-        Err(_) => false,
-    })
 }
 
 fn bearer(token: &str) -> (&'static str, String) {

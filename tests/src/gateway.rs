@@ -2,6 +2,7 @@
 //!
 //! In goes a [`Setup`]; out comes a [`Gateway`] that listens on ports of its own, with an API client. Invariant: the process
 //! ends with the value, the data folder with the last value that uses it, and only processes that were started here are killed.
+//! `TESTS_WAY=stack` in the environment takes the short way of cached reads from each: the same tests must pass with and without it.
 
 use crate::{Api, compiled, eventually, wait_until};
 use anyhow::{Context, Result, ensure};
@@ -259,9 +260,22 @@ fn spawn(folder: &Path, setup: &Setup) -> Result<Child> {
     if !setup.config.contains("queue_ms") {
         command.env("PORTICO_LIMITS__QUEUE_MS", "0");
     }
+    if stack_alone() && !setup.config.contains("[cors]") {
+        command.env("PORTICO_CORS__ORIGINS", "[\"https://nobody.example\"]");
+    }
     command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().context("can't start the gateway")
+}
+
+/// Whether every read goes through the whole stack: with origins that may call, a gateway has no short way.
+pub fn stack_alone() -> bool {
+    static ALONE: OnceLock<bool> = OnceLock::new();
+    *ALONE.get_or_init(|| match std::env::var("TESTS_WAY").as_deref() {
+        Ok("stack") => true,
+        Ok(other) => panic!("TESTS_WAY={other}: `stack`, or not set"),
+        Err(_) => false,
+    })
 }
 
 /// The checkout's root.

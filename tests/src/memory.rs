@@ -10,6 +10,8 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
+const PAGE: u64 = 4096;
+const CHUNK: u64 = 1 << 20;
 const IMAGE: &str = "/memfd:wasm-memory-image";
 
 pub struct Memories(Vec<Vec<u8>>);
@@ -20,19 +22,16 @@ impl Memories {
         Self::read(pid, linear_memories)
     }
 
-    /// All that this process can write: heap, stacks and guests. Mappings that it undoes meanwhile are left out.
+    /// All that this process can write: heap, stacks and guests.
     pub fn of_all(pid: u32) -> Self {
         Self::read(pid, |maps| runs(maps).into_iter().map(|(from, to, _)| (from, to)).collect())
     }
 
     fn read(pid: u32, choose: impl FnOnce(&str) -> Vec<(u64, u64)>) -> Self {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
-        let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory may be read");
-        let read = |(from, to): (u64, u64)| {
-            let mut bytes = vec![0; usize::try_from(to - from).expect("a length")];
-            memory.read_exact_at(&mut bytes, from).ok().map(|()| bytes)
-        };
-        Self(choose(&maps).into_iter().filter_map(read).collect())
+        let open = |name: &str| File::open(format!("/proc/{pid}/{name}")).expect("its memory may be read");
+        let (memory, pages) = (open("mem"), open("pagemap"));
+        Self(choose(&maps).into_iter().flat_map(|run| present(&pages, run)).flat_map(|part| bytes(&memory, part)).collect())
     }
 
     pub fn count(&self) -> usize {
@@ -53,6 +52,40 @@ impl Memories {
         };
         self.0.iter().flat_map(find).collect()
     }
+}
+
+/// The parts of a run that were ever touched: heaps are mapped by the gibibyte. A page has 64 bits in `pagemap`, the highest two of
+/// which say that it is in RAM, or swapped out.
+fn present(pages: &File, (from, to): (u64, u64)) -> Vec<(u64, u64)> {
+    let mut entries = vec![0; usize::try_from((to - from) / PAGE * 8).expect("a length")];
+    // A mapping that ends meanwhile has no entries, and no memory.
+    if pages.read_exact_at(&mut entries, from / PAGE * 8).is_err() {
+        return Vec::new();
+    }
+    let mut parts: Vec<(u64, u64)> = Vec::new();
+    for (entry, at) in entries.chunks_exact(8).zip((from..).step_by(PAGE as usize)) {
+        if entry[7] & 0b1100_0000 == 0 {
+            continue;
+        }
+        match parts.last_mut() {
+            Some(part) if part.1 == at => part.1 = at + PAGE,
+            _ => parts.push((at, at + PAGE)),
+        }
+    }
+    parts
+}
+
+/// What is there, in pieces that lie side by side; what was unmapped meanwhile is left out, and nothing beside it.
+fn bytes(memory: &File, (from, to): (u64, u64)) -> Vec<Vec<u8>> {
+    let mut pieces = vec![Vec::new()];
+    for at in (from..to).step_by(CHUNK as usize) {
+        let mut chunk = vec![0; usize::try_from(CHUNK.min(to - at)).expect("a length")];
+        match memory.read_exact_at(&mut chunk, at) {
+            Ok(()) => pieces.last_mut().expect("a piece").append(&mut chunk),
+            Err(_) => pieces.push(Vec::new()),
+        }
+    }
+    pieces
 }
 
 fn linear_memories(maps: &str) -> Vec<(u64, u64)> {

@@ -54,7 +54,7 @@ impl Certificate {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    fn der(&self) -> CertificateDer<'static> {
+    pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM")
     }
 }

@@ -532,7 +532,7 @@ async fn wrong_paths_and_methods_are_refused() {
 async fn a_body_that_is_announced_too_large_is_refused_at_once() {
     let gateway = Gateway::start().await;
     let token = std::fs::read_to_string(gateway.data().join("dev-token")).expect("the token");
-    for more in ["", "expect: 100-continue\r\n"] {
+    for more in ["", "expect: 100-continue\r\n", "expect: 100-continue\r\nidempotency-key: once\r\n"] {
         let mut stream = TcpStream::connect(gateway.api_address).await.expect("a connection");
         let head = format!(
             "POST /api/v1/connections HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\

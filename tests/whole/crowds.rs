@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use portico_tests::{Gateway, Setup};
 use ring::digest;
 use serde_json::json;
-use std::{fmt::Write as _, net::SocketAddr, ops::Range};
+use std::{fmt::Write as _, net::SocketAddr, ops::Range, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -18,6 +18,7 @@ use tokio::{
 /// Connections that ask at the same time, and of each, the requests that are under way.
 const TOGETHER: usize = 8;
 const UNDER_WAY: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The most that a sandbox connection seeds.
 const SEEDED: usize = 10_000;
 
@@ -57,7 +58,7 @@ async fn ask(address: SocketAddr, share: &[(String, String)]) {
         }
         stream.write_all(heads.as_bytes()).await.expect("the gateway reads");
         for (_, path) in some {
-            good(&mut stream, path).await;
+            tokio::time::timeout(PATIENCE, good(&mut stream, path)).await.unwrap_or_else(|_| panic!("{path}: no answer"));
         }
     }
 }

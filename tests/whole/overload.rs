@@ -102,7 +102,7 @@ async fn a_flood_is_refused_in_part_and_what_matters_is_served() {
     let kept = "/sites/ten~seed-00001";
     let _ = gateway.api.get(kept).await.is(200);
     let token = std::fs::read_to_string(gateway.data().join("dev-token")).expect("the token");
-    let spares_kept = !portico_tests::api::stack_alone();
+    let spares_kept = !portico_tests::gateway::stack_alone();
     let flood = Flood::of(gateway.api_address, token.trim());
     // One of many that ask beside the flood meets a refusal, and sees all of it.
     let refusal = wait_until("a refusal", Duration::from_secs(60), async || {

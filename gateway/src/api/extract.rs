@@ -10,7 +10,7 @@ use crate::policy::{Admission, Principal};
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
-use http::{StatusCode, Uri, header, request::Parts};
+use http::{StatusCode, Uri, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -55,7 +55,7 @@ fn is_json(content_type: &[u8]) -> bool {
 /// Whoever sent it must still be let in when it is there: it may have taken half a minute.
 pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
-    let body = collect(body, most, parts.headers.contains_key(header::EXPECT)).await?;
+    let body = collect(body, most, Sending::of(&parts)).await?;
     if let (Some(admission), Some(principal)) = (parts.extensions.get::<Admission>(), parts.extensions.get::<Arc<Principal>>())
         && !admission.still_holds(principal).await?
     {
@@ -64,10 +64,33 @@ pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     Ok(body)
 }
 
-async fn collect(mut body: Body, most: usize, waits: bool) -> Result<Bytes, Problem> {
+/// How a client sends its body, as far as that is known before it comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// As soon as it is asked to (RFC 9110, 10.1.1).
+    Waits,
+    /// At once, and closing the connection before all is read may take the answer away.
+    Sends,
+    /// A stream that can be ended by itself.
+    Multiplexed,
+}
+
+impl Sending {
+    pub fn of(parts: &Parts) -> Self {
+        let waits =
+            || parts.headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        match parts.version {
+            Version::HTTP_2 => Self::Multiplexed,
+            Version::HTTP_11 if waits() => Self::Waits,
+            _ => Self::Sends,
+        }
+    }
+}
+
+/// All of it. One that is announced as too large is refused unread.
+pub async fn collect(mut body: Body, most: usize, sending: Sending) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > most as u64 {
-        // Who waits to be asked for the body isn't.
-        if !waits {
+        if sending == Sending::Sends {
             discard(&mut body).await;
         }
         return Err(too_large(most));

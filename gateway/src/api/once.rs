@@ -65,7 +65,7 @@ pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next
     let scope = format!("{} {} {}", principal.name(), request.method(), request.uri().path());
     let key = KeyRef { organization: principal.organization, scope, key };
     let (parts, body) = request.into_parts();
-    let body = extract::read(Request::new(body), plans::MAX_BODY).await?;
+    let body = extract::collect(body, plans::MAX_BODY, extract::Sending::of(&parts)).await?;
     let asked = [parts.uri.query().unwrap_or_default().as_bytes(), b"\0", &body].concat();
     let fingerprint = api.sealer.fingerprint(&Zeroizing::new(asked))?;
     let request = Request::from_parts(parts, Body::from(body));

@@ -7,7 +7,7 @@
 use super::{Request, bind::Upstream, config::EgressConfig, fault, guard, headers, session::Pass};
 use crate::{
     model::{Error, Kind},
-    policy,
+    policy, wipe,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
@@ -94,14 +94,17 @@ impl Prepared {
 
     /// SHA-256 over method, path, query and body: what an intent remembers of a request.
     pub(super) fn digest(&self) -> [u8; 32] {
-        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        // Neither a method nor an encoded target can hold a line feed, so the parts can't run into each other.
-        for part in [self.method.as_str().as_bytes(), b"\n", self.target.as_bytes(), b"\n", &self.body] {
-            context.update(part);
-        }
-        let mut out = [0; 32];
-        out.copy_from_slice(context.finish().as_ref());
-        out
+        // A body may hold a secret.
+        wipe::after::<{ wipe::DIGEST }, _>(|| {
+            let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+            // Neither a method nor an encoded target can hold a line feed, so the parts can't run into each other.
+            for part in [self.method.as_str().as_bytes(), b"\n", self.target.as_bytes(), b"\n", &self.body] {
+                context.update(part);
+            }
+            let mut out = [0; 32];
+            out.copy_from_slice(context.finish().as_ref());
+            out
+        })
     }
 
     /// The request to `target`, which is the own one or that of a redirect.

@@ -261,7 +261,7 @@ fn token_of(credential: &[u8]) -> Option<&[u8]> {
 }
 
 pub(super) fn hash(token: &[u8]) -> [u8; 32] {
-    wipe::after::<{ wipe::HASH }, _>(|| {
+    wipe::after::<{ wipe::DIGEST }, _>(|| {
         let mut out = [0; 32];
         out.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
         out

@@ -41,6 +41,7 @@ fn write_gathered(stream: &mut TcpStream, context: &mut Context<'_>, pieces: &[I
         return Pin::new(stream).poll_write(context, one);
     }
     WHOLE.with_borrow_mut(|whole| {
+        whole.clear();
         pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
         let written = Pin::new(stream).poll_write(context, whole);
         // An answer may hold a secret, and the next one may be long in coming.
