@@ -10,6 +10,7 @@ use crate::{
     seal::Sealer,
     store::{ConnectionRecord, LabelRecord, Organization, Store},
 };
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,7 +21,7 @@ use tokio::sync::Mutex;
 type BySlug = Arc<BTreeMap<Slug, Arc<Connection>>>;
 
 pub struct Registry {
-    organizations: ArcSwap<HashMap<OrganizationId, BySlug>>,
+    organizations: ArcSwap<HashMap<OrganizationId, BySlug, RandomState>>,
     /// Held while the map is loaded or changed, never while it is read.
     change: Mutex<()>,
     host: Arc<Host>,

@@ -19,6 +19,7 @@ use crate::{
     model::{Answer, ConnectionId, Error, Kind, Query, Timestamp},
 };
 use absence::Absence;
+use ahash::RandomState;
 use arc_swap::ArcSwapOption;
 use flight::{Flight, Flights};
 use found::Counters;
@@ -79,9 +80,9 @@ pub struct Key {
 pub struct Snapshots(Arc<Inner>);
 
 struct Inner {
-    kept: Cache<Key, Arc<Slot>>,
+    kept: Cache<Key, Arc<Slot>, RandomState>,
     /// That something isn't there is believed for a moment.
-    absent: Cache<Key, Arc<Absence>>,
+    absent: Cache<Key, Arc<Absence>, RandomState>,
     flights: Flights<Key, Arc<Snapshot>>,
     counters: Counters,
     /// After its lifetime, an answer is given while it is renewed for so long,
@@ -103,12 +104,12 @@ impl Snapshots {
             .max_capacity(config.max_bytes)
             .weigher(|key: &Key, slot: &Arc<Slot>| slot.weight.saturating_add(weigh::question(&key.query)))
             .expire_after(BySlot)
-            .build();
+            .build_with_hasher(RandomState::default());
         let absent = Cache::builder()
             .max_capacity(config.max_bytes / ABSENT_SHARE)
             .weigher(|key: &Key, absence: &Arc<Absence>| absence.weight().saturating_add(weigh::question(&key.query)))
             .time_to_live(seconds(config.absent_seconds))
-            .build();
+            .build_with_hasher(RandomState::default());
         Self(Arc::new(Inner {
             kept,
             absent,

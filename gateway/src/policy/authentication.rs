@@ -11,6 +11,7 @@ use crate::{
     store::{Store, TokenRecord},
     wipe,
 };
+use ahash::RandomState;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
     digest,
@@ -152,7 +153,7 @@ pub struct Authenticator {
     pub(super) store: Arc<dyn Store>,
     pub(super) uses: Uses,
     pub(super) sessions: SessionsConfig,
-    memo: RwLock<HashMap<[u8; 32], Known>>,
+    memo: RwLock<HashMap<[u8; 32], Known, RandomState>>,
     epoch: AtomicU64,
 }
 

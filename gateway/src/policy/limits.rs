@@ -16,17 +16,12 @@ pub use room::Place;
 pub use strangers::Visitor;
 
 use crate::model::OrganizationId;
+use ahash::RandomState;
 use meter::Meter;
 use queue::Queue;
 use room::Room;
 use serde::{Deserialize, Serialize};
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    net::IpAddr,
-    num::NonZeroUsize,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 use strangers::Strangers;
 use tokio::time::Instant;
 use uuid::Uuid;

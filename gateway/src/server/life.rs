@@ -60,11 +60,14 @@ pub struct Patience {
 /// Requests that a client may break off before it is asked whether it takes any answer at all.
 const FEW_ABORTS: u32 = 100;
 
+/// No age that a connection reaches.
+const JUST_NOW: u64 = u64::MAX;
+
 pub struct Life {
     born: Instant,
     /// Milliseconds after birth: when the client last did something that counts.
     moved: AtomicU64,
-    /// The same of the first byte of a head that isn't whole yet; 0: there is none.
+    /// The same of the first byte of a head that isn't whole yet; 0: there is none; `JUST_NOW`: nobody has looked at the clock yet.
     heard: AtomicU64,
     /// It is HTTP/2, whose bytes at rest are no heads.
     is_multiplexed: AtomicBool,
@@ -108,6 +111,13 @@ impl Life {
     /// Bytes came. Where no request is in flight they begin the next one's head.
     pub fn hear(&self) {
         if self.in_flight.load(Relaxed) == 0 && self.heard.load(Relaxed) == 0 {
+            self.heard.store(JUST_NOW, Relaxed);
+        }
+    }
+
+    /// More bytes are wanted. If those that just came were a whole head, nothing has to be remembered of them.
+    pub fn want(&self) {
+        if self.heard.load(Relaxed) == JUST_NOW {
             self.heard.store(self.age().max(1), Relaxed);
         }
     }
@@ -125,7 +135,7 @@ impl Life {
     /// Since when a head is coming.
     fn head_began(&self) -> Option<Instant> {
         let heard = self.heard.load(Relaxed);
-        (heard > 0 && !self.is_multiplexed.load(Relaxed)).then(|| self.born + Duration::from_millis(heard))
+        (heard > 0 && heard != JUST_NOW && !self.is_multiplexed.load(Relaxed)).then(|| self.born + Duration::from_millis(heard))
     }
 
     pub fn end_request(&self, whole: bool) {
@@ -242,6 +252,12 @@ mod tests {
         (before.elapsed().as_secs(), reason)
     }
 
+    /// Bytes came, and more are wanted.
+    fn hear(life: &Life) {
+        life.hear();
+        life.want();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn each_state_has_its_time() {
         let life = Life::new();
@@ -273,16 +289,16 @@ mod tests {
         let life = Life::new();
         life.begin_request(false);
         // Of a body, or of a request that is sent ahead.
-        life.hear();
+        hear(&life);
         life.touch();
         life.end_request(true);
         tokio::time::advance(Duration::from_secs(60)).await;
         let slow = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            life.hear();
+            hear(&life);
             tokio::time::sleep(Duration::from_secs(9)).await;
             // One more byte is no new beginning.
-            life.hear();
+            hear(&life);
         };
         assert_eq!(tokio::join!(ending(&life), slow).0, (10, Reason::NoRequest));
         life.begin_request(false);
@@ -297,7 +313,7 @@ mod tests {
         life.begin_request(true);
         life.touch();
         life.end_request(true);
-        life.hear();
+        hear(&life);
         assert_eq!(ending(&life).await, (120, Reason::Idle));
     }
 

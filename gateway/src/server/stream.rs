@@ -44,8 +44,8 @@ fn write_gathered(stream: &mut TcpStream, context: &mut Context<'_>, pieces: &[I
         whole.clear();
         pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
         let written = Pin::new(stream).poll_write(context, whole);
-        // An answer may hold a secret, and the next one may be long in coming.
-        whole.zeroize();
+        // An answer may hold a secret, and the next one may be long in coming. As a slice: a vector is zeroed byte by byte.
+        whole.as_mut_slice().zeroize();
         written
     })
 }

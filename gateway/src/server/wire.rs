@@ -135,6 +135,7 @@ impl AsyncRead for Wire {
         if !this.held.is_empty() {
             ready!(this.release(context))?;
         }
+        this.life.want();
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
