@@ -17,13 +17,13 @@ pub use data::{open_recording, open_store, verify_audit};
 pub use rotate::{Rotated, rotate, status};
 
 use crate::{
-    api::{self, Api},
+    api::{self, Api, ApiConfig},
     config::Config,
     dispatch::Dispatch,
     egress::Egress,
     events::Events,
     host::{Compile, Host},
-    hot_path::{HotPath, Way},
+    hot_path::{Door, HotPath, Way},
     layers::{self, Gate, Misread, Observer},
     metrics::Metrics,
     operations::Operations,
@@ -129,7 +129,9 @@ impl App {
         .await?;
         let people = (Tokens::new(self.store.clone(), Arc::clone(&authenticator)), accounts);
         let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, self.config.api.clone());
+        let longest_wait = self.config.limits.longest_wait().min(self.config.api.longest_wait);
+        let api_config = ApiConfig { longest_wait, ..self.config.api.clone() };
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, api_config);
         let (store, audit) = (self.store.clone(), self.config.audit.clone());
         tokio::spawn(upkeep::prune_audit(store, audit, self.shutdown.child_token()));
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
@@ -139,6 +141,7 @@ impl App {
         // What other origins may read depends on each request's own; the stack knows.
         let hot_path =
             self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared, self.metrics.hot_path_answers.clone()));
+        let door = Door { gate: Arc::clone(&gate), observer: Arc::clone(&observer), cors: self.config.cors.clone() };
         let misread = Misread::new(Arc::clone(&gate), Arc::clone(&observer));
         let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
@@ -150,7 +153,7 @@ impl App {
         let admin_tls = self.tls.clone().filter(|_| self.config.tls.admin);
         let watched = self.tls.clone().map(|tls| tokio::spawn(server::watch_certificate(tls, self.shutdown.child_token())));
         let front = Front::new(&self.config.server, self.tls, &self.metrics, open);
-        let way = Way::new(hot_path, misread, stack);
+        let way = Way::new(hot_path, door, misread, stack);
         servers.spawn(server::serve(self.public, way, front, self.shutdown.clone()));
         let front = Front::new(&self.config.server, admin_tls, &self.metrics, unseen);
         let admin = tokio::spawn(server::serve(self.admin, Way::plain(admin_service), front, admin_shutdown.clone()));

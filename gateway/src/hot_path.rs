@@ -10,7 +10,7 @@ use crate::{
     api::{Api, lane},
     clock,
     layers::{self, Gate, HadTurn, Misread, Observer, Served},
-    policy::{self, Authenticator, ClientAddress, Rule, Secure},
+    policy::{self, Authenticator, ClientAddress, CorsConfig, Rule, Secure},
 };
 use axum::{Router, body::Body};
 use futures_util::future::{BoxFuture, Either};
@@ -47,15 +47,6 @@ impl HotPath {
         answers: IntCounter,
     ) -> Self {
         Self { api, authenticator, gate, observer, rule: policy::rule(ACTION), answers }
-    }
-
-    /// Too many wait for their turn: that is said before the stack, which would take as long as answering.
-    fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
-        let (started, at) = (Instant::now(), clock::now());
-        let id = Observer::name(request.headers(), at);
-        let response = self.gate.no_turn(request.uri(), client.0, &id);
-        let served = Served { route: "unmatched", provider: "", client, started, at };
-        self.observer.observed(request, id, &served, response)
     }
 
     pub fn answer<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Response<Body>> {
@@ -104,22 +95,42 @@ pub struct Whence {
     pub secure: bool,
 }
 
+/// Where requests wait for their turn, or are refused: before the stack, which would take as long as answering.
+pub struct Door {
+    pub gate: Arc<Gate>,
+    pub observer: Arc<Observer>,
+    pub cors: CorsConfig,
+}
+
+impl Door {
+    fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
+        let (started, at) = (Instant::now(), clock::now());
+        let id = Observer::name(request.headers(), at);
+        let response = self.gate.no_turn(request.uri(), client.0, &id);
+        let served = Served { route: "unmatched", provider: "", client, started, at };
+        let mut response = self.observer.observed(request, id, &served, response);
+        layers::tell_origin(&self.cors, request.headers(), response.headers_mut());
+        bodied(request.method(), response)
+    }
+}
+
 /// The short way, and behind it the whole stack: what the server serves.
 #[derive(Clone)]
 pub struct Way {
     hot_path: Option<Arc<HotPath>>,
+    door: Option<Arc<Door>>,
     misread: Option<Misread>,
     stack: Router,
 }
 
 impl Way {
-    pub fn new(hot_path: Option<HotPath>, misread: Misread, stack: Router) -> Self {
-        Self { hot_path: hot_path.map(Arc::new), misread: Some(misread), stack }
+    pub fn new(hot_path: Option<HotPath>, door: Door, misread: Misread, stack: Router) -> Self {
+        Self { hot_path: hot_path.map(Arc::new), door: Some(Arc::new(door)), misread: Some(misread), stack }
     }
 
     /// Nothing but a router.
     pub const fn plain(stack: Router) -> Self {
-        Self { hot_path: None, misread: None, stack }
+        Self { hot_path: None, door: None, misread: None, stack }
     }
 
     /// The answer to what is no request, unless that of the protocol library will do.
@@ -145,25 +156,24 @@ impl Way {
             return Either::Left(ready(Ok(response)));
         }
         let looks_up = lane::looks_up(request.method(), request.uri().path());
-        if let Some(hot_path) = self.hot_path.as_ref().filter(|hot_path| !looks_up && hot_path.gate.is_full()) {
-            return Either::Left(ready(Ok(bodied(request.method(), hot_path.refuse(&request, whence.client)))));
+        let door = self.door.as_ref().filter(|_| !looks_up);
+        if let Some(door) = door.filter(|door| door.gate.is_full()) {
+            return Either::Left(ready(Ok(door.refuse(&request, whence.client))));
         }
+        let door = door.cloned();
         request.extensions_mut().insert(whence.client);
         if whence.secure {
             request.extensions_mut().insert(Secure);
         }
         let mut stack = self.stack.clone();
-        let Some(hot_path) = self.hot_path.clone() else {
-            // A router is always ready.
-            return Either::Right(Box::pin(stack.call(request.map(Body::new))));
-        };
         Either::Right(Box::pin(async move {
-            if !looks_up {
-                if !hot_path.gate.turn().await {
-                    return Ok(bodied(request.method(), hot_path.refuse(&request, whence.client)));
+            if let Some(door) = door {
+                if !door.gate.turn().await {
+                    return Ok(door.refuse(&request, whence.client));
                 }
                 request.extensions_mut().insert(HadTurn);
             }
+            // A router is always ready.
             stack.call(request.map(Body::new)).await
         }))
     }

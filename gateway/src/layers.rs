@@ -13,6 +13,7 @@ mod observe;
 mod problem;
 
 pub use authenticate::credential;
+pub use cors::tell as tell_origin;
 pub use limits::{Gate, HadTurn};
 pub use misread::Misread;
 pub use observe::{Observer, Served};

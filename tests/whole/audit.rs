@@ -260,3 +260,20 @@ async fn failed_logins_are_in_the_log_of_whom_they_were_tried_for() {
     assert_eq!((actor.as_str(), action.as_str()), ("operator", "users.reset"));
     assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
 }
+
+/// They are about no organization, and stand in no organization's log; the chain has them all the same.
+#[tokio::test]
+async fn commands_about_the_whole_gateway_are_told() {
+    let gateway = Gateway::start().await;
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let copy = elsewhere.path().join("copy.db");
+    gateway.run(&["secrets", "rotate"]);
+    gateway.run(&["backup", copy.to_str().expect("a name")]);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db"));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let select = "SELECT principal, action, outcome FROM audit WHERE organization IS NULL ORDER BY id";
+    let told: Vec<(String, String, String)> = sqlx::query_as(select).fetch_all(&mut connection).await.expect("rows");
+    let row = |action: &str| ("operator".to_owned(), action.to_owned(), "done".to_owned());
+    assert_eq!(told, [row("secrets.rotate"), row("backup")]);
+    assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
+}

@@ -122,7 +122,8 @@ async fn stay_within_bounds(tokens: usize, questions: usize, cache_mib: usize, f
     );
     eprintln!("{seen}");
     assert!(known <= before + for_tokens, "{seen}");
-    assert!(most <= known + 36 + 2 * cache_mib as u64, "{seen}");
+    // The bound is of what entries weigh; memory has gaps.
+    assert!(most <= known + 36 + 4 * cache_mib as u64 / 3, "{seen}");
 }
 
 #[tokio::test]

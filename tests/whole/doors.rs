@@ -123,6 +123,18 @@ async fn a_token_with_limits_makes_nobody_who_has_none() {
     let member = format!("/members/{}", text(&accepted.is(201).json()["user"]["id"]));
     let limited = make(json!({"connections": ["sandbox"]})).await;
     limited.json(Method::PATCH, &member, &[], &json!({"role": "admin"})).await.problem(403, "forbidden");
+    limited.delete(&member).await.problem(403, "forbidden");
+    let open = gateway.api.post("/invitations", &guest).await.is(201).json();
+    let open = format!("/invitations/{}", text(&open["id"]));
+    limited.delete(&open).await.problem(403, "forbidden");
+    let _ = gateway.api.delete(&open).await.is(204);
+    // A value that was rotated away has an end, too.
+    let rotated = gateway.api.post("/tokens", &json!({"name": "rotated"})).await.is(201).json();
+    let path = format!("/tokens/{}/rotate", text(&rotated["id"]));
+    let _ = gateway.api.post(&path, &json!({"overlap_seconds": 600})).await.is(200);
+    let former = gateway.api.with_token(text(&rotated["token"]));
+    former.post("/invitations", &guest).await.problem(403, "forbidden");
+    former.post(&path, &json!({})).await.problem(403, "forbidden");
     let whole = make(json!({"scopes": ["members:write", "invitations:write", "audit:read"]})).await;
     let _ = whole.json(Method::PATCH, &member, &[], &json!({"role": "admin"})).await.is(200);
     let _ = whole.post("/invitations", &guest).await.is(201);

@@ -317,6 +317,18 @@ async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
     assert!(third.header("retry-after").is_some() && third.json()["status"] != "succeeded", "{third:?}");
 }
 
+/// Whoever waits longer than a request may take is answered before, with where to look.
+#[tokio::test]
+async fn who_waits_is_answered_in_time() {
+    let gateway = limited("request_seconds = 2").await;
+    gateway.connect("slow", "sandbox", json!({"work_seconds": 60})).await;
+    let body = json!({"connection": "slow", "name": "Slow"});
+    let accepted = gateway.api.json(Method::POST, "/sites", &[("prefer", "wait=30")], &body).await.is(202);
+    let operation = accepted.header("location").expect("where it is").to_owned();
+    let polled = gateway.api.get(&format!("{operation}?wait=30s")).await.is(200);
+    assert_eq!(polled.json()["id"], accepted.json()["id"]);
+}
+
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_given_up() {
     let upstream = Upstream::start(|_| Answer::Never).await;

@@ -93,8 +93,18 @@ async fn status(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_flood_is_refused_in_part_and_what_matters_is_served() {
+    flooded("", !portico_tests::gateway::stack_alone()).await;
+}
+
+/// Where other origins may call there is no short way of reads; refusals come before the stack all the same.
+#[tokio::test]
+async fn a_flood_is_refused_where_other_origins_may_call() {
+    flooded("[cors]\norigins = [\"https://app.example\"]\n", false).await;
+}
+
+async fn flooded(more: &str, spares_kept: bool) {
     // The flood shares the processors with the gateway, so a short wait has to be enough.
-    let config = "[limits]\nqueue_ms = 1\n".to_owned();
+    let config = format!("[limits]\nqueue_ms = 1\n{more}");
     let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
     gateway.connect("ten", "sandbox", json!({"seed_sites": 10, "cache": {"sites.get": 3600}})).await;
     let started = gateway.api.post("/sites", &json!({"connection": "sandbox", "name": "Shop"})).await.is(201).json();
@@ -102,7 +112,6 @@ async fn a_flood_is_refused_in_part_and_what_matters_is_served() {
     let kept = "/sites/ten~seed-00001";
     let _ = gateway.api.get(kept).await.is(200);
     let token = std::fs::read_to_string(gateway.data().join("dev-token")).expect("the token");
-    let spares_kept = !portico_tests::gateway::stack_alone();
     let flood = Flood::of(gateway.api_address, token.trim());
     // One of many that ask beside the flood meets a refusal, and sees all of it.
     let refusal = wait_until("a refusal", Duration::from_secs(60), async || {
@@ -127,8 +136,13 @@ async fn a_flood_is_refused_in_part_and_what_matters_is_served() {
     .await;
     flood.end();
     is_whole(&refusal);
+    let varies = refusal.header("vary").is_some_and(|names| names.contains("Origin"));
+    assert_eq!(varies, !more.is_empty() || portico_tests::gateway::stack_alone(), "{refusal:?}");
     let counted = gateway.metric("portico_requests_refused_total", &["policy=\"queue\""]).await;
     assert!(counted > 100.0, "{counted}");
+    // Before a route was looked for.
+    let unmatched = gateway.metric("portico_requests_total", &["route=\"unmatched\"", "status=\"503\""]).await;
+    assert!(unmatched > 100.0, "{unmatched} of {counted}");
     // Then everybody is answered again.
     eventually("the calm after it", async || refused(&gateway.api).await.is_none().then_some(())).await;
     for _ in 0..20 {

@@ -113,7 +113,8 @@ impl Api {
             idempotency: idempotency.transpose()?,
         };
         let Submitted { operation: accepted, replayed } = self.operations.submit(submit).await?;
-        let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
+        let asked = manner.wait.map(|wait| wait.min(self.config.longest_wait));
+        let wait = asked.unwrap_or(Duration::from_millis(self.config.answer_wait_ms)).min(self.config.longest_wait);
         // Where too many wait already, the operation goes on by itself, and the answer says where.
         let may_wait = || manner.place.as_ref().is_none_or(Place::step_aside);
         let operation = if accepted.status.is_terminal() || wait.is_zero() || !may_wait() {
@@ -122,7 +123,7 @@ impl Api {
             self.operations.wait(principal.organization, &accepted.id, Instant::now() + wait).await?
         };
         let secrets = self.secrets(principal, &operation, key.as_ref()).await?;
-        let mut response = answer::mutation(&operation, &secrets, manner.wait)?;
+        let mut response = answer::mutation(&operation, &secrets, asked)?;
         if replayed {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }

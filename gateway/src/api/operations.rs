@@ -82,7 +82,7 @@ pub async fn get(
     place: Option<Extension<Place>>,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
-    let wait = parameters.wait.as_deref().map(wait).transpose()?;
+    let wait = parameters.wait.as_deref().map(wait).transpose()?.map(|wait| wait.min(api.config.longest_wait));
     let mut operation = api.operation(&principal, &id).await?;
     // Where too many wait already, the answer is how it is now; `Retry-After` says when to ask again.
     if let Some(wait) = wait.filter(|_| place.is_none_or(|Extension(place)| place.step_aside())) {

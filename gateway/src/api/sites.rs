@@ -306,7 +306,9 @@ pub async fn clone(
         region: body.region,
         options: raw(body.options)?,
     };
-    api.dispatch.check_site_options(&connection, &input.options).await?;
+    if !api.was_submitted(&principal, &manner).await? {
+        api.dispatch.check_site_options(&connection, &input.options).await?;
+    }
     api.carry_out(&principal, &connection, Mutation::SitesClone { site: id.native, input }, manner).await
 }
 

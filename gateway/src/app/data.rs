@@ -5,9 +5,10 @@
 
 use super::keys;
 use crate::{
+    clock,
     config::Config,
     seal::{ChainKey, MasterKey, Sealer},
-    store::{AuditMark, AuditReport, KeyStore as _, SqliteStore},
+    store::{AuditEntry, AuditMark, AuditReport, KeyStore as _, SqliteStore, Store as _},
 };
 use anyhow::{Context as _, bail};
 use std::{
@@ -79,6 +80,26 @@ pub async fn open_recording(config: &Config) -> anyhow::Result<SqliteStore> {
     let key = chain_key(config, &store).await?;
     store.chain_audit(key).await?;
     Ok(store)
+}
+
+/// Writes into the audit log what an operator did by a command, about the whole gateway.
+pub async fn record(config: &Config, action: &str) -> anyhow::Result<()> {
+    let store = open_recording(config).await?;
+    let entry = AuditEntry {
+        at: clock::now(),
+        organization: None,
+        principal: "operator".to_owned(),
+        client: None,
+        action: action.to_owned(),
+        target: None,
+        outcome: "done".to_owned(),
+        status: None,
+        request_id: None,
+        operation: None,
+    };
+    let recorded = store.audit(&entry).await;
+    store.close().await;
+    Ok(recorded?)
 }
 
 /// Checks the audit log, beside a gateway that may be running.

@@ -42,7 +42,9 @@ pub async fn rotate(config: &Config, keep_old: bool, tell: &mut dyn FnMut(String
     let store = data::open_store(config).await?;
     let rotated = rotate_in(config, &store, keep_old, tell).await;
     store.close().await;
-    rotated
+    let rotated = rotated?;
+    data::record(config, "secrets.rotate").await.context("the keys are in order, but the audit log doesn't tell of it")?;
+    Ok(rotated)
 }
 
 async fn rotate_in(

@@ -30,7 +30,7 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
 /// Tells the pages of listed origins that they may read the answer, whatever it is.
 pub async fn dress(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
-    let origin = listed(&cors, &request).cloned();
+    let origin = listed(&cors, request.headers()).cloned();
     let mut response = next.run(request).await;
     dressed(response.headers_mut(), origin);
     response
@@ -39,11 +39,18 @@ pub async fn dress(State(cors): State<Arc<CorsConfig>>, request: Request, next: 
 /// Answers what browsers ask before they send a page's request.
 pub async fn preflight(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
     let asks = request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if asks && listed(&cors, &request).is_some() { allowed() } else { next.run(request).await }
+    if asks && listed(&cors, request.headers()).is_some() { allowed() } else { next.run(request).await }
 }
 
-fn listed<'a>(cors: &CorsConfig, request: &'a Request) -> Option<&'a HeaderValue> {
-    request.headers().get(header::ORIGIN).filter(|origin| cors.allows(origin.as_bytes()))
+/// The same for an answer that comes before the layers.
+pub fn tell(cors: &CorsConfig, request: &HeaderMap, answer: &mut HeaderMap) {
+    if !cors.is_off() {
+        dressed(answer, listed(cors, request).cloned());
+    }
+}
+
+fn listed<'a>(cors: &CorsConfig, request: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    request.get(header::ORIGIN).filter(|origin| cors.allows(origin.as_bytes()))
 }
 
 fn allowed() -> Response {

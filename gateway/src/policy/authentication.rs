@@ -237,7 +237,7 @@ impl Authenticator {
 }
 
 /// When this value of the token ends: one that was rotated away has an end of its own.
-fn end_of(token: &TokenRecord, hash: &[u8; 32]) -> Option<Timestamp> {
+pub(super) fn end_of(token: &TokenRecord, hash: &[u8; 32]) -> Option<Timestamp> {
     if token.hash == *hash {
         return token.expires_at;
     }

@@ -240,7 +240,9 @@ impl fmt::Display for Denied {
             Self::Scope(group, access) => write!(f, "this takes the scope {}:{}", group.as_str(), access.as_str()),
             Self::Connection => f.write_str("the token is not for this connection: its connections don't name it"),
             Self::Above(role) => write!(f, "it has the role {}, which is above yours", role.as_str()),
-            Self::Beyond(field) => write!(f, "{field}: a token can't be given more than its maker has"),
+            Self::Beyond(field) => {
+                write!(f, "{field}: nobody can give, or take from, a token what their own credential isn't for")
+            }
         }
     }
 }

@@ -161,6 +161,13 @@ impl Busy {
     }
 }
 
+impl LimitsConfig {
+    /// How long an answer may be waited for, so that there is time to give it.
+    pub const fn longest_wait(&self) -> Duration {
+        Duration::from_millis(self.request_seconds.saturating_mul(1000).saturating_sub(500))
+    }
+}
+
 pub struct Limits {
     meters: [Option<Meter>; Policy::ALL.len()],
     room: Arc<Room>,

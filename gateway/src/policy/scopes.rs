@@ -93,6 +93,11 @@ impl Scopes {
         if self.read & !other.read != 0 || self.write & !other.write != 0 {
             return Some("scopes");
         }
+        self.reaches_beyond(other)
+    }
+
+    /// The same, of where they reach and from where.
+    pub fn reaches_beyond(&self, other: &Self) -> Option<&'static str> {
         let reaches = match (&self.connections, &other.connections) {
             (_, None) => false,
             (None, Some(_)) => true,

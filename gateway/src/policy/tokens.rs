@@ -5,7 +5,7 @@
 //! elsewhere within seconds.
 
 use super::{
-    authentication::{Authenticator, Principal, Secret, Who, mint_secret, mint_token},
+    authentication::{Authenticator, Principal, Secret, Who, end_of, mint_secret, mint_token},
     authorization::Denied,
     scopes::{Scopes, check_scopes},
 };
@@ -71,10 +71,7 @@ impl Tokens {
     }
 
     pub async fn create(&self, maker: &Principal, wish: TokenWish) -> Result<Issued, TokenError> {
-        let own = match maker.who {
-            Who::Token(id) => Some(self.get(maker.organization, id).await?),
-            Who::User { .. } => None,
-        };
+        let own = self.own(maker).await?;
         let (value, record) = wanted(maker.organization, wish, own.as_ref(), maker.role)?;
         within(&record, maker, own.as_ref())?;
         self.check_connections(&record).await?;
@@ -82,6 +79,13 @@ impl Tokens {
         store::about(format!("/tokens/{}", record.id));
         self.store.token_insert(&record).await?;
         Ok((value, record))
+    }
+
+    /// The token that somebody comes with, as its value that was sent has it: one that was rotated away ends sooner.
+    async fn own(&self, of: &Principal) -> Result<Option<TokenRecord>, Error> {
+        let Who::Token(id) = of.who else { return Ok(None) };
+        let record = self.get(of.organization, id).await?;
+        Ok(Some(TokenRecord { expires_at: end_of(&record, &of.credential.0), ..record }))
     }
 
     /// The operator's own way, which has no maker to be measured by.
@@ -106,6 +110,9 @@ impl Tokens {
         {
             return Err(Denied::Beyond(field).into());
         }
+        if outlives(&present, self.own(by).await?.as_ref()) {
+            return Err(Denied::Beyond("expires_at").into());
+        }
         if present.expires_at.is_some_and(|at| at <= clock::now()) {
             return Err(Error::new(Kind::Conflict, "the token has expired: make a new one").into());
         }
@@ -118,10 +125,17 @@ impl Tokens {
         Ok((value, self.get(by.organization, id).await?))
     }
 
+    /// What a token may on connections or from addresses that the caller's own isn't for is as little theirs to take as to give. For
+    /// groups it is another matter: who may write tokens may take any away.
     pub async fn revoke(&self, by: &Principal, id: Uuid) -> Result<(), TokenError> {
         let present = self.get(by.organization, id).await?;
         if present.role > by.role {
             return Err(Denied::Above(present.role).into());
+        }
+        if by.who != Who::Token(id)
+            && let Some(field) = Scopes::of_token(&present).reaches_beyond(&by.scopes)
+        {
+            return Err(Denied::Beyond(field).into());
         }
         if !self.store.token_delete(by.organization, id).await? {
             return Err(not_found().into());
@@ -165,8 +179,13 @@ fn within(record: &TokenRecord, maker: &Principal, own: Option<&TokenRecord>) ->
     if let Some(field) = Scopes::of_token(record).beyond(&maker.scopes) {
         return Err(Denied::Beyond(field));
     }
-    let outlives = |end: Timestamp| record.expires_at.is_none_or(|at| at > end);
-    if own.and_then(|own| own.expires_at).is_some_and(outlives) { Err(Denied::Beyond("expires_at")) } else { Ok(()) }
+    if outlives(record, own) { Err(Denied::Beyond("expires_at")) } else { Ok(()) }
+}
+
+/// Whether a token goes on after the one that somebody comes with.
+fn outlives(record: &TokenRecord, own: Option<&TokenRecord>) -> bool {
+    let end = own.and_then(|own| own.expires_at);
+    end.is_some_and(|end| record.expires_at.is_none_or(|at| at > end))
 }
 
 /// A name that no connection has would be a limit that nobody meant.
@@ -321,7 +340,35 @@ mod tests {
         let (_, wide) = world.tokens.create(&owner, TokenWish { role: Some(Role::Admin), ..wish() }).await.unwrap();
         assert_eq!(denied(world.tokens.rotate(&admin, wide.id, 0).await.map(drop)), Denied::Beyond("scopes"));
         let Who::Token(own) = admin.who else { panic!("a token") };
+        // Nor is what reaches further theirs to take; what they themselves gave is.
+        let elsewhere = TokenWish { role: Some(Role::Admin), connections: Some(slugs(&["b"])), ..wish() };
+        let (_, elsewhere) = world.tokens.create(&owner, elsewhere).await.unwrap();
+        assert_eq!(denied(world.tokens.revoke(&admin, elsewhere.id).await), Denied::Beyond("connections"));
+        let (_, child) = world.tokens.create(&admin, wish()).await.unwrap();
+        assert!(world.tokens.revoke(&admin, child.id).await.is_ok());
         assert!(world.tokens.rotate(&admin, own, 0).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn nobody_gets_past_the_end_of_their_own_value() {
+        let world = World::new().await;
+        let owner = world.acting(|_| ()).await;
+        let denied = |outcome: Result<(), TokenError>| matches!(outcome, Err(TokenError::Denied(Denied::Beyond("expires_at"))));
+        let endless = world.tokens.create(&owner, wish()).await.unwrap().1;
+        let brief = world.acting(|record| record.expires_at = Some(clock::now().plus_millis(60_000))).await;
+        assert!(denied(world.tokens.rotate(&brief, endless.id, 0).await.map(drop)));
+        // A value that was rotated away is good for its overlap, and gives nothing that is good for longer.
+        let (old, rotated) = world.tokens.create(&owner, wish()).await.unwrap();
+        world.tokens.rotate(&owner, rotated.id, 60_000).await.unwrap();
+        let former = world.enter(&old).await.unwrap();
+        assert!(
+            denied(world.tokens.rotate(&former, rotated.id, 0).await.map(drop)),
+            "the new value isn't for who has the old one"
+        );
+        let late = TokenWish { expires_at: Some(clock::now().plus_millis(120_000)), ..wish() };
+        assert!(denied(world.tokens.create(&former, late).await.map(drop)));
+        let (_, child) = world.tokens.create(&former, wish()).await.unwrap();
+        assert!(child.expires_at.is_some_and(|at| at <= clock::now().plus_millis(60_000)), "{child:?}");
     }
 
     #[tokio::test]

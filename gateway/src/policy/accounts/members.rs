@@ -9,7 +9,7 @@ use crate::{
     clock,
     model::{Error, Kind, Role},
     policy::{
-        authentication::{Principal, Who},
+        authentication::{Principal, Who, end_of},
         email::Email,
         session::mint_invitation,
     },
@@ -60,6 +60,7 @@ impl Accounts {
     }
 
     pub async fn remove_member(&self, principal: &Principal, member: Uuid) -> Result<(), AccountError> {
+        unlimited(principal)?;
         changed(self.store.member_remove(principal.organization, member, principal.role).await?)?;
         self.authenticator.forget();
         Ok(())
@@ -104,6 +105,7 @@ impl Accounts {
     }
 
     pub async fn withdraw(&self, principal: &Principal, invitation: Uuid) -> Result<(), AccountError> {
+        unlimited(principal)?;
         if self.store.invitation_delete(principal.organization, invitation).await? {
             return Ok(());
         }
@@ -118,18 +120,22 @@ impl Accounts {
         if role > principal.role {
             return Err(too_high(principal.role));
         }
-        if let Some(field) = principal.scopes.reach() {
-            return Err(limited(field));
-        }
+        unlimited(principal)?;
         let Who::Token(id) = principal.who else { return Ok(()) };
         let token = self.store.token(principal.organization, id).await?.ok_or(AccountError::Ended)?;
-        if token.expires_at.is_some() { Err(limited("expires_at")) } else { Ok(()) }
+        if end_of(&token, &principal.credential.0).is_some() { Err(limited("expires_at")) } else { Ok(()) }
     }
 }
 
+/// Members are there on every connection and from everywhere, and so must be who brings or takes them.
+fn unlimited(principal: &Principal) -> Result<(), AccountError> {
+    principal.scopes.reach().map_or(Ok(()), |field| Err(limited(field)))
+}
+
 fn limited(field: &str) -> AccountError {
-    let detail =
-        format!("a token with a limit (`{field}`) can't invite or give a role: a person has none; use one without, or log in");
+    let detail = format!(
+        "a token with a limit (`{field}`) can't invite, give a role or take one away: a person has none; use one without, or log in"
+    );
     AccountError::forbidden("forbidden", detail)
 }
 

@@ -72,9 +72,11 @@ fn taken(row: &SqliteRow, fingerprint: &[u8; 32]) -> Result<Option<Reserved>, Er
 
 async fn is_full(c: &mut SqliteConnection, new: &Reservation) -> Result<bool, Error> {
     let query = sqlx::query_as(
-        "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM idempotency WHERE organization = ? AND operation IS NULL",
+        "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM idempotency WHERE organization = ? AND operation IS NULL \
+         AND expires_at > ?",
     );
-    let (keys, bytes): (i64, i64) = query.bind(blob(new.key.organization.0)).fetch_one(c).await?;
+    let query = query.bind(blob(new.key.organization.0)).bind(new.now.as_millis());
+    let (keys, bytes): (i64, i64) = query.fetch_one(c).await?;
     Ok(keys >= i64::from(new.limit.keys) || bytes >= i64::from(new.limit.bytes))
 }
 
