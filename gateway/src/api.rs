@@ -75,18 +75,11 @@ pub struct ApiConfig {
     pub cursor_bytes: u64,
     /// A cursor is good for this long after its last use.
     pub cursor_minutes: u64,
-    /// However long a client would wait: its request has an end (`limits.request_seconds`), before which it is answered.
-    #[serde(skip, default = "longest_wait")]
-    pub longest_wait: Duration,
-}
-
-const fn longest_wait() -> Duration {
-    Duration::from_secs(mutation::MAX_WAIT)
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { answer_wait_ms: 250, cursor_bytes: 256 << 20, cursor_minutes: 10, longest_wait: longest_wait() }
+        Self { answer_wait_ms: 250, cursor_bytes: 256 << 20, cursor_minutes: 10 }
     }
 }
 

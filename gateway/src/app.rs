@@ -17,7 +17,7 @@ pub use data::{open_recording, open_store, verify_audit};
 pub use rotate::{Rotated, rotate, status};
 
 use crate::{
-    api::{self, Api, ApiConfig},
+    api::{self, Api},
     config::Config,
     dispatch::Dispatch,
     egress::Egress,
@@ -129,9 +129,7 @@ impl App {
         .await?;
         let people = (Tokens::new(self.store.clone(), Arc::clone(&authenticator)), accounts);
         let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
-        let longest_wait = self.config.limits.longest_wait().min(self.config.api.longest_wait);
-        let api_config = ApiConfig { longest_wait, ..self.config.api.clone() };
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, api_config);
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, self.config.api.clone());
         let (store, audit) = (self.store.clone(), self.config.audit.clone());
         tokio::spawn(upkeep::prune_audit(store, audit, self.shutdown.child_token()));
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));

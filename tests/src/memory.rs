@@ -14,7 +14,8 @@ const PAGE: u64 = 4096;
 const CHUNK: u64 = 1 << 20;
 const IMAGE: &str = "/memfd:wasm-memory-image";
 
-pub struct Memories(Vec<Vec<u8>>);
+/// Of each what was ever touched, in pieces.
+pub struct Memories(Vec<Vec<Vec<u8>>>);
 
 impl Memories {
     /// Of the guests of the process with this id, which this one started.
@@ -31,7 +32,8 @@ impl Memories {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("the process runs");
         let open = |name: &str| File::open(format!("/proc/{pid}/{name}")).expect("its memory may be read");
         let (memory, pages) = (open("mem"), open("pagemap"));
-        Self(choose(&maps).into_iter().flat_map(|run| present(&pages, run)).flat_map(|part| bytes(&memory, part)).collect())
+        let pieces = |run| present(&pages, run).into_iter().flat_map(|part| bytes(&memory, part)).collect();
+        Self(choose(&maps).into_iter().map(pieces).collect())
     }
 
     pub fn count(&self) -> usize {
@@ -39,7 +41,7 @@ impl Memories {
     }
 
     pub fn hold(&self, text: impl AsRef<[u8]>) -> bool {
-        self.0.iter().any(|bytes| memchr::memmem::find(bytes, text.as_ref()).is_some())
+        self.0.iter().flatten().any(|bytes| memchr::memmem::find(bytes, text.as_ref()).is_some())
     }
 
     /// What lies around each place where this is, to say whose it may be.
@@ -50,7 +52,7 @@ impl Memories {
             let near = |at: usize| &bytes[at.saturating_sub(48)..(at + text.len() + 48).min(bytes.len())];
             places.map(|at| near(at).escape_ascii().to_string()).collect()
         };
-        self.0.iter().flat_map(find).collect()
+        self.0.iter().flatten().flat_map(find).collect()
     }
 }
 

@@ -320,7 +320,7 @@ async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
 /// Whoever waits longer than a request may take is answered before, with where to look.
 #[tokio::test]
 async fn who_waits_is_answered_in_time() {
-    let gateway = limited("request_seconds = 2").await;
+    let gateway = limited("request_seconds = 4").await;
     gateway.connect("slow", "sandbox", json!({"work_seconds": 60})).await;
     let body = json!({"connection": "slow", "name": "Slow"});
     let accepted = gateway.api.json(Method::POST, "/sites", &[("prefer", "wait=30")], &body).await.is(202);

@@ -188,9 +188,10 @@ async fn bodies_leave_none_however_they_end() {
     let (gateway, secrets) = (Gateway::start().await, Secrets::default());
     let admin = gateway.new_token("demo");
     let api = || gateway.api.fresh().with_token(&admin);
-    let stream =
-        begin(&gateway, &admin, "/connections", 4096, &format!("{{\"x\": \"{}", secrets.make("what was broken off"))).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let broken_off = secrets.make("what was broken off");
+    let stream = begin(&gateway, &admin, "/connections", 4096, &format!("{{\"x\": \"{broken_off}")).await;
+    let arrived = async || secrets.look(&gateway, broken_off.as_bytes()).1.then_some(());
+    wait_until("the body to arrive", Duration::from_secs(20), arrived).await;
     drop(stream);
     let connection = |more: Value| {
         let mut body = json!({"id": "refused", "provider": "sandbox", "name": "Refused"});

@@ -8,7 +8,7 @@ use crate::{
     dispatch::Connection,
     model::{Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
     operations::{Idempotency, Submit, Submitted},
-    policy::{Place, Principal},
+    policy::{AnswerBy, Place, Principal},
     store::KeyRef,
 };
 use axum::{extract::FromRequestParts, response::Response};
@@ -28,6 +28,7 @@ pub struct Manner {
     key: Option<String>,
     route: String,
     place: Option<Place>,
+    answer_by: Option<AnswerBy>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Manner {
@@ -36,8 +37,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let wait = preferred_wait(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
-        let place = parts.extensions.get().cloned();
-        Ok(Self { wait, key, route: format!("{} {}", parts.method, parts.uri.path()), place })
+        let (place, answer_by) = (parts.extensions.get().cloned(), parts.extensions.get().copied());
+        Ok(Self { wait, key, route: format!("{} {}", parts.method, parts.uri.path()), place, answer_by })
     }
 }
 
@@ -64,6 +65,12 @@ fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
         }
     }
     Ok(at_once)
+}
+
+/// When a wait ends, that begins now: before the request's time is over, however long it was meant to be.
+pub fn until(wait: Duration, answer_by: Option<AnswerBy>) -> Instant {
+    let end = Instant::now() + wait;
+    answer_by.map_or(end, |AnswerBy(latest)| end.min(latest))
 }
 
 fn seconds(text: &str) -> Result<Duration, Problem> {
@@ -113,17 +120,16 @@ impl Api {
             idempotency: idempotency.transpose()?,
         };
         let Submitted { operation: accepted, replayed } = self.operations.submit(submit).await?;
-        let asked = manner.wait.map(|wait| wait.min(self.config.longest_wait));
-        let wait = asked.unwrap_or(Duration::from_millis(self.config.answer_wait_ms)).min(self.config.longest_wait);
+        let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
         // Where too many wait already, the operation goes on by itself, and the answer says where.
         let may_wait = || manner.place.as_ref().is_none_or(Place::step_aside);
         let operation = if accepted.status.is_terminal() || wait.is_zero() || !may_wait() {
             accepted
         } else {
-            self.operations.wait(principal.organization, &accepted.id, Instant::now() + wait).await?
+            self.operations.wait(principal.organization, &accepted.id, until(wait, manner.answer_by)).await?
         };
         let secrets = self.secrets(principal, &operation, key.as_ref()).await?;
-        let mut response = answer::mutation(&operation, &secrets, asked)?;
+        let mut response = answer::mutation(&operation, &secrets, manner.wait)?;
         if replayed {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }

@@ -4,7 +4,7 @@ use super::{
     Caller, Shared, answer,
     cursor::Scope,
     extract::{Path, Query},
-    mutation::{MAX_WAIT, NoBody},
+    mutation::{MAX_WAIT, NoBody, until},
     names,
     problem::Problem,
     respond,
@@ -14,13 +14,12 @@ use crate::{
     clock,
     model::{Action, OperationId, OperationStatus, Timestamp, form},
     operations::ListFilter,
-    policy::{self, Place},
+    policy::{self, AnswerBy, Place},
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use std::time::Duration;
-use tokio::time::Instant;
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -80,13 +79,14 @@ pub async fn get(
     Query(parameters): Query<GetParameters>,
     method: Method,
     place: Option<Extension<Place>>,
+    answer_by: Option<Extension<AnswerBy>>,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
-    let wait = parameters.wait.as_deref().map(wait).transpose()?.map(|wait| wait.min(api.config.longest_wait));
+    let wait = parameters.wait.as_deref().map(wait).transpose()?;
     let mut operation = api.operation(&principal, &id).await?;
     // Where too many wait already, the answer is how it is now; `Retry-After` says when to ask again.
     if let Some(wait) = wait.filter(|_| place.is_none_or(|Extension(place)| place.step_aside())) {
-        operation = api.operations.wait(principal.organization, &id, Instant::now() + wait).await?;
+        operation = api.operations.wait(principal.organization, &id, until(wait, answer_by.map(|Extension(by)| by))).await?;
     }
     // HEAD has no body to show them in; and who may not do it must not get, or use up, what it made.
     let shown = method != Method::HEAD && policy::authorize(&principal, operation.action.as_str()).is_ok();

@@ -68,6 +68,7 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     };
     request.extensions_mut().insert(place.clone());
     request.extensions_mut().insert(lane);
+    request.extensions_mut().insert(gate.limits.answer_by());
     let (uri, id) = (request.uri().clone(), request_id(&request));
     let response = match in_time(lane, gate.limits.request_time(), next.run(request)).await {
         Some(response) => response,

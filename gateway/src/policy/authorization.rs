@@ -241,7 +241,10 @@ impl fmt::Display for Denied {
             Self::Connection => f.write_str("the token is not for this connection: its connections don't name it"),
             Self::Above(role) => write!(f, "it has the role {}, which is above yours", role.as_str()),
             Self::Beyond(field) => {
-                write!(f, "{field}: nobody can give, or take from, a token what their own credential isn't for")
+                write!(
+                    f,
+                    "{field}: nobody gives a token more than their own credential is for, nor for longer, nor takes one away that is for more connections"
+                )
             }
         }
     }

@@ -21,7 +21,12 @@ use meter::Meter;
 use queue::Queue;
 use room::Room;
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
 use strangers::Strangers;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -47,7 +52,7 @@ pub struct LimitsConfig {
     /// How long a request should wait for a processor at most: while they wait longer, some are refused. 0 refuses none.
     pub queue_ms: u64,
     /// From a request's head to its answer's; uploads take as long as they need.
-    pub request_seconds: u64,
+    pub request_seconds: NonZeroU32,
 }
 
 impl Default for LimitsConfig {
@@ -67,7 +72,7 @@ impl Default for LimitsConfig {
             in_flight_per_organization: count(128),
             waiting: count(4096),
             queue_ms: 2,
-            request_seconds: 120,
+            request_seconds: NonZeroU32::MIN.saturating_add(119),
         }
     }
 }
@@ -161,12 +166,12 @@ impl Busy {
     }
 }
 
-impl LimitsConfig {
-    /// How long an answer may be waited for, so that there is time to give it.
-    pub const fn longest_wait(&self) -> Duration {
-        Duration::from_millis(self.request_seconds.saturating_mul(1000).saturating_sub(500))
-    }
-}
+/// When a request that waits for something has to be answered with what is there: before its time is over.
+#[derive(Clone, Copy)]
+pub struct AnswerBy(pub Instant);
+
+/// For giving the answer.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
 
 pub struct Limits {
     meters: [Option<Meter>; Policy::ALL.len()],
@@ -201,7 +206,7 @@ impl Limits {
             queue: Queue::new(Duration::from_millis(config.queue_ms)),
             hasher: RandomState::new(),
             epoch: Instant::now(),
-            request_time: Duration::from_secs(config.request_seconds),
+            request_time: Duration::from_secs(config.request_seconds.get().into()),
         }
     }
 
@@ -243,6 +248,11 @@ impl Limits {
     /// A place among those who have no credential, beside the one among all.
     pub fn visit(&self, client: IpAddr) -> Result<Visitor, Busy> {
         self.strangers.enter(network(client))
+    }
+
+    /// For a request that comes now.
+    pub fn answer_by(&self) -> AnswerBy {
+        AnswerBy(Instant::now() + self.request_time.saturating_sub(LAST_MOMENT))
     }
 
     /// From a request's head to its answer's.

@@ -88,22 +88,21 @@ impl Scopes {
         }
     }
 
+    /// Whether they are good on connections that `other` isn't.
+    pub fn touches_beyond(&self, other: &Self) -> bool {
+        match (&self.connections, &other.connections) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(mine), Some(_)) => mine.iter().any(|slug| !other.covers(slug.as_str())),
+        }
+    }
+
     /// What these allow and `other` doesn't. None: they stand for no more.
     pub fn beyond(&self, other: &Self) -> Option<&'static str> {
         if self.read & !other.read != 0 || self.write & !other.write != 0 {
             return Some("scopes");
         }
-        self.reaches_beyond(other)
-    }
-
-    /// The same, of where they reach and from where.
-    pub fn reaches_beyond(&self, other: &Self) -> Option<&'static str> {
-        let reaches = match (&self.connections, &other.connections) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(mine), Some(_)) => mine.iter().any(|slug| !other.covers(slug.as_str())),
-        };
-        if reaches {
+        if self.touches_beyond(other) {
             return Some("connections");
         }
         let fits = |network: &Network| other.networks.iter().any(|wider| network.is_inside(wider));

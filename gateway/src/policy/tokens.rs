@@ -117,25 +117,24 @@ impl Tokens {
             return Err(Error::new(Kind::Conflict, "the token has expired: make a new one").into());
         }
         let Secret { value, hash, prefix } = mint_secret()?;
-        let rotation = TokenRotation { hash, prefix, previous_until: clock::now().plus_millis(overlap_millis) };
+        let rotation =
+            TokenRotation { present: present.hash, hash, prefix, previous_until: clock::now().plus_millis(overlap_millis) };
         if !self.store.token_rotate(by.organization, id, &rotation).await? {
-            return Err(not_found().into());
+            return Err(Error::new(Kind::Conflict, "the token was rotated or revoked meanwhile: look at it again").into());
         }
         self.authenticator.forget();
         Ok((value, self.get(by.organization, id).await?))
     }
 
-    /// What a token may on connections or from addresses that the caller's own isn't for is as little theirs to take as to give. For
-    /// groups it is another matter: who may write tokens may take any away.
+    /// A token of connections that the caller's own isn't for is as little theirs to take as to give. For groups, addresses and times it is
+    /// another matter: who may write tokens may take any away, from wherever.
     pub async fn revoke(&self, by: &Principal, id: Uuid) -> Result<(), TokenError> {
         let present = self.get(by.organization, id).await?;
         if present.role > by.role {
             return Err(Denied::Above(present.role).into());
         }
-        if by.who != Who::Token(id)
-            && let Some(field) = Scopes::of_token(&present).reaches_beyond(&by.scopes)
-        {
-            return Err(Denied::Beyond(field).into());
+        if by.who != Who::Token(id) && Scopes::of_token(&present).touches_beyond(&by.scopes) {
+            return Err(Denied::Beyond("connections").into());
         }
         if !self.store.token_delete(by.organization, id).await? {
             return Err(not_found().into());

@@ -39,6 +39,8 @@ pub struct TokenRecord {
 /// What a rotation replaces.
 #[derive(Clone, Debug)]
 pub struct TokenRotation {
+    /// Of the value that is replaced: where it is another one by now, nothing is.
+    pub present: [u8; 32],
     pub hash: [u8; 32],
     pub prefix: String,
     /// The present value is good until then.

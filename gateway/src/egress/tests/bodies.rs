@@ -23,6 +23,8 @@ struct Host {
     upstreams: Arc<Upstreams>,
     manner: AtomicU8,
     asked: AtomicUsize,
+    /// Answers that were dripped to their end.
+    dripped: AtomicUsize,
 }
 
 impl Host {
@@ -30,7 +32,12 @@ impl Host {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let upstreams = bound_with(config, upstream(&url), &[]);
-        let host = Arc::new(Self { upstreams, manner: AtomicU8::new(manner), asked: AtomicUsize::new(0) });
+        let host = Arc::new(Self {
+            upstreams,
+            manner: AtomicU8::new(manner),
+            asked: AtomicUsize::new(0),
+            dripped: AtomicUsize::new(0),
+        });
         let own = Arc::clone(&host);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -59,6 +66,8 @@ impl Host {
                 }
             }
             if matches!(manner, CUT | DRIPS) {
+                drop(stream);
+                self.dripped.fetch_add(1, SeqCst);
                 return;
             }
         }
@@ -175,7 +184,8 @@ async fn a_host_that_gives_up_on_a_client_who_takes_nothing_does_no_wrong() {
         let host = Host::new(strict(), DRIPS).await;
         let download = host.download().await.unwrap();
         // All is sent, and nothing taken.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        until(|| host.dripped.load(SeqCst) == 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(seconds)).await;
         tokio::time::resume();

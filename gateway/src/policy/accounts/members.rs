@@ -60,7 +60,7 @@ impl Accounts {
     }
 
     pub async fn remove_member(&self, principal: &Principal, member: Uuid) -> Result<(), AccountError> {
-        unlimited(principal)?;
+        everywhere(principal)?;
         changed(self.store.member_remove(principal.organization, member, principal.role).await?)?;
         self.authenticator.forget();
         Ok(())
@@ -105,7 +105,7 @@ impl Accounts {
     }
 
     pub async fn withdraw(&self, principal: &Principal, invitation: Uuid) -> Result<(), AccountError> {
-        unlimited(principal)?;
+        everywhere(principal)?;
         if self.store.invitation_delete(principal.organization, invitation).await? {
             return Ok(());
         }
@@ -120,16 +120,19 @@ impl Accounts {
         if role > principal.role {
             return Err(too_high(principal.role));
         }
-        unlimited(principal)?;
+        if let Some(field) = principal.scopes.reach() {
+            return Err(limited(field));
+        }
         let Who::Token(id) = principal.who else { return Ok(()) };
         let token = self.store.token(principal.organization, id).await?.ok_or(AccountError::Ended)?;
         if end_of(&token, &principal.credential.0).is_some() { Err(limited("expires_at")) } else { Ok(()) }
     }
 }
 
-/// Members are there on every connection and from everywhere, and so must be who brings or takes them.
-fn unlimited(principal: &Principal) -> Result<(), AccountError> {
-    principal.scopes.reach().map_or(Ok(()), |field| Err(limited(field)))
+/// Members are there on every connection, and so must be who takes them away. From where and for how long that one is good doesn't matter.
+fn everywhere(principal: &Principal) -> Result<(), AccountError> {
+    let field = principal.scopes.reach().filter(|field| *field == "connections");
+    field.map_or(Ok(()), |field| Err(limited(field)))
 }
 
 fn limited(field: &str) -> AccountError {

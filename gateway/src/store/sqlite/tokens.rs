@@ -52,13 +52,15 @@ impl TokenStore for SqliteStore {
 
     async fn token_rotate(&self, organization: OrganizationId, id: Uuid, rotation: &TokenRotation) -> Result<bool, Error> {
         let update = sqlx::query(
-            "UPDATE tokens SET previous_hash = hash, previous_until = ?, hash = ?, prefix = ? WHERE organization = ? AND id = ?",
+            "UPDATE tokens SET previous_hash = hash, previous_until = ?, hash = ?, prefix = ? WHERE organization = ? AND id = ? \
+             AND hash = ?",
         )
         .bind(rotation.previous_until.as_millis())
         .bind(rotation.hash.to_vec())
         .bind(rotation.prefix.clone())
         .bind(blob(organization.0))
-        .bind(blob(id));
+        .bind(blob(id))
+        .bind(rotation.present.to_vec());
         self.writer.write(move |c| Box::pin(async move { Ok(update.execute(c).await?.rows_affected() > 0) })).await
     }
 

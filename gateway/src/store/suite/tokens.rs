@@ -56,18 +56,20 @@ async fn rotation(store: &dyn Store) {
     let (mine, other) = (organization(store, "rotate").await, organization(store, "rotate-other").await);
     let token = record(mine, 10);
     store.token_insert(&token).await.unwrap();
-    let rotate = async |whose, hash: u8, until: i64| {
-        let rotation = TokenRotation { hash: [hash; 32], prefix: format!("ptk_{hash}"), previous_until: at(until) };
+    let rotate = async |whose, present: u8, hash: u8, until: i64| {
+        let present = [present; 32];
+        let rotation = TokenRotation { present, hash: [hash; 32], prefix: format!("ptk_{hash}"), previous_until: at(until) };
         store.token_rotate(whose, token.id, &rotation).await.unwrap()
     };
-    assert!(!rotate(other, 11, 50).await);
-    assert!(rotate(mine, 11, 50).await);
+    assert!(!rotate(other, 10, 11, 50).await);
+    assert!(rotate(mine, 10, 11, 50).await);
+    assert!(!rotate(mine, 10, 12, 50).await, "it was replaced by then");
     for hash in [10, 11] {
         let found = store.token_by_hash(&[hash; 32]).await.unwrap().unwrap();
         assert_eq!((found.id, found.hash, found.previous), (token.id, [11; 32], Some(([10; 32], at(50)))));
         assert_eq!(found.prefix, "ptk_11");
     }
-    assert!(rotate(mine, 12, 60).await);
+    assert!(rotate(mine, 11, 12, 60).await);
     assert!(store.token_by_hash(&[10; 32]).await.unwrap().is_none(), "the value before the one before");
     assert!(store.token_delete(mine, token.id).await.unwrap());
     for hash in [11, 12] {
