@@ -294,3 +294,26 @@ async fn a_repetition_gets_its_operation_whatever_has_changed_since() {
     assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", again.text());
     assert_eq!(again.json()["id"], first["id"]);
 }
+
+/// Not even the provider has to be there any more: what was asked for was accepted when it was.
+#[tokio::test]
+async fn a_repetition_needs_no_provider() {
+    let upstream = Upstream::start(|_| Answer::Json(200, json!({}))).await;
+    let mut gateway = Gateway::start_with(Setup { guests: vec!["whole"], ..Setup::default() }).await;
+    let connection = json!({"id": "w", "provider": "whole", "name": "Whole", "settings": {"url": upstream.url()},
+        "secrets": {"api_key": "a-long-secret"}});
+    let _ = gateway.api.post("/connections", &connection).await.is(201);
+    let clone = async |gateway: &Gateway, key: &str| {
+        let headers = [("idempotency-key", key), ("prefer", "wait=30")];
+        let body = json!({"name": "Copy", "options": {"size": 1}});
+        gateway.api.json(Method::POST, "/sites/w~a/clone", &headers, &body).await
+    };
+    let first = clone(&gateway, "once").await.json();
+    assert_eq!(first["action"], "sites.clone", "{first}");
+    assert!(gateway.sigterm().await.success());
+    gateway.restart_with(|setup| setup.guests.clear()).await;
+    let again = clone(&gateway, "once").await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"), "{}", again.text());
+    assert_eq!(again.json()["id"], first["id"]);
+    assert!(!clone(&gateway, "twice").await.status.is_success());
+}

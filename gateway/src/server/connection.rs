@@ -22,7 +22,7 @@ use crate::{
 };
 use axum::body::Body;
 use futures_util::{FutureExt as _, StreamExt as _, future::Either, stream::FuturesUnordered};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -206,8 +206,7 @@ fn ask(way: &Way, request: http::Request<Incoming>, whence: Whence) -> Answer {
 /// What h2 would refuse with nothing but a status: the fields of a refusal, without a body.
 fn refusal(way: Way, front: Arc<Front>, caller: Caller) -> wire::Refusal {
     Box::new(move || {
-        let detail = format!("the request's head is larger than {} KiB", MAX_HEAD / 1024);
-        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let (status, detail) = unread::head_too_large();
         let Some(refusal) = way.misread(status, &detail, ClientAddress(caller.peer)) else { return HeaderMap::new() };
         let mut headers = refusal.into_parts().0.headers;
         headers.remove(header::CONTENT_TYPE);

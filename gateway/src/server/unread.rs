@@ -58,10 +58,13 @@ pub fn too_large<B>(request: &Request<B>) -> Option<(StatusCode, String)> {
     let authority = uri.authority().map_or(0, |authority| ":authority".len() + authority.as_str().len() + OVERHEAD);
     let path = uri.path_and_query().map_or(0, |path| ":path".len() + path.as_str().len() + OVERHEAD);
     let method = ":method".len() + request.method().as_str().len() + OVERHEAD;
-    (fields.sum::<usize>() + scheme + authority + path + method > MAX_HEAD).then(|| {
-        let detail = format!("the request's head is larger than {} KiB", MAX_HEAD / 1024);
-        (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
-    })
+    (fields.sum::<usize>() + scheme + authority + path + method > MAX_HEAD).then(head_too_large)
+}
+
+/// What is said of such a head.
+pub fn head_too_large() -> (StatusCode, String) {
+    let detail = format!("the request's head is larger than {} KiB", MAX_HEAD / 1024);
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
 }
 
 fn status(refusal: &[u8]) -> Option<StatusCode> {
