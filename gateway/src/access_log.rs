@@ -1,7 +1,7 @@
 //! The access log: one line a request, written by hand, since it is the one line that is written as often as requests come.
 //!
 //! In go what is known of an answered request, and once where lines go; out come lines in the log's own form. Invariant: a line holds
-//! the path without its query, and no header; what a client can choose is escaped, and a line is one line.
+//! the path without its query, and of headers the ids that trace the request alone; what a client can choose is escaped, and a line is one line.
 
 use crate::{clock, model::Timestamp};
 use std::{cell::RefCell, fmt, io::Write as _, net::IpAddr, sync::OnceLock, time::Duration};

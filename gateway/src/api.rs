@@ -18,7 +18,7 @@ mod domains;
 mod download;
 mod environments;
 pub mod events;
-mod extract;
+pub mod extract;
 mod labels;
 pub mod lane;
 mod members;

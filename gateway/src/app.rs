@@ -139,7 +139,12 @@ impl App {
         // What other origins may read depends on each request's own; the stack knows.
         let hot_path =
             self.config.cors.is_off().then(|| HotPath::new(Arc::clone(&api), shared, self.metrics.hot_path_answers.clone()));
-        let door = Door { gate: Arc::clone(&gate), observer: Arc::clone(&observer), cors: self.config.cors.clone() };
+        let door = Door {
+            gate: Arc::clone(&gate),
+            observer: Arc::clone(&observer),
+            authenticator: Arc::clone(&authenticator),
+            cors: self.config.cors.clone(),
+        };
         let misread = Misread::new(Arc::clone(&gate), Arc::clone(&observer));
         let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
@@ -149,7 +154,10 @@ impl App {
         let admin_shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
         let admin_tls = self.tls.clone().filter(|_| self.config.tls.admin);
-        let watched = self.tls.clone().map(|tls| tokio::spawn(server::watch_certificate(tls, self.shutdown.child_token())));
+        let hangup = signals.hangup.take();
+        let watched = self.tls.clone().zip(hangup);
+        let watched =
+            watched.map(|(tls, hangup)| tokio::spawn(server::watch_certificate(tls, hangup, self.shutdown.child_token())));
         let front = Front::new(&self.config.server, self.tls, &self.metrics, open);
         let way = Way::new(hot_path, door, misread, stack);
         servers.spawn(server::serve(self.public, way, front, self.shutdown.clone()));
@@ -163,7 +171,7 @@ impl App {
             ended.context("the server's task failed")?;
         }
         if let Some(watched) = watched {
-            watched.await.context("the task that watches the certificate failed")??;
+            watched.await.context("the task that watches the certificate failed")?;
         }
         operations.stopped().await;
         uses_written.cancel();
@@ -208,19 +216,23 @@ async fn dispatch(config: &Config, data: &data::Data, metrics: &Arc<Metrics>) ->
     Ok(dispatch)
 }
 
-/// SIGTERM and SIGINT.
-struct Signals([tokio::signal::unix::Signal; 2]);
+/// SIGTERM and SIGINT, and SIGHUP, which would end the gateway if nobody listened.
+struct Signals {
+    ending: [tokio::signal::unix::Signal; 2],
+    hangup: Option<tokio::signal::unix::Signal>,
+}
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-        Ok(Self([terminate, interrupt]))
+        let hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
+        Ok(Self { ending: [terminate, interrupt], hangup: Some(hangup) })
     }
 
     async fn next(&mut self) {
-        let [terminate, interrupt] = &mut self.0;
+        let [terminate, interrupt] = &mut self.ending;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

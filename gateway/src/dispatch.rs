@@ -168,6 +168,9 @@ impl Dispatch {
     ) -> Result<Answer, Error> {
         let answer = self.host.query(configured, query, &self.without_operation()).await;
         connection.health.note(&answer);
+        if let (Query::SitesGet { site }, Ok(Answer::Site(found))) = (query, &answer) {
+            connection.note_spelling(site, &found.id);
+        }
         answer.map_err(|error| connection.blame(error))
     }
 

@@ -162,7 +162,7 @@ impl Events {
         Ok(watch)
     }
 
-    /// Ends the streams of a credential that was revoked, by its id.
+    /// Ends the streams of a credential that was revoked, by its id: of the value before its last rotation, too.
     pub fn dismiss(&self, credential: Uuid) {
         self.places.dismiss(credential);
     }

@@ -99,10 +99,18 @@ pub struct Whence {
 pub struct Door {
     pub gate: Arc<Gate>,
     pub observer: Arc<Observer>,
+    pub authenticator: Arc<Authenticator>,
     pub cors: CorsConfig,
 }
 
 impl Door {
+    /// Whether the request goes by it: look-ups of operations do, of those who were let in before. From anybody else they could be
+    /// any number.
+    fn lets_by<B>(&self, request: &Request<B>, secure: bool) -> bool {
+        lane::looks_up(request.method(), request.uri().path())
+            && layers::is_familiar(&self.authenticator, request.headers(), secure)
+    }
+
     fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
         let (started, at) = (Instant::now(), clock::now());
         let id = Observer::name(request.headers(), at);
@@ -155,8 +163,7 @@ impl Way {
         if let Some(response) = self.hot_path.as_ref().and_then(|hot_path| hot_path.answer(&request, whence.client)) {
             return Either::Left(ready(Ok(response)));
         }
-        let looks_up = lane::looks_up(request.method(), request.uri().path());
-        let door = self.door.as_ref().filter(|_| !looks_up);
+        let door = self.door.as_ref().filter(|door| !door.lets_by(&request, whence.secure));
         if let Some(door) = door.filter(|door| door.gate.is_full()) {
             return Either::Left(ready(Ok(door.refuse(&request, whence.client))));
         }
@@ -182,6 +189,39 @@ impl Way {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        metrics::Metrics,
+        policy::{Limits, LimitsConfig, mint_token},
+        store::{SqliteStore, TokenStore as _, suite},
+    };
+
+    #[tokio::test]
+    async fn look_ups_go_by_the_queue_for_who_was_let_in_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("portico.db")).await.unwrap());
+        let (token, record) = mint_token(suite::organization(&*store, "acme").await, "t", None).unwrap();
+        store.token_insert(&record).await.unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let door = Door {
+            gate: Arc::new(Gate::new(Arc::new(Limits::new(&LimitsConfig::default())), Arc::clone(&metrics))),
+            observer: Arc::new(Observer::new(metrics)),
+            authenticator: Arc::new(Authenticator::new(store)),
+            cors: CorsConfig::default(),
+        };
+        let goes_by = |path: &str, name: &str, value: &str| {
+            door.lets_by(&Request::builder().uri(path).header(name, value).body(()).unwrap(), false)
+        };
+        let (operation, bearer) = ("/api/v1/operations/op_1", format!("Bearer {}", *token));
+        assert!(!goes_by(operation, "authorization", &bearer), "nobody knows it yet");
+        let _ = door.authenticator.authenticate(Some(bearer.as_bytes()), None).await.unwrap();
+        assert!(goes_by(operation, "authorization", &bearer) && goes_by(operation, "x-api-key", &token));
+        door.authenticator.forget();
+        assert!(goes_by(operation, "authorization", &bearer), "it is looked up again, and was good");
+        assert!(!goes_by("/api/v1/operations", "authorization", &bearer), "no look-up");
+        for (name, value) in [("authorization", "Bearer ptk_x"), ("cookie", "portico_session=x"), ("accept", "*/*")] {
+            assert!(!goes_by(operation, name, value), "{name}: {value}");
+        }
+    }
 
     #[test]
     fn only_plain_reads_of_one_site_are_its_business() {

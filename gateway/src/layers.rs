@@ -12,7 +12,7 @@ mod misread;
 mod observe;
 mod problem;
 
-pub use authenticate::credential;
+pub use authenticate::{credential, is_familiar};
 pub use cors::tell as tell_origin;
 pub use limits::{Gate, HadTurn};
 pub use misread::Misread;

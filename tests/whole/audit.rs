@@ -4,7 +4,7 @@
 //! attacker has the database's file and nothing else.
 
 use http::Method;
-use portico_tests::{Api, Gateway, gateway::binary};
+use portico_tests::{Answer, Api, Gateway, Setup, Upstream, gateway::binary};
 use serde_json::{Value, json};
 use std::process::{Command, Output};
 
@@ -109,7 +109,7 @@ async fn every_change_tells_who_did_what_with_which_result() {
 #[tokio::test]
 async fn no_secret_is_in_the_log() {
     const SECRET: &str = "correct-horse-battery-staple";
-    let gateway = Gateway::start_with(portico_tests::Setup { guests: vec!["keyed"], ..Default::default() }).await;
+    let gateway = Gateway::start_with(Setup { guests: vec!["keyed"], ..Default::default() }).await;
     let body = json!({"id": "keyed", "provider": "keyed", "name": "Keyed", "secrets": {"api_key": SECRET}});
     let _ = gateway.api.json(Method::POST, "/connections", &[("idempotency-key", "k")], &body).await.is(201);
     let _ = gateway.api.json(Method::PATCH, "/connections/keyed", &[], &json!({"secrets": {"api_key": SECRET}})).await.is(200);
@@ -145,6 +145,10 @@ async fn whoever_alters_the_database_is_found_beside_the_running_gateway() {
     let (whole, said) = verify(&gateway, &["--noted", &noted]);
     assert!(!whole && said.contains("the first bad row is 3") && said.contains("row 6: it was noted"), "{said}");
     alter(&gateway, "UPDATE audit_head SET last_id = 2, last_mac = (SELECT mac FROM audit WHERE id = 2)").await;
+    let (whole, said) = verify(&gateway, &[]);
+    assert!(!whole && said.contains("head record was altered"), "{said}");
+    // Nor is one without a seal taken for none.
+    alter(&gateway, "UPDATE audit_head SET seal = x''").await;
     let (whole, said) = verify(&gateway, &[]);
     assert!(!whole && said.contains("head record was altered"), "{said}");
     // The gateway goes on, and says in the log that it found this.
@@ -259,6 +263,23 @@ async fn failed_logins_are_in_the_log_of_whom_they_were_tried_for() {
     let (actor, action, ..) = told(&rows(api).await[0]);
     assert_eq!((actor.as_str(), action.as_str()), ("operator", "users.reset"));
     assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
+}
+
+/// The host may have done what was asked, though its answer never came whole.
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_is_told() {
+    let upstream = Upstream::start(|_| Answer::Cut(200, bytes::Bytes::from_static(b"https://pay.exam"))).await;
+    let gateway = Gateway::start_with(Setup { guests: vec!["keyed"], ..Setup::default() }).await;
+    let keyed = json!({
+        "id": "keyed", "provider": "keyed", "name": "Keyed",
+        "settings": {"url": upstream.url()}, "secrets": {"api_key": "a-key"},
+    });
+    let _ = gateway.api.post("/connections", &keyed).await.is(201);
+    let lost = gateway.api.post("/billing/checkout", &json!({"connection": "keyed", "plan": "starter"})).await;
+    assert!(upstream.count(&Method::POST, "/checkouts") > 0 && lost.status.is_server_error(), "{lost:?}");
+    let (_, action, _, outcome, status) = told(&rows(&gateway.api).await[0]);
+    assert_eq!((action.as_str(), outcome.as_str()), ("billing.checkout", "failed"));
+    assert_eq!(status, json!(lost.status.as_u16()));
 }
 
 /// They are about no organization, and stand in no organization's log; the chain has them all the same.

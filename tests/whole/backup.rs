@@ -134,6 +134,23 @@ async fn a_backup_taken_while_serving_is_restored_with_its_key() {
     without_its_key(&gateway, &backup);
 }
 
+#[tokio::test]
+async fn a_backup_is_not_laid_beside_a_key_that_lies_elsewhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (keys, free) = (folder.path().join("keys"), folder.path().join("free"));
+    for folder in [&keys, &free] {
+        DirBuilder::new().mode(0o700).create(folder).expect("a folder");
+    }
+    let key = keys.join("key").to_str().expect("a name").to_owned();
+    let environment = vec![("PORTICO_KEYS__FILE".to_owned(), key)];
+    let gateway = Gateway::start_with(Setup { environment, ..Setup::default() }).await;
+    assert!(keys.join("key").exists());
+    let beside = keys.join("copy.db");
+    assert!(gateway.refused(&["backup", beside.to_str().expect("a name")]).contains("beside the key"));
+    assert_eq!(fs::read_dir(&keys).expect("its folder").count(), 1, "something lies beside the key");
+    gateway.run(&["backup", free.join("copy.db").to_str().expect("a name")]);
+}
+
 /// A start on the backup without its key, or with another, fails and says why.
 fn without_its_key(gateway: &Gateway, backup: &Path) {
     let folder = tempfile::tempdir().expect("a folder");

@@ -222,3 +222,32 @@ async fn an_answer_past_its_time_is_renewed_behind_the_clients_back() {
     eventually("the renewal", async || (whence(&fixture.read("").await.is(200)) == "portico; hit").then_some(())).await;
     assert!(fixture.calls() >= 2);
 }
+
+/// One connection is read anew each time, the other fails: what is old of the second is said of the whole.
+#[tokio::test]
+async fn a_part_that_is_old_since_its_host_fails_marks_every_page_and_the_sum() {
+    let config = "[cache]\nstale_while_revalidate_seconds = 0\nstale_if_error_seconds = 3600\n";
+    let fixture = fixture(config, json!({"sites.list": 1, "billing.usage": 1})).await;
+    let unkept = json!({"seed_sites": 5, "work_seconds": 0, "cache": {"sites.list": 0, "billing.usage": 0}});
+    fixture.gateway.connect("unkept", "sandbox", unkept).await;
+    let (list, usage) = ("/sites?connection=kept,unkept&limit=6", "/billing/usage");
+    for path in [list, usage] {
+        assert_eq!(whence(&fixture.api().get(path).await.is(200)), "portico; fwd=bypass", "{path}");
+    }
+    fixture.down.store(true, Ordering::Relaxed);
+    for path in [list, usage] {
+        let marked = eventually("the answer to say that a part is old", async || {
+            let reply = fixture.api().get(path).await.is(200);
+            (whence(&reply) != "portico; fwd=bypass").then_some(reply)
+        })
+        .await;
+        assert_eq!(whence(&marked), "portico; fwd=bypass; detail=upstream_unavailable", "{path}");
+        assert_eq!(marked.json()["errors"], json!([]), "{path}");
+        assert_ne!(marked.header("age"), Some("0"), "it is as old as its oldest part: {path}");
+    }
+    let first = fixture.api().get(list).await.is(200).json();
+    let next = format!("{list}&cursor={}", first["next_cursor"].as_str().expect("a second page"));
+    let second = fixture.api().get(&next).await.is(200);
+    assert_eq!(whence(&second), "portico; hit; detail=upstream_unavailable");
+    assert!(second.header("cache-status").expect("one").contains("ttl=-"), "{second:?}");
+}

@@ -7,8 +7,8 @@ mod frames;
 
 use bytes::Bytes;
 use frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, begun, closed, connect, field, frame,
-    get, indexed_field, pour, setting,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, ask_on, begun, closed, connect, field,
+    frame, get, indexed_field, pour, setting,
 };
 use http::Method;
 use portico_tests::{Gateway, Setup, eventually, wait_until};
@@ -307,6 +307,11 @@ async fn who_takes_nothing_of_its_answers_is_cut() {
             let poured = pour(stream, &ping, usize::MAX, Duration::from_secs(20)).await;
             assert!(poured.closed, "a stalled connection stays open");
         }
+        // One answer is enough to be cut for, also beside others that are taken twice in that time.
+        let mut stream = connect(&gateway, &setting(4, 0)).await;
+        stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/openapi.json"))).await.expect("it is open");
+        let ended = ask_on(&mut stream, 3, Duration::from_millis(500), Duration::from_secs(20)).await;
+        assert!(ended, "a stalled connection stays open for what it asks beside");
         // Over HTTP/1.1: a hundred answers that nobody reads, more than the kernel keeps.
         let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
         let asked = b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n".repeat(300);
@@ -317,7 +322,26 @@ async fn who_takes_nothing_of_its_answers_is_cut() {
         .await;
     };
     tokio::time::timeout(Duration::from_secs(60), served_during(&gateway, attack)).await.expect("all are cut");
-    assert!(cut(&gateway, "stalled").await >= 20.0);
+    assert!(cut(&gateway, "stalled").await >= 21.0);
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_its_answers_makes_room() {
+    // None of them ends by itself while this lasts.
+    let gateway = gateway("[server]\nmax_connections = 50\nstall_timeout_ms = 300000\n").await;
+    let mut crowd = Vec::new();
+    for _ in 0..50 {
+        let mut stream = connect(&gateway, &setting(4, 0)).await;
+        stream.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/openapi.json"))).await.expect("it is open");
+        let begun = tokio::time::timeout(PATIENCE, begun(&mut stream, 1)).await;
+        begun.expect("an answer in time").expect("the head of an answer");
+        crowd.push(stream);
+    }
+    for _ in 0..10 {
+        served(&gateway).await;
+    }
+    assert!(cut(&gateway, "full").await >= 1.0, "the crowd didn't fill the places");
+    assert_eq!(cut(&gateway, "stalled").await, 0.0);
 }
 
 #[tokio::test]

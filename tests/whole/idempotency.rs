@@ -317,3 +317,21 @@ async fn a_repetition_needs_no_provider() {
     assert_eq!(again.json()["id"], first["id"]);
     assert!(!clone(&gateway, "twice").await.status.is_success());
 }
+
+/// Where the store fails the key can't be kept, and that is no failure of the request: it is sent again with the same key.
+#[tokio::test]
+async fn a_key_that_cannot_be_kept_is_told_as_that() {
+    let gateway = Gateway::start().await;
+    let body = json!({"connection": "sandbox", "name": "Shop"});
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db"));
+    let mut database = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let break_it = "CREATE TRIGGER broken BEFORE INSERT ON operations BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    sqlx::query(break_it).execute(&mut database).await.expect("a trigger");
+    let problem = keyed(&gateway.api, Method::POST, "/sites", "k", &body).await.problem(503, "idempotency_unavailable");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("the same key")), "{problem}");
+    gateway.api.post("/sites", &body).await.problem(500, "internal");
+    sqlx::query("DROP TRIGGER broken").execute(&mut database).await.expect("no trigger");
+    let made =
+        gateway.api.json(Method::POST, "/sites", &[("idempotency-key", "k"), ("prefer", "wait=30")], &body).await.is(201);
+    assert_eq!(made.header("idempotency-replayed"), None);
+}

@@ -545,3 +545,25 @@ async fn a_stream_takes_the_cookie_and_ends_with_the_session() {
     let _ = anna.post("/auth/logout", &Value::Null).await.is(204);
     assert!(stream.next().await.is_none(), "the stream outlived its session");
 }
+
+/// Another secret for the same session: what came with the one before ends, what came with this one doesn't.
+#[tokio::test]
+async fn a_refresh_ends_the_streams_of_the_cookie_before_alone() {
+    let gateway = Gateway::start().await;
+    let mut anna = Browser::register(&gateway, "anna@example.com").await;
+    let _ = anna.post("/connections", &json!({"id": "mine", "provider": "sandbox", "name": "Mine"})).await.is(201);
+    let watch = async |browser: &Browser| {
+        let cookie = browser.cookie.as_deref().expect("a session");
+        browser.api.watch("/api/v1/events?types=operation.updated", &[("cookie", cookie)]).await
+    };
+    let mut before = watch(&anna).await;
+    let reply = anna.post("/auth/refresh", &Value::Null).await.is(200);
+    anna.keep(&reply);
+    let mut after = watch(&anna).await;
+    assert_eq!(before.status, 200);
+    assert_eq!(after.status, 200);
+    assert!(before.next().await.is_none(), "the stream outlived its cookie");
+    let _ = anna.post("/sites", &json!({"connection": "mine", "name": "Site"})).await;
+    let event = after.next().await.expect("the stream of the present cookie ended as well");
+    assert_eq!(event.kind, "operation.updated");
+}

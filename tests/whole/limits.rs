@@ -282,7 +282,7 @@ async fn one_organization_does_not_take_all_the_room() {
 
 #[tokio::test]
 async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
-    let gateway = limited("in_flight = 1\nin_flight_per_organization = 1\nwaiting = 2").await;
+    let gateway = limited("in_flight = 1\nin_flight_per_organization = 1\nwaiting = 4").await;
     gateway.connect("busy", "sandbox", json!({"work_seconds": 5})).await;
     let create = async |name: &str| gateway.api.post("/sites", &json!({"connection": "busy", "name": name})).await;
     let meanwhile = async {
@@ -295,7 +295,8 @@ async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
             if list.status == 200 { list.json()["data"][0]["id"].as_str().map(str::to_owned) } else { None }
         };
         let id = eventually("an operation that is waited for", running).await;
-        // A long poll is the second that waits; the third is answered at once, with how it is.
+        // A long poll is the second that waits, and half of the places are taken by this organization; the third is answered at once,
+        // with how it is.
         let path = format!("/operations/{id}?wait=30s");
         let poll = gateway.api.get(&path);
         let others = async {
@@ -315,6 +316,26 @@ async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
     let _ = listed.is(200);
     let third = third.is(200);
     assert!(third.header("retry-after").is_some() && third.json()["status"] != "succeeded", "{third:?}");
+}
+
+/// A change goes on when its client has left, and so it is one of those in progress.
+#[tokio::test]
+async fn changes_whose_clients_leave_keep_their_places() {
+    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(3), Box::new(Answer::Json(200, json!("slow"))))).await;
+    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2").await;
+    let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
+        "secrets": {"api_key": "k"}});
+    let _ = gateway.api.post("/connections", &body).await.is(201);
+    for number in 1..=2 {
+        let api = gateway.fresh_api();
+        let body = json!({"connection": "slow", "plan": "starter"});
+        let left = tokio::spawn(async move { api.post("/billing/checkout", &body).await });
+        eventually("the change to be at the host", async || (upstream.seen().len() >= number).then_some(())).await;
+        left.abort();
+        let _ = left.await.expect_err("it left");
+    }
+    gateway.api.get("/providers").await.problem(503, "overloaded");
+    eventually("both to end", async || (gateway.api.get("/providers").await.status == 200).then_some(())).await;
 }
 
 /// Whoever waits longer than a request may take is answered before, with where to look.

@@ -196,6 +196,12 @@ async fn a_key_in_the_environment_is_replaced_by_two_starts() {
     gateway.restart_with(with(format!("{new} {old}"))).await;
     let said = gateway.run(&["secrets", "rotate"]);
     assert!(said.contains("take it out of the environment"), "{said}");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db")).read_only(true);
+    let mut database = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let select = "SELECT outcome FROM audit WHERE action = 'secrets.rotate' ORDER BY id";
+    let told: Vec<(String,)> = sqlx::query_as(select).fetch_all(&mut database).await.expect("rows");
+    assert_eq!(told.iter().map(|row| row.0.as_str()).collect::<Vec<_>>(), ["failed", "failed", "done"]);
+    drop(database);
     assert!(gateway.sigterm().await.success());
     let mut with_the_old = gateway.command(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     let refused = with_the_old.env("PORTICO_MASTER_KEY", &old).output().expect("it ends");

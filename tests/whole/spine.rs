@@ -3,7 +3,7 @@
 //! Invariant: everything goes through the documented API of a gateway that `portico dev` started, with its own token.
 
 use http::Method;
-use portico_tests::{Answer, Api, Gateway, Setup, Upstream, eventually};
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -121,6 +121,62 @@ async fn an_answer_that_did_not_change_is_304() {
         (now.status == 200).then_some(())
     })
     .await;
+}
+
+/// Asks for what has another tag than this one.
+async fn unless(api: &Api, path: &str, tag: &str) -> Reply {
+    api.send(Method::GET, path, &[("if-none-match", tag)], bytes::Bytes::new()).await
+}
+
+fn tag(reply: &Reply) -> String {
+    reply.header("etag").expect("a whole page has an ETag").to_owned()
+}
+
+#[tokio::test]
+async fn a_page_that_did_not_change_is_304_and_its_cursor_leads_on() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    gateway.connect("big", "sandbox", json!({"seed_sites": 25, "work_seconds": 0, "cache": {"sites.list": 3600}})).await;
+    let path = "/sites?connection=big";
+    let first = api.get(path).await.is(200);
+    assert!(unless(api, path, &tag(&first)).await.is(304).body.is_empty());
+    let next = format!("{path}&cursor={}", text(&first.json()["next_cursor"]));
+    let second = api.get(&next).await.is(200);
+    assert!(!second.json()["next_cursor"].is_null());
+    let _ = unless(api, &next, &tag(&second)).await.is(304);
+    // Pages of another size are other pages, and stand as well.
+    let wide = format!("{path}&limit=20");
+    let other = api.get(&wide).await.is(200);
+    assert_ne!(tag(&other), tag(&first));
+    let _ = unless(api, &wide, &tag(&other)).await.is(304);
+    let _ = unless(api, path, &tag(&first)).await.is(304);
+    // Another caller has cursors of their own.
+    let colleague = api.with_token(&gateway.new_token("demo"));
+    let theirs = colleague.get(path).await.is(200).json();
+    assert_eq!(theirs["data"], first.json()["data"]);
+    assert_ne!(theirs["next_cursor"], first.json()["next_cursor"]);
+    // A change is another page; who walks on walks through what was.
+    let made = api.post("/sites", &json!({"connection": "big", "name": "New"})).await.is(201);
+    assert_eq!(made.json()["status"], "succeeded");
+    let changed = unless(api, path, &tag(&first)).await.is(200).json();
+    assert_eq!((&changed["total"], changed["next_cursor"] == first.json()["next_cursor"]), (&json!(26), false), "{changed}");
+    let _ = unless(api, &next, &tag(&second)).await.is(304);
+}
+
+/// A client that is told "unchanged" goes on with the cursor that it has.
+#[tokio::test]
+async fn a_page_whose_cursor_is_gone_is_given_anew() {
+    let gateway = Gateway::start_with(Setup { config: "[api]\ncursor_bytes = 1\n".to_owned(), ..Setup::default() }).await;
+    let api = &gateway.api;
+    gateway.connect("big", "sandbox", json!({"seed_sites": 25, "cache": {"sites.list": 3600}})).await;
+    let path = "/sites?connection=big";
+    let first = api.get(path).await.is(200);
+    let next = format!("{path}&cursor={}", text(&first.json()["next_cursor"]));
+    // There is no room for a walk, which is seen a moment later.
+    eventually("the walk to be gone", async || (api.get(&next).await.status == 410).then_some(())).await;
+    let again = unless(api, path, &tag(&first)).await.is(200).json();
+    assert_ne!(again["next_cursor"], first.json()["next_cursor"]);
+    assert_eq!(again["data"], first.json()["data"]);
 }
 
 #[tokio::test]

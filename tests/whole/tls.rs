@@ -15,7 +15,13 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use serde_json::{Value, json};
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -211,6 +217,41 @@ async fn a_bad_pair_leaves_the_old_in_place() {
     assert_eq!((world.reloads("failed").await, world.reloads("ok").await), (failures, 1.0));
 }
 
+/// Seconds after now that a certificate for `localhost` begins to be valid.
+fn from_now(seconds: u64) -> Certificate {
+    #[expect(clippy::disallowed_methods, reason = "certificates are valid by the time of day")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + now + Duration::from_secs(seconds);
+    params.not_after = rcgen::date_time_ymd(2091, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    Certificate { pem: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+}
+
+#[tokio::test]
+async fn a_certificate_that_comes_early_is_taken_in_its_time() {
+    let world = World::start("").await;
+    let early = from_now(15);
+    early.write(world.folder.path());
+    world.hang_up();
+    world.gateway.logged(&["stays as it was", "which is to come"]).await;
+    let new = TlsClient::new(world.gateway.api_address, &[&early], BOTH);
+    wait_until("its time", Duration::from_secs(60), async || new.connect().await.ok()).await;
+    assert_eq!(world.reloads("ok").await, 1.0);
+}
+
+#[tokio::test]
+async fn what_expired_behind_the_own_certificate_does_not_keep_it_out() {
+    let world = World::start("").await;
+    let mut renewed = Certificate::until(2091);
+    renewed.pem.push_str(&Certificate::until(2020).pem);
+    renewed.write(world.folder.path());
+    world.hang_up();
+    world.gateway.logged(&["took the TLS certificate"]).await;
+    world.gateway.logged(&["a further certificate", "expired at"]).await;
+    assert_eq!((world.reloads("failed").await, world.expiry().await), (0.0, 3_818_448_000.0));
+}
+
 #[tokio::test]
 async fn handshakes_end_in_time_and_the_oldest_makes_room() {
     let world = World::start("handshake_timeout_ms = 3000\nmax_handshakes = 3\n").await;
@@ -366,5 +407,16 @@ async fn what_would_be_unsafe_does_not_start() {
             let said = refused(command, &config);
             assert!(words.iter().all(|word| said.contains(word)), "{command} with {config:?}: {said}");
         }
+    }
+}
+
+/// Nothing is to be read again then, and nothing ends.
+#[tokio::test]
+async fn a_hangup_without_tls_is_survived() {
+    let gateway = Gateway::start().await;
+    let pid = gateway.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    for _ in 0..5 {
+        let _ = gateway.api.get("/providers").await.is(200);
     }
 }

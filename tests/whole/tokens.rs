@@ -115,6 +115,40 @@ async fn a_token_gives_no_more_than_it_has() {
 }
 
 #[tokio::test]
+async fn a_token_of_some_connections_is_shown_no_token_of_others() {
+    let gateway = Gateway::start().await;
+    gateway.connect("hidden", "sandbox", json!({"work_seconds": 0})).await;
+    let of = async |name: &str, connections: &[&str]| {
+        make(&gateway, &json!({"name": name, "role": "admin", "connections": connections})).await
+    };
+    let (own, asker) = of("Asker", &["sandbox"]).await;
+    let (beyond, _) = of("Beyond", &["hidden", "sandbox"]).await;
+    let (other, _) = of("Other", &["hidden"]).await;
+    let (beside, _) = of("Beside", &["sandbox"]).await;
+    let names = |pages: &[Value]| -> Vec<String> {
+        let data = pages.iter().flat_map(|page| page["data"].as_array().expect("data"));
+        data.map(|one| text(&one["name"]).to_owned()).collect()
+    };
+    // No page is short of a token that it left out.
+    for (limit, count) in [(1, 2), (10, 1)] {
+        let pages = asker.walk(&format!("/tokens?limit={limit}")).await;
+        assert_eq!((names(&pages), pages.len()), (vec!["Asker".to_owned(), "Beside".to_owned()], count), "{pages:?}");
+        assert!(!pages.iter().any(|page| page.to_string().contains("hidden")), "{pages:?}");
+    }
+    let everyone = gateway.api.walk("/tokens?limit=2").await;
+    assert_eq!(names(&everyone), ["dev", "Asker", "Beyond", "Other", "Beside"]);
+    for seen in [&own, &beside] {
+        let _ = asker.get(&format!("/tokens/{}", text(&seen["id"]))).await.is(200);
+    }
+    let nobody = asker.get("/tokens/00000000-0000-0000-0000-000000000000").await.problem(404, "not_found");
+    for unseen in [&everyone[0]["data"][0], &beyond, &other] {
+        let path = format!("/tokens/{}", text(&unseen["id"]));
+        assert_eq!(asker.get(&path).await.problem(404, "not_found")["detail"], nobody["detail"]);
+        let _ = gateway.api.get(&path).await.is(200);
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_good_from_its_addresses_alone() {
     let gateway = Gateway::start().await;
     let (_, here) = make(&gateway, &json!({"name": "Here", "allowed_ips": ["127.0.0.1", "203.0.113.0/24"]})).await;
@@ -123,6 +157,12 @@ async fn a_token_is_good_from_its_addresses_alone() {
     for path in ["/sites", "/tokens", "/events", "/nothing"] {
         elsewhere.get(path).await.problem(403, "address_not_allowed");
     }
+    // IPv4 in the clothes of IPv6 is IPv4.
+    let (made, mapped) = make(&gateway, &json!({"name": "Mapped", "allowed_ips": ["::ffff:127.0.0.0/104"]})).await;
+    assert_eq!(made["allowed_ips"], json!(["127.0.0.0/8"]));
+    let _ = mapped.get("/sites").await.is(200);
+    let wider = gateway.api.post("/tokens", &json!({"name": "Wider", "allowed_ips": ["::ffff:127.0.0.0/64"]})).await;
+    assert_eq!(wider.problem(422, "invalid_input")["fields"][0]["field"], "allowed_ips");
     // What a client says of itself is not where it is.
     let headers = [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")];
     elsewhere.send(Method::GET, "/sites", &headers, bytes::Bytes::new()).await.problem(403, "address_not_allowed");

@@ -14,7 +14,7 @@ use super::{
     walk::{self, Page},
 };
 use crate::{
-    model::{Error, Timestamp, form},
+    model::{Error, Kind, Timestamp, form},
     policy::{ClientAddress, Denied, Principal},
     store::{AuditEntry, AuditFilter, AuditRow, Cause},
 };
@@ -173,8 +173,44 @@ fn outcome(cause: &Cause, response: &Response) -> Option<&'static str> {
     if matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
         return Some("refused");
     }
+    let problem = response.extensions().get::<Arc<Problem>>();
     // An operation's failure is told by its own row.
-    let is_operation = response.extensions().get::<Arc<Problem>>().is_some_and(|problem| problem.operation.is_some());
-    let failed = status == StatusCode::INTERNAL_SERVER_ERROR || cause.is_recorded();
+    let is_operation = problem.is_some_and(|problem| problem.operation.is_some());
+    let failed = cause.is_recorded() || may_be_done(status, problem);
     (failed && !is_operation).then_some("failed")
+}
+
+/// Whether something may have been changed in spite of this answer, here or at a host whose own answer was lost.
+fn may_be_done(status: StatusCode, problem: Option<&Arc<Problem>>) -> bool {
+    match status {
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => true,
+        // A host that went away may have heard it. Where the gateway itself had no room, nothing was asked of anybody.
+        StatusCode::SERVICE_UNAVAILABLE => {
+            problem.is_some_and(|problem| problem.provider.is_some() && problem.code != Kind::Overloaded.code())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse as _;
+
+    #[test]
+    fn what_a_host_may_have_done_is_told() {
+        let cause = Cause::new(None, "token:1", "billing.checkout");
+        let told = |error: Error| outcome(&cause, &Problem::from(error).into_response());
+        let at_host = |kind: Kind| Error::new(kind, "words").at("shop", "kinsta");
+        for kind in [Kind::Gateway, Kind::Internal, Kind::Trapped, Kind::Timeout, Kind::Unavailable] {
+            assert_eq!(told(at_host(kind)), Some("failed"), "{kind:?}");
+        }
+        for kind in [Kind::Overloaded, Kind::RateLimited, Kind::InvalidInput, Kind::NotFound, Kind::Conflict] {
+            assert_eq!(told(at_host(kind)), None, "{kind:?}");
+        }
+        // The gateway's own, before there was a host.
+        assert_eq!(told(Error::overloaded("busy")), None);
+        assert_eq!(told(Error::new(Kind::Unavailable, "words")), None);
+        assert_eq!(told(Error::gateway("disk")), Some("failed"));
+    }
 }

@@ -35,7 +35,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Bytes of these bodies: addresses, names and passwords.
-const MOST: usize = 16 * 1024;
+pub const MOST: usize = 16 * 1024;
 /// Bytes of a password that is looked at, beyond the characters that one may have.
 const MAX_PASSWORD: usize = 1024;
 /// The slug of an organization whose name has no letter or digit of a slug.

@@ -12,11 +12,14 @@ use crate::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::StatusCode;
 use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
 
 /// Longer than any that we make.
 const MAX_LENGTH: usize = 2048;
 /// A day: keys of store-backed lists stay valid, but a leaked cursor doesn't for ever.
 const LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+/// A cursor may be given again for so long after it was made: most of its life is left then.
+pub const GIVEN_AGAIN: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What a cursor is bound to.
 pub struct Scope<'a> {
@@ -27,7 +30,7 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn facts(&self) -> Vec<u8> {
+    pub fn facts(&self) -> Vec<u8> {
         format!("{}\0{}\0{}", self.principal.organization.0, self.principal.credential_id(), self.question).into_bytes()
     }
 

@@ -6,7 +6,7 @@
 use super::{Api, mutation::Manner, names, problem::Problem, respond, served_by};
 use crate::{
     dispatch::{Connection, Freshness},
-    model::{Answer, Labels, MAX_LABELS, Query, ResourceId},
+    model::{Answer, Kind, Labels, MAX_LABELS, Query, ResourceId},
     policy::Principal,
 };
 use axum::response::{IntoResponse as _, Response};
@@ -85,8 +85,8 @@ impl Wanted {
     }
 }
 
-/// Refuses the deletion of a protected site, before anything is made of it.
-pub fn refuse_protected(connection: &Connection, site: &str) -> Result<(), Problem> {
+/// `site` is a whole id.
+fn refuse_protected(connection: &Connection, site: &str) -> Result<(), Problem> {
     let labels = connection.labels.of(site);
     if labels.is_none_or(|labels| labels.get(PROTECTED).is_none_or(|value| value == "false")) {
         return Ok(());
@@ -99,6 +99,27 @@ pub fn refuse_protected(connection: &Connection, site: &str) -> Result<(), Probl
 }
 
 impl Api {
+    /// The id (native) by which a site is to be deleted; refuses a protected one, before anything is made of it.
+    ///
+    /// A host may take an id in another spelling (a UUID in capitals, a number with zeros), and labels are of its own: where there
+    /// are any, it is asked.
+    pub(super) async fn deletable(&self, connection: &Arc<Connection>, site: &str) -> Result<String, Problem> {
+        refuse_protected(connection, &ResourceId::new(connection.record.slug.clone(), site).to_string())?;
+        if connection.labels.look().is_empty() {
+            return Ok(site.to_owned());
+        }
+        let query = Query::SitesGet { site: site.to_owned() };
+        let snapshot = match self.dispatch.query(connection, query, Freshness::Live).await {
+            Ok(snapshot) => snapshot,
+            // The deletion says so itself; and where no site can be read, none was ever asked for by another name.
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Unsupported) => return Ok(site.to_owned()),
+            Err(error) => return Err(error.into()),
+        };
+        let Answer::Site(found) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
+        refuse_protected(connection, &found.id)?;
+        Ok(ResourceId::parse(&found.id).map_or_else(|_| site.to_owned(), |own| own.native))
+    }
+
     /// Changes labels of a site that is there, and answers with the site.
     pub(super) async fn change_labels(
         self: &Arc<Self>,
@@ -127,7 +148,9 @@ impl Api {
         let query = Query::SitesGet { site: id.native.clone() };
         let snapshot = self.dispatch.query(connection, query, Freshness::Cached).await?;
         let Answer::Site(site) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-        self.dispatch.change_labels(connection, &id.native, changes).await?;
+        // The host's own spelling of the id, whatever else it takes.
+        let own = ResourceId::parse(&site.id).map_or(id.native, |id| id.native);
+        self.dispatch.change_labels(connection, &own, changes).await?;
         let labels = connection.labels.of(&site.id).unwrap_or_default();
         let mut response = respond::json(StatusCode::OK, respond::to_bytes(&site.with(&labels))?);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

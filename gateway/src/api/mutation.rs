@@ -3,10 +3,14 @@
 //! In go a connection and a mutation; out comes 200 or 201 when the work ended in time, 202 when it goes on, or problem+json
 //! when it failed before the answer. Invariant: nothing is called before the operation is durable.
 
-use super::{Api, answer, extract, labels, once::REPLAYED, problem::Problem};
+use super::{
+    Api, answer, extract,
+    once::{self, REPLAYED},
+    problem::Problem,
+};
 use crate::{
     dispatch::Connection,
-    model::{Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
+    model::{Error, Kind, Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
     operations::{Idempotency, Submit, Submitted},
     policy::{AnswerBy, Place, Principal},
     store::KeyRef,
@@ -96,20 +100,21 @@ impl Api {
         &self,
         principal: &Principal,
         connection: &Arc<Connection>,
-        mutation: Mutation,
+        mut mutation: Mutation,
         manner: Manner,
     ) -> Result<Response, Problem> {
-        if !self.was_submitted(principal, &manner).await? {
-            self.dispatch.require(connection, &mutation).await?;
-            if let Mutation::SitesDelete { site } = &mutation {
-                labels::refuse_protected(connection, &ResourceId::new(connection.record.slug.clone(), site).to_string())?;
-            }
-        }
         let key = manner.key_of(principal);
+        // Of what was asked, in the words of the request.
         let idempotency = key.clone().map(|KeyRef { scope, key, .. }| {
             let fingerprint = self.fingerprint(&(connection.record.id, &mutation))?;
             Ok::<_, Problem>(Idempotency { key, scope, fingerprint })
         });
+        if !self.was_submitted(principal, &manner).await? {
+            self.dispatch.require(connection, &mutation).await?;
+            if let Mutation::SitesDelete { site } = &mut mutation {
+                *site = self.deletable(connection, site).await?;
+            }
+        }
         let submit = Submit {
             organization: principal.organization,
             principal: principal.name(),
@@ -119,7 +124,9 @@ impl Api {
             mutation,
             idempotency: idempotency.transpose()?,
         };
-        let Submitted { operation: accepted, replayed } = self.operations.submit(submit).await?;
+        let has_key = key.is_some();
+        let submitted = self.operations.submit(submit).await;
+        let Submitted { operation: accepted, replayed } = submitted.map_err(|error| unhonoured(error, has_key))?;
         let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
         // Where too many wait already, the operation goes on by itself, and the answer says where.
         let may_wait = || manner.place.as_ref().is_none_or(Place::step_aside);
@@ -139,7 +146,7 @@ impl Api {
     /// Whether the request repeats one that was accepted: what it needs was looked at then, and may be gone.
     pub(super) async fn was_submitted(&self, principal: &Principal, manner: &Manner) -> Result<bool, Problem> {
         let Some(key) = manner.key_of(principal) else { return Ok(false) };
-        Ok(self.operations.was_submitted(&key).await?)
+        self.operations.was_submitted(&key).await.map_err(|error| unhonoured(error, true))
     }
 
     /// What is shown once, with the one answer that tells the end; and again to the key that had it in its answer.
@@ -159,6 +166,15 @@ impl Api {
     pub(super) fn fingerprint(&self, asked: &impl Serialize) -> Result<[u8; 32], Problem> {
         Ok(self.sealer.fingerprint(&super::respond::to_bytes(asked)?)?)
     }
+}
+
+/// Where the store fails, a key can't be honoured, and the request can be sent again with it.
+fn unhonoured(error: Error, has_key: bool) -> Problem {
+    if !has_key || error.kind != Kind::Gateway {
+        return error.into();
+    }
+    tracing::error!(%error, internal = error.internal, "a keyed change could not be accepted");
+    once::unavailable("the store can't be read or written; send the request again with the same key")
 }
 
 fn target(connection: &Connection, mutation: &Mutation) -> Target {

@@ -245,7 +245,7 @@ fn refusal(reserved: &Reserved) -> Problem {
     }
 }
 
-fn unavailable(why: &str) -> Problem {
+pub(super) fn unavailable(why: &str) -> Problem {
     let detail = format!("the Idempotency-Key can't be honoured: {why}");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail)
 }

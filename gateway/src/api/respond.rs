@@ -6,7 +6,7 @@ use super::problem::Problem;
 use crate::{
     clock,
     dispatch::{Came, Found, Written},
-    model::{Labels, Timestamp},
+    model::{Kind, Labels, Timestamp},
 };
 use axum::{
     body::Body,
@@ -25,8 +25,9 @@ pub struct Read<'a> {
     pub age: Option<Duration>,
     /// Some parts are missing.
     pub partial: bool,
-    /// How a provider's answer came, and for how many seconds it is fresh; none for what Portico itself keeps.
-    pub came: Option<(Came, i64)>,
+    /// How a provider's answer came, which failure an old part of it stands in for, and for how many seconds it is fresh; none for
+    /// what Portico itself keeps.
+    pub came: Option<(Came, Option<Kind>, i64)>,
 }
 
 impl<'a> Read<'a> {
@@ -78,8 +79,8 @@ impl<'a> Read<'a> {
     }
 
     fn say_whence(&self, headers: &mut HeaderMap) {
-        if let Some((came, seconds)) = self.came {
-            headers.insert(CACHE_STATUS, cache_status(came, seconds));
+        if let Some((came, failure, seconds)) = self.came {
+            headers.insert(CACHE_STATUS, cache_status(came, failure, seconds));
         }
     }
 }
@@ -91,21 +92,26 @@ pub fn age_of(as_of: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(clock::now().as_millis() - as_of.as_millis()).unwrap_or_default())
 }
 
-/// RFC 9211. A negative `ttl` says by how much a stale answer is over its time.
-fn cache_status(came: Came, seconds: i64) -> HeaderValue {
-    let (before, after) = match came {
-        Came::Kept => ("portico; hit; ttl=", ["", ""]),
-        Came::Stale => ("portico; hit; ttl=", ["; detail=", "revalidating"]),
-        Came::Failed(kind) => ("portico; hit; ttl=", ["; detail=", kind.code()]),
-        Came::Joined => ("portico; fwd=uri-miss; ttl=", ["; collapsed", ""]),
-        Came::Missing => ("portico; fwd=uri-miss; ttl=", ["; stored", ""]),
-        Came::Expired => ("portico; fwd=stale; ttl=", ["; stored", ""]),
-        Came::Asked => ("portico; fwd=request; ttl=", ["; stored", ""]),
-        Came::Unkept => return HeaderValue::from_static("portico; fwd=bypass"),
+/// RFC 9211. A negative `ttl` says by how much a stale answer is over its time. `detail` says that a part is old since its host
+/// fails, also where others were asked for: whether the host was asked (`hit` or `fwd`) is one thing, what is old another.
+fn cache_status(came: Came, failure: Option<Kind>, seconds: i64) -> HeaderValue {
+    let mut buffer = itoa::Buffer::new();
+    let ttl = buffer.format(seconds);
+    let (before, ttl, after) = match came {
+        Came::Kept | Came::Stale | Came::Failed(_) => ("portico; hit; ttl=", ttl, ""),
+        Came::Joined => ("portico; fwd=uri-miss; ttl=", ttl, "; collapsed"),
+        Came::Missing => ("portico; fwd=uri-miss; ttl=", ttl, "; stored"),
+        Came::Expired => ("portico; fwd=stale; ttl=", ttl, "; stored"),
+        Came::Asked => ("portico; fwd=request; ttl=", ttl, "; stored"),
+        Came::Unkept => ("portico; fwd=bypass", "", ""),
+    };
+    let detail = match (failure, came) {
+        (Some(kind), _) => ["; detail=", kind.code()],
+        (None, Came::Stale) => ["; detail=", "revalidating"],
+        (None, _) => ["", ""],
     };
     let mut text = Vec::with_capacity(56);
-    let mut seconds_text = itoa::Buffer::new();
-    for part in [before, seconds_text.format(seconds)].into_iter().chain(after) {
+    for part in [before, ttl, after].into_iter().chain(detail) {
         text.extend_from_slice(part.as_bytes());
     }
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("portico"))
@@ -172,14 +178,18 @@ mod tests {
 
     #[test]
     fn says_whence_an_answer_came_as_rfc_9211_wants() {
-        for (came, seconds, text) in [
-            (Came::Kept, 7, "portico; hit; ttl=7"),
-            (Came::Stale, -3, "portico; hit; ttl=-3; detail=revalidating"),
-            (Came::Failed(crate::model::Kind::Unavailable), -60, "portico; hit; ttl=-60; detail=upstream_unavailable"),
-            (Came::Joined, 9, "portico; fwd=uri-miss; ttl=9; collapsed"),
-            (Came::Unkept, 0, "portico; fwd=bypass"),
+        let down = Some(Kind::Unavailable);
+        for (came, failure, seconds, text) in [
+            (Came::Kept, None, 7, "portico; hit; ttl=7"),
+            (Came::Kept, down, -7, "portico; hit; ttl=-7; detail=upstream_unavailable"),
+            (Came::Stale, None, -3, "portico; hit; ttl=-3; detail=revalidating"),
+            (Came::Failed(Kind::Unavailable), down, -60, "portico; hit; ttl=-60; detail=upstream_unavailable"),
+            (Came::Joined, None, 9, "portico; fwd=uri-miss; ttl=9; collapsed"),
+            (Came::Missing, down, -5, "portico; fwd=uri-miss; ttl=-5; stored; detail=upstream_unavailable"),
+            (Came::Unkept, None, 0, "portico; fwd=bypass"),
+            (Came::Unkept, down, -5, "portico; fwd=bypass; detail=upstream_unavailable"),
         ] {
-            assert_eq!(cache_status(came, seconds), text);
+            assert_eq!(cache_status(came, failure, seconds), text);
         }
     }
 

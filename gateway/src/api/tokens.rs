@@ -1,10 +1,11 @@
 //! Tokens: list, get, make, rotate, revoke.
 //!
 //! In go wishes; out come tokens without their values. Invariant: a value is in the one answer that made it, which nobody may
-//! store; who may give what to whom is the policy's word.
+//! store; who may give what to whom is the policy's word; nobody is shown a token of connections that theirs isn't for, which
+//! would tell them of those.
 
 use super::{
-    Caller, Shared,
+    Api, Caller, Shared,
     cursor::Scope,
     extract::{Json, Path, Query},
     mutation::NoBody,
@@ -15,9 +16,9 @@ use super::{
 };
 use crate::{
     clock,
-    model::{Network, Role, Slug, Timestamp, form},
-    policy::{Issued, TokenWish},
-    store::TokenRecord,
+    model::{Error, Kind, Network, Role, Slug, Timestamp, form},
+    policy::{Issued, Principal, Scopes, TokenWish, Who},
+    store::{MAX_TOKENS, TokenRecord},
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -124,6 +125,20 @@ fn view(record: &TokenRecord) -> View<'_> {
     }
 }
 
+fn is_shown(record: &TokenRecord, to: &Principal) -> bool {
+    to.who == Who::Token(record.id) || !Scopes::of_token(record).touches_beyond(&to.scopes)
+}
+
+/// What somebody is shown of what follows: one more than asked, if there is more.
+async fn shown(api: &Api, to: &Principal, after: Option<Uuid>, limit: usize) -> Result<Vec<TokenRecord>, Error> {
+    // How many are left out isn't known before, and an organization has few enough to read them all.
+    let limited = to.scopes.is_limited_to_connections();
+    let fetch = if limited { MAX_TOKENS } else { u32::try_from(limit + 1).unwrap_or(u32::MAX) };
+    let mut records = api.tokens.list(to.organization, after, fetch).await?;
+    records.retain(|record| is_shown(record, to));
+    Ok(records)
+}
+
 /// The oldest first.
 pub async fn list(
     State(api): Shared,
@@ -134,9 +149,7 @@ pub async fn list(
     let limit = walk::limit(parameters.limit)?;
     let scope = Scope { sealer: &api.sealer, principal: &principal, question: "tokens".to_owned() };
     let after: Option<Uuid> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
-    // One more than asked tells whether there is more.
-    let fetch = u32::try_from(limit + 1).unwrap_or(u32::MAX);
-    let mut records = api.tokens.list(principal.organization, after, fetch).await?;
+    let mut records = shown(&api, &principal, after, limit).await?;
     let more = records.len() > limit;
     records.truncate(limit);
     let last = records.last().filter(|_| more);
@@ -152,6 +165,10 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let record = api.tokens.get(principal.organization, token_id(&id)?).await?;
+    if !is_shown(&record, &principal) {
+        // In the words about one that isn't there.
+        return Err(Error::new(Kind::NotFound, "there is no such token").into());
+    }
     Read::own(&headers).answer(&view(&record))
 }
 

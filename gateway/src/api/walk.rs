@@ -1,22 +1,29 @@
 //! Walks through merged lists: the snapshots that a cursor pins, so that each item is met exactly once.
 //!
 //! In go gathered snapshots and an order; out come pages. Invariant: a walk never changes after its first page; what fails or
-//! changes meanwhile doesn't move its items. One that was dropped answers 410, never a guess.
+//! changes meanwhile doesn't move its items. One that was dropped answers 410, never a guess. A caller who asks the same again
+//! while it would come out the same gets the walk that is kept, and its cursors to the byte: the page is unchanged (304) just as
+//! long as the cursor that the caller has is still good, and whoever polls pins nothing more.
 
 use super::{
-    ApiConfig, cursor,
-    cursor::Scope,
+    ApiConfig,
+    cursor::{self, Scope},
     problem::Problem,
     respond::{Read, age_of},
 };
 use crate::{
     dispatch::{Came, Failure, Found, Shelf},
-    model::Timestamp,
+    model::{Kind, Timestamp},
 };
 use http::HeaderMap;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub const DEFAULT_LIMIT: usize = 10;
@@ -41,6 +48,21 @@ impl Walk {
     pub fn total(&self) -> Option<usize> {
         self.failures.is_empty().then_some(self.rows.len())
     }
+
+    /// Whether all its pages are those of the other, and say the same of hosts that fail.
+    fn is_same(&self, other: &Self) -> bool {
+        let same_part = |(one, other): (&Found, &Found)| {
+            Arc::ptr_eq(&one.snapshot, &other.snapshot) && one.came.failure() == other.came.failure()
+        };
+        let same_failure = |(one, other): (&Failure, &Failure)| one.connection == other.connection && one.error == other.error;
+        self.parts.len() == other.parts.len()
+            && self.shelves.len() == other.shelves.len()
+            && self.failures.len() == other.failures.len()
+            && self.parts.iter().zip(&other.parts).all(same_part)
+            && self.shelves.iter().zip(&other.shelves).all(|(one, other)| Arc::ptr_eq(one, other))
+            && self.failures.iter().zip(&other.failures).all(same_failure)
+            && self.rows == other.rows
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,75 +71,131 @@ struct Position {
     offset: usize,
 }
 
-pub struct Walks(Cache<Uuid, Arc<Walk>>);
+/// A walk that is kept, and the cursors into it that were given last.
+struct Kept {
+    id: Uuid,
+    walk: Arc<Walk>,
+    cursors: Mutex<HashMap<usize, (Instant, String)>>,
+}
+
+/// So many cursors of a walk are remembered,
+const CURSORS: usize = 64;
+/// each of about so many bytes.
+const CURSOR: usize = 256;
+/// Bytes for finding the walk of a question, a fraction of what walks take.
+const NEWEST_SHARE: u64 = 16;
+
+impl Kept {
+    fn new(walk: Walk) -> Arc<Self> {
+        Arc::new(Self { id: Uuid::new_v4(), walk: Arc::new(walk), cursors: Mutex::default() })
+    }
+
+    /// The cursor of what begins at `offset`, the same as before while most of its life is left.
+    fn cursor(&self, offset: usize, scope: &Scope<'_>) -> Result<String, Problem> {
+        let mut cursors = self.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((sealed_at, cursor)) = cursors.get(&offset)
+            && sealed_at.elapsed() < cursor::GIVEN_AGAIN
+        {
+            return Ok(cursor.clone());
+        }
+        let cursor = scope.seal(&Position { walk: self.id, offset })?;
+        if cursors.len() >= CURSORS {
+            cursors.clear();
+        }
+        cursors.insert(offset, (Instant::now(), cursor.clone()));
+        Ok(cursor)
+    }
+
+    fn weight(&self) -> u32 {
+        let pinned: u64 = self.walk.parts.iter().map(|part| u64::from(part.weight())).sum();
+        let rows = self.walk.rows.len();
+        u32::try_from(pinned + (rows * 8 + rows.min(CURSORS) * CURSOR + 256) as u64).unwrap_or(u32::MAX)
+    }
+}
+
+pub struct Walks {
+    kept: Cache<Uuid, Arc<Kept>>,
+    /// The newest walk of each caller's question.
+    newest: Cache<Vec<u8>, Uuid>,
+}
 
 /// A stretch of a walk, and the cursor of what follows it.
 pub struct Stretch {
     pub walk: Arc<Walk>,
     pub range: std::ops::Range<usize>,
     pub next: Option<String>,
-    begins: bool,
+    came: Option<(Came, Option<Kind>, i64)>,
 }
 
 impl Stretch {
     /// Its answer's freshness is that of the snapshots, which a cursor pins.
     pub fn read<'a>(&self, request: &'a HeaderMap, partial: bool) -> Read<'a> {
-        let came = Found::freshness_of(&self.walk.parts);
-        let came = came.map(|(came, seconds)| (if self.begins { came } else { Came::Kept }, seconds));
-        Read { request, age: self.walk.as_of().map(age_of), partial, came }
+        Read { request, age: self.walk.as_of().map(age_of), partial, came: self.came }
     }
 }
 
 impl Walks {
     pub fn new(config: &ApiConfig) -> Self {
-        let cache = Cache::builder()
+        let idle = Duration::from_secs(config.cursor_minutes * 60);
+        let kept = Cache::builder()
             .max_capacity(config.cursor_bytes)
             // The newest walk is the one that will be continued.
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, walk: &Arc<Walk>| {
-                let pinned: u64 = walk.parts.iter().map(|part| u64::from(part.weight())).sum();
-                u32::try_from(pinned + walk.rows.len() as u64 * 8 + 256).unwrap_or(u32::MAX)
-            })
-            .time_to_idle(Duration::from_secs(config.cursor_minutes * 60))
+            .weigher(|_, kept: &Arc<Kept>| kept.weight())
+            .time_to_idle(idle)
             .build();
-        Self(cache)
+        let newest = Cache::builder()
+            .max_capacity(config.cursor_bytes / NEWEST_SHARE)
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|facts: &Vec<u8>, _| u32::try_from(facts.len() + 128).unwrap_or(u32::MAX))
+            .time_to_idle(idle)
+            .build();
+        Self { kept, newest }
     }
 
     /// The first stretch. The walk is kept only when there is more to come.
     pub fn begin(&self, walk: Walk, limit: usize, scope: &Scope<'_>) -> Result<Stretch, Problem> {
-        self.stretch(None, Arc::new(walk), 0, limit, scope)
+        // As it came now, whichever walk it is.
+        let came = Found::freshness_of(&walk.parts);
+        if walk.rows.len() <= limit {
+            return Ok(Stretch { range: 0..walk.rows.len(), walk: Arc::new(walk), next: None, came });
+        }
+        stretch(&self.keep(walk, scope), 0, limit, scope, came)
     }
 
+    /// What follows comes from the snapshots that the walk keeps, of which some may be old since their hosts failed.
     pub fn resume(&self, cursor: &str, limit: usize, scope: &Scope<'_>) -> Result<Stretch, Problem> {
         let position: Position = scope.open(cursor)?;
-        let walk = self.0.get(&position.walk).ok_or_else(cursor::expired)?;
-        self.stretch(Some(position.walk), walk, position.offset, limit, scope)
+        let kept = self.kept.get(&position.walk).ok_or_else(cursor::expired)?;
+        let came = Found::freshness_of(&kept.walk.parts).map(|(_, failure, seconds)| (Came::Kept, failure, seconds));
+        stretch(&kept, position.offset, limit, scope, came)
     }
 
-    /// `id`: of a walk that is kept.
-    fn stretch(
-        &self,
-        id: Option<Uuid>,
-        walk: Arc<Walk>,
-        offset: usize,
-        limit: usize,
-        scope: &Scope<'_>,
-    ) -> Result<Stretch, Problem> {
-        let end = walk.rows.len().min(offset.saturating_add(limit));
-        let next = if end < walk.rows.len() {
-            let id = id.unwrap_or_else(|| self.keep(&walk));
-            Some(scope.seal(&Position { walk: id, offset: end })?)
-        } else {
-            None
-        };
-        Ok(Stretch { walk, range: offset.min(end)..end, next, begins: offset == 0 })
+    /// The walk that is kept of this caller's question if it is the same, whose life begins anew by that; else this one.
+    fn keep(&self, walk: Walk, scope: &Scope<'_>) -> Arc<Kept> {
+        let facts = scope.facts();
+        let newest = self.newest.get(&facts).and_then(|id| self.kept.get(&id));
+        if let Some(same) = newest.filter(|kept| kept.walk.is_same(&walk)) {
+            return same;
+        }
+        let kept = Kept::new(walk);
+        self.kept.insert(kept.id, Arc::clone(&kept));
+        self.newest.insert(facts, kept.id);
+        kept
     }
+}
 
-    fn keep(&self, walk: &Arc<Walk>) -> Uuid {
-        let id = Uuid::new_v4();
-        self.0.insert(id, Arc::clone(walk));
-        id
-    }
+fn stretch(
+    kept: &Kept,
+    offset: usize,
+    limit: usize,
+    scope: &Scope<'_>,
+    came: Option<(Came, Option<Kind>, i64)>,
+) -> Result<Stretch, Problem> {
+    let rows = kept.walk.rows.len();
+    let end = rows.min(offset.saturating_add(limit));
+    let next = if end < rows { Some(kept.cursor(end, scope)?) } else { None };
+    Ok(Stretch { walk: Arc::clone(&kept.walk), range: offset.min(end)..end, next, came })
 }
 
 /// Where in a list a request wants to be.

@@ -5,7 +5,7 @@
 
 use super::data;
 use crate::{
-    config::Config,
+    config::{Config, KeySource},
     seal::{KeyId, SealedBy},
     store::{SqliteStore, copy_progress},
 };
@@ -40,13 +40,13 @@ pub async fn backup(config: &Config, destination: &Path, tell: &mut dyn FnMut(St
     let saved = saved?;
     draft.publish(destination)?;
     // A copy needs no key, and is worth having also where none is at hand; the log is chained by one.
-    if let Err(error) = data::record(config, "backup").await {
+    if let Err(error) = data::record(config, "backup", "done").await {
         tell(format!("the copy is made, but the audit log doesn't tell of it: {error:#}"));
     }
     Ok(saved)
 }
 
-/// Refuses a destination that exists, and the data folder, where the key is.
+/// Refuses a destination that exists, the data folder, and the folder of the key.
 fn allowed(config: &Config, destination: &Path) -> anyhow::Result<()> {
     let shown = destination.display();
     if destination.is_dir() {
@@ -60,7 +60,21 @@ fn allowed(config: &Config, destination: &Path) -> anyhow::Result<()> {
     if is_inside {
         bail!("{shown} is in the data folder, with the key and on the same disk: name a file elsewhere");
     }
+    if key_folders(config).contains(&folder) {
+        bail!("{shown} would lie beside the key {}: name a file elsewhere", config.key_file().display());
+    }
     Ok(())
+}
+
+/// Where the key's file lies, by its name and, where that is a link, in truth.
+fn key_folders(config: &Config) -> Vec<PathBuf> {
+    if config.keys.source != KeySource::File {
+        return Vec::new();
+    }
+    let file = config.key_file();
+    let named = folder(&file).canonicalize().ok();
+    let real = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
+    named.into_iter().chain(real).collect()
 }
 
 fn folder(file: &Path) -> &Path {
@@ -135,6 +149,7 @@ impl Drop for Draft {
 mod tests {
     use super::*;
     use crate::{
+        config::Keys,
         seal::{MasterKey, Purpose, Sealer},
         store::{KeyStore as _, SealedPosition},
     };
@@ -150,6 +165,35 @@ mod tests {
         // A runtime of its own in a thread of its own: this one's is busy with the copy.
         let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(rotation());
         thread::scope(|scope| scope.spawn(run).join()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_is_not_laid_beside_the_key_wherever_that_is() {
+        let outer = tempfile::tempdir().unwrap();
+        let place = |name: &str| {
+            let path = outer.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let (data, keys, links, free) = (place("data"), place("keys"), place("links"), place("free"));
+        fs::write(keys.join("key"), "").unwrap();
+        std::os::unix::fs::symlink(keys.join("key"), links.join("key")).unwrap();
+        let with = |source: KeySource, file: PathBuf| Config {
+            data_dir: data.clone(),
+            keys: Keys { source, file, ..Keys::default() },
+            ..Config::default()
+        };
+        let refused = |config: &Config, folder: &Path| {
+            allowed(config, &folder.join("copy.db")).err().is_some_and(|error| error.to_string().contains("beside the key"))
+        };
+        let direct = with(KeySource::File, keys.join("key"));
+        assert_eq!([&keys, &links, &free].map(|folder| refused(&direct, folder)), [true, false, false]);
+        // Also by a way around.
+        assert!(refused(&direct, &free.join("../keys")));
+        let linked = with(KeySource::File, links.join("key"));
+        assert_eq!([&keys, &links, &free].map(|folder| refused(&linked, folder)), [true, true, false]);
+        let elsewhere = with(KeySource::Environment, keys.join("key"));
+        assert!(allowed(&elsewhere, &keys.join("copy.db")).is_ok());
     }
 
     #[tokio::test]

@@ -82,8 +82,8 @@ pub async fn open_recording(config: &Config) -> anyhow::Result<SqliteStore> {
     Ok(store)
 }
 
-/// Writes into the audit log what an operator did by a command, about the whole gateway.
-pub async fn record(config: &Config, action: &str) -> anyhow::Result<()> {
+/// Writes into the audit log what an operator did by a command, about the whole gateway, and with which outcome.
+pub async fn record(config: &Config, action: &str, outcome: &str) -> anyhow::Result<()> {
     let store = open_recording(config).await?;
     let entry = AuditEntry {
         at: clock::now(),
@@ -92,7 +92,7 @@ pub async fn record(config: &Config, action: &str) -> anyhow::Result<()> {
         client: None,
         action: action.to_owned(),
         target: None,
-        outcome: "done".to_owned(),
+        outcome: outcome.to_owned(),
         status: None,
         request_id: None,
         operation: None,

@@ -42,12 +42,12 @@ pub async fn rotate(config: &Config, keep_old: bool, tell: &mut dyn FnMut(String
     let store = data::open_store(config).await?;
     let rotated = rotate_in(config, &store, keep_old, tell).await;
     store.close().await;
-    let rotated = rotated?;
-    // It is done, and what is left to do for the operator must be said.
-    if let Err(error) = data::record(config, "secrets.rotate").await {
+    // Whatever of it was done; and what is left to do for the operator must be said.
+    let outcome = if rotated.is_ok() { "done" } else { "failed" };
+    if let Err(error) = data::record(config, "secrets.rotate", outcome).await {
         tell(format!("the audit log doesn't tell of this: {error:#}"));
     }
-    Ok(rotated)
+    rotated
 }
 
 async fn rotate_in(

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     egress::{Egress, LimitsReport},
     host::{Calls, Configured, Host},
-    model::{ConnectionSpec, Error, Features, Kind, Secrets},
+    model::{ConnectionSpec, Error, Features, Kind, ResourceId, Secrets},
     seal::Sealer,
     store::{ConnectionRecord, Store},
 };
@@ -126,6 +126,13 @@ impl Connection {
     /// Of answers about this site (native id), or about many.
     pub(super) fn generation(&self, site: Option<&str>) -> u64 {
         self.generations.of(site)
+    }
+
+    /// The host answered to this id (native) with the site of that one (whole). Where they differ, it takes several for one.
+    pub(super) fn note_spelling(&self, asked: &str, found: &str) {
+        if ResourceId::parse(found).is_ok_and(|found| found.native != asked) {
+            self.generations.take_sites_together();
+        }
     }
 
     /// A mutation of this site began or ended; none: of one that isn't known yet, or of who knows what.

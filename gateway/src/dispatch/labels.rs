@@ -32,6 +32,10 @@ impl Look<'_> {
     pub fn of(&self, site: &str) -> Option<&Arc<Labels>> {
         self.0.get(site)
     }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Shelf {

@@ -1,8 +1,9 @@
 //! Answers of providers, kept for as long as the provider allows, and a while longer for when it can't answer.
 //!
-//! In go a connection, a query, how fresh the answer must be, and a way to ask; out comes an answer, with the time it was read and
-//! whence it came. Invariant: the key holds the connection's uuid, revision and generation, so an answer never outlives a change
-//! or a mutation, and never crosses connections; one call runs per key, and goes on when the first caller leaves.
+//! In go a connection, a query, how fresh the answer must be, and a way to ask; out comes an answer, with the time it was asked for
+//! and whence it came. Invariant: the key holds the connection's uuid, revision and generation, so an answer never outlives a
+//! change or a mutation, and never crosses connections; callers share one call per key unless it began too long ago for them, and
+//! it goes on when the first caller leaves; an answer is as old as its question, and takes no place from one asked for later.
 
 mod absence;
 mod flight;
@@ -25,7 +26,11 @@ use flight::{Flight, Flights};
 use found::Counters;
 use moka::sync::Cache;
 use slot::{BySlot, Slot};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 
 /// How fresh an answer must be.
@@ -47,6 +52,31 @@ impl Freshness {
             Self::Live => false,
         }
     }
+
+    /// Since when a call that somebody else makes must be under way, to be waited for.
+    fn since(self) -> Option<Instant> {
+        match self {
+            // Ages are told in whole seconds, and a crowd that reloads (`max-age=0`) is one call. None: before the process began.
+            Self::Within(age) => Instant::now().checked_sub(age.max(JOINED)),
+            Self::Cached | Self::Live => None,
+        }
+    }
+}
+
+/// A call that began this long ago at most is as good as one's own.
+const JOINED: Duration = Duration::from_secs(1);
+
+/// When a question was asked: its answer may be as old as that, however long it took.
+#[derive(Clone, Copy)]
+struct Moment {
+    instant: Instant,
+    time: Timestamp,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { instant: Instant::now(), time: clock::now() }
+    }
 }
 
 #[derive(Debug)]
@@ -55,6 +85,7 @@ pub struct Snapshot {
     pub as_of: Timestamp,
     /// The answer as it was last written for a client, kept beside it.
     pub written: ArcSwapOption<Written>,
+    /// When it was asked for, as `as_of` says by the clock.
     read_at: Instant,
     lifetime: Duration,
     weight: u32,
@@ -83,6 +114,8 @@ struct Inner {
     kept: Cache<Key, Arc<Slot>, RandomState>,
     /// That something isn't there is believed for a moment.
     absent: Cache<Key, Arc<Absence>, RandomState>,
+    /// Held from looking at how new what is kept is to replacing it.
+    keeping: Mutex<()>,
     flights: Flights<Key, Arc<Snapshot>>,
     counters: Counters,
     /// After its lifetime, an answer is given while it is renewed for so long,
@@ -113,6 +146,7 @@ impl Snapshots {
         Self(Arc::new(Inner {
             kept,
             absent,
+            keeping: Mutex::default(),
             flights: Flights::default(),
             counters: Counters::new(metrics),
             stale_while_revalidate: revalidate,
@@ -171,11 +205,12 @@ impl Snapshots {
     where
         F: Future<Output = Result<Answer, Error>>,
     {
-        let outcome = ask(key.query.clone()).await.map(|answer| Arc::new(Snapshot::new(answer, lifetime)));
+        let asked = Moment::now();
+        let outcome = ask(key.query.clone()).await.map(|answer| Arc::new(Snapshot::new(answer, lifetime, asked)));
         if lifetime.is_zero() {
             return outcome.map(|snapshot| self.found(snapshot, Came::Unkept));
         }
-        self.0.keep(key, outcome.as_ref());
+        self.0.keep(key, asked.instant, outcome.as_ref());
         outcome.map(|snapshot| self.found(snapshot, Came::Asked))
     }
 
@@ -196,7 +231,7 @@ impl Snapshots {
             }
             absence => absence.map_or(Seen::Nothing, Seen::Absent),
         };
-        let (joined, outcome) = self.renew(&key, seen, lifetime, ask).await;
+        let (joined, outcome) = self.renew(&key, seen, freshness.since(), lifetime, ask).await;
         outcome.map(|snapshot| self.found(snapshot, if joined { Came::Joined } else { Came::Missing }))
     }
 
@@ -222,10 +257,10 @@ impl Snapshots {
         }
         if may_be_stale && over <= self.0.stale_while_revalidate {
             // It runs in a task of its own; nobody waits for it.
-            drop(self.begin(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask));
+            drop(self.begin(&key, Seen::Kept(Arc::clone(&newest)), None, lifetime, ask));
             return Ok(self.found(newest, Came::Stale));
         }
-        match self.renew(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask).await.1 {
+        match self.renew(&key, Seen::Kept(Arc::clone(&newest)), freshness.since(), lifetime, ask).await.1 {
             Ok(renewed) => Ok(self.found(renewed, Came::Expired)),
             Err(error) if may_be_stale => self.instead(newest, over, error),
             Err(error) => Err(error),
@@ -246,30 +281,40 @@ impl Snapshots {
         &self,
         key: &Key,
         seen: Seen,
+        since: Option<Instant>,
         lifetime: Duration,
         ask: impl FnOnce(Query) -> F,
     ) -> (bool, Result<Arc<Snapshot>, Error>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let (joined, flight) = self.begin(key, seen, lifetime, ask);
+        let (joined, flight) = self.begin(key, seen, since, lifetime, ask);
         (joined, flight.await.map_err(|error| Error::clone(&error)))
     }
 
-    /// `seen`: what the caller found. Another call may have ended since the caller looked; then its outcome is the answer.
-    fn begin<F>(&self, key: &Key, seen: Seen, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> (bool, Flight<Arc<Snapshot>>)
+    /// `seen`: what the caller found. Another call may have ended since the caller looked; then its outcome is the answer, unless
+    /// it was asked for before `since`.
+    fn begin<F>(
+        &self,
+        key: &Key,
+        seen: Seen,
+        since: Option<Instant>,
+        lifetime: Duration,
+        ask: impl FnOnce(Query) -> F,
+    ) -> (bool, Flight<Arc<Snapshot>>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        self.0.flights.join(key, || {
+        self.0.flights.join(key, since, || {
             let (inner, key) = (Arc::clone(&self.0), key.clone());
-            let asked = ask(key.query.clone());
+            let answer = ask(key.query.clone());
             async move {
-                if let Some(known) = inner.known_since(&key, &seen) {
+                if let Some(known) = inner.known_since(&key, &seen, since) {
                     return known;
                 }
-                let outcome = asked.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime)));
-                inner.keep(key, outcome.as_ref());
+                let asked = Moment::now();
+                let outcome = answer.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime, asked)));
+                inner.keep(key, asked.instant, outcome.as_ref());
                 outcome
             }
         })
@@ -282,18 +327,29 @@ impl Snapshots {
 }
 
 impl Inner {
-    /// What is kept in place of what was seen.
-    fn known_since(&self, key: &Key, seen: &Seen) -> Option<Result<Arc<Snapshot>, Error>> {
+    /// What is kept in place of what was seen, and was asked for no earlier than `since`.
+    fn known_since(&self, key: &Key, seen: &Seen, since: Option<Instant>) -> Option<Result<Arc<Snapshot>, Error>> {
+        let is_new = |read_at: Instant| since.is_none_or(|since| read_at >= since);
         if let Some(newest) = self.kept.get(key).map(|slot| slot.newest()) {
             let is_seen = matches!(seen, Seen::Kept(seen) if Arc::ptr_eq(seen, &newest));
-            return (!is_seen).then_some(Ok(newest));
+            return (!is_seen && is_new(newest.read_at)).then_some(Ok(newest));
         }
         let absence = self.absent.get(key)?;
         let is_seen = matches!(seen, Seen::Absent(seen) if Arc::ptr_eq(seen, &absence));
-        (!is_seen).then(|| Err(absence.error.clone()))
+        (!is_seen && is_new(absence.read_at)).then(|| Err(absence.error.clone()))
     }
 
-    fn keep(&self, key: Key, outcome: Result<&Arc<Snapshot>, &Error>) {
+    /// Whether something is kept that was asked for later: a slow answer tells nothing new then, of whichever kind it is.
+    fn knows_later(&self, key: &Key, asked: Instant) -> bool {
+        self.kept.get(key).is_some_and(|slot| slot.newest().read_at > asked)
+            || self.absent.get(key).is_some_and(|absence| absence.read_at > asked)
+    }
+
+    fn keep(&self, key: Key, asked: Instant, outcome: Result<&Arc<Snapshot>, &Error>) {
+        let _guard = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.knows_later(&key, asked) {
+            return;
+        }
         match outcome {
             Ok(snapshot) => {
                 let replaced = self.kept.get(&key).is_some_and(|slot| slot.replace(snapshot));
@@ -304,7 +360,7 @@ impl Inner {
             }
             Err(error) if error.kind == Kind::NotFound => {
                 self.kept.invalidate(&key);
-                self.absent.insert(key, Arc::new(Absence::new(error.clone())));
+                self.absent.insert(key, Arc::new(Absence::new(error.clone(), asked)));
             }
             Err(error) => {
                 if let Some(slot) = self.kept.get(&key) {
@@ -329,9 +385,10 @@ impl Snapshot {
         self.weight
     }
 
-    fn new(answer: Answer, lifetime: Duration) -> Self {
+    fn new(answer: Answer, lifetime: Duration, asked: Moment) -> Self {
         let weight = weigh::answer(&answer).saturating_add(ENTRY);
-        Self { answer, as_of: clock::now(), written: ArcSwapOption::empty(), read_at: Instant::now(), lifetime, weight }
+        let (as_of, read_at) = (asked.time, asked.instant);
+        Self { answer, as_of, written: ArcSwapOption::empty(), read_at, lifetime, weight }
     }
 
     /// How long it is still fresh; negative by as much as it is over.
@@ -340,7 +397,7 @@ impl Snapshot {
         (millis(self.lifetime) - millis(self.age(now))).div_euclid(1000)
     }
 
-    /// Since it was read.
+    /// Since it was asked for.
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.read_at)
     }
@@ -357,7 +414,7 @@ impl Snapshot {
     #[cfg(test)]
     pub(super) fn weighing(weight: u32, seconds: u64) -> Arc<Self> {
         let lifetime = Duration::from_secs(seconds);
-        Arc::new(Self { weight, ..Self::new(Answer::Sites(Vec::new()), lifetime) })
+        Arc::new(Self { weight, ..Self::new(Answer::Sites(Vec::new()), lifetime, Moment::now()) })
     }
 }
 

@@ -191,6 +191,7 @@ async fn run(upstream: Arc<Upstream>, prepared: Prepared, flow: Flow, record: Ar
     let deadline = Instant::now() + Duration::from_secs(config.max_seconds);
     let label = &upstream.target.label;
     let work = async {
+        upstream.limits.earn();
         let response = upstream.follow(&prepared, flow, deadline).await?;
         stream(response, label, &upstream.shared, &record, &config).await
     };

@@ -7,6 +7,7 @@
 mod breaker;
 mod budget;
 mod heed;
+mod outlook;
 mod pace;
 mod pause;
 mod queue;
@@ -73,6 +74,12 @@ impl Limits {
         self.wait(Need::Time, flow, deadline).await.map(drop)
     }
 
+    /// A call's first request leaves. Whoever is refused or sends again doesn't say so: they would earn the retries that a failing
+    /// upstream is to be spared.
+    pub(super) fn earn(&self) {
+        self.lock().budget.call();
+    }
+
     /// Whether the budget has a retry left; it is taken from it.
     pub(super) fn may_retry(&self) -> bool {
         self.lock().budget.take()
@@ -110,9 +117,6 @@ impl Limits {
         let now = Instant::now();
         let mut state = self.lock();
         state.used = now;
-        if need == Need::Place {
-            state.budget.call();
-        }
         if let Some(pause) = state.is_broken(need, now) {
             return Err(self.refused(&state, Why::Breaker, pause));
         }
@@ -125,9 +129,9 @@ impl Limits {
         if state.queue.len() >= queue::MOST {
             return Err(self.refused(&state, Why::Queue, Duration::from_secs(1)));
         }
-        let (at, why) = state.estimate(state.queue.ahead(need, flow), now);
-        if at > deadline {
-            return Err(self.refused(&state, why, at - now));
+        let outlook = state.estimate(need, state.queue.ahead(need, flow), now);
+        if outlook.at > deadline {
+            return Err(self.refused(&state, outlook.why, outlook.until - now));
         }
         self.gauges.queued.inc();
         let overtakes = (state.queue.ahead(need, flow) as usize) < state.queue.len();
@@ -143,7 +147,7 @@ impl Limits {
         let mut state = self.lock();
         state.moved(now, &self.gauges);
         match ticket.fate() {
-            Fate::Waiting if now >= deadline => Look::Stop(self.too_late(&state, 0, now)),
+            Fate::Waiting if now >= deadline => Look::Stop(self.too_late(&state, ticket.need, 0, now)),
             Fate::Waiting => {
                 let at = state.ready(ticket.need, now).err().flatten();
                 Look::Wait(state.queue.arm(ticket, at))
@@ -155,7 +159,8 @@ impl Limits {
             }
             Fate::Late => {
                 waiting.ticket = None;
-                Look::Stop(self.too_late(&state, state.queue.ahead(ticket.need, ticket.flow), now))
+                let ahead = state.queue.ahead(ticket.need, ticket.flow);
+                Look::Stop(self.too_late(&state, ticket.need, ahead, now))
             }
             fate => {
                 waiting.ticket = None;
@@ -167,18 +172,20 @@ impl Limits {
     /// When one that joins this flow behind `ahead` others, which haven't come here yet, can go at the earliest.
     pub(super) fn soonest(&self, flow: Flow, ahead: u32) -> Instant {
         let state = self.lock();
-        state.estimate(state.queue.ahead(Need::Place, flow).saturating_add(ahead), Instant::now()).0
+        let ahead = state.queue.ahead(Need::Place, flow).saturating_add(ahead);
+        state.estimate(Need::Place, ahead, Instant::now()).at
     }
 
     /// Why it can't go sooner.
     pub(super) fn refusal(&self, flow: Flow, ahead: u32) -> Error {
         let state = self.lock();
-        self.too_late(&state, state.queue.ahead(Need::Place, flow).saturating_add(ahead), Instant::now())
+        let ahead = state.queue.ahead(Need::Place, flow).saturating_add(ahead);
+        self.too_late(&state, Need::Place, ahead, Instant::now())
     }
 
-    fn too_late(&self, state: &State, ahead: u32, now: Instant) -> Error {
-        let (at, why) = state.estimate(ahead, now);
-        self.refused(state, why, at - now)
+    fn too_late(&self, state: &State, need: Need, ahead: u32, now: Instant) -> Error {
+        let outlook = state.estimate(need, ahead, now);
+        self.refused(state, outlook.why, outlook.until - now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

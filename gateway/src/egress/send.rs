@@ -33,6 +33,7 @@ impl Upstream {
         self.sign_in(context.flow, deadline, &mut turn).await?;
         let committed = timeout_at(deadline, commit(intent, &prepared)).await;
         committed.unwrap_or_else(|_| Err(fault::too_late(&self.target.label)))?;
+        self.limits.earn();
         let (mut tries, mut declined) = (0, true);
         loop {
             tries += 1;

@@ -1,7 +1,8 @@
 //! Who watches: places, the channels to them, and the credentials that they came with.
 //!
 //! In go principals and topics; out come receivers and the guards of their places. Invariant: a channel lives as long as
-//! somebody listens, a place is free as soon as its guard is dropped, and a watcher costs an entry of none of these maps.
+//! somebody listens, a place is free as soon as its guard is dropped, and a watcher costs an entry of none of these maps; who came
+//! with another value of the same credential is none of the same, since each value has an end of its own.
 
 use super::{Event, Topic};
 use crate::{
@@ -37,10 +38,13 @@ pub struct Places {
 struct State {
     channels: HashMap<Topic, broadcast::Sender<Arc<Event>>>,
     organizations: HashMap<OrganizationId, usize>,
-    sessions: HashMap<Uuid, Session>,
+    sessions: HashMap<Value, Session>,
 }
 
-/// The watchers of one token.
+/// A credential's id, and the hash of the value that was sent.
+type Value = (Uuid, [u8; 32]);
+
+/// The watchers who came with one value of a token, or of a session's cookie.
 struct Session {
     principal: Arc<Principal>,
     ended: CancellationToken,
@@ -72,7 +76,7 @@ impl Places {
             return Err(self.too_many());
         }
         *watchers += 1;
-        let session = state.sessions.entry(principal.credential_id()).or_insert_with(|| Session {
+        let session = state.sessions.entry(principal.credential_value()).or_insert_with(|| Session {
             principal: Arc::clone(principal),
             ended: self.shutdown.child_token(),
             watchers: 0,
@@ -102,15 +106,22 @@ impl Places {
         lock(&self.state).channels.get(topic).cloned()
     }
 
-    /// One principal of each credential that watchers came with.
+    /// One principal of each value that watchers came with.
     pub fn principals(&self) -> Vec<Arc<Principal>> {
         lock(&self.state).sessions.values().map(|session| Arc::clone(&session.principal)).collect()
     }
 
-    /// Ends the streams of a credential.
+    /// Ends the streams of a credential, whichever of its values they came with.
     pub fn dismiss(&self, credential: Uuid) {
-        // The entry goes with its last watcher; until then, whoever comes with this credential is dismissed at once.
-        if let Some(session) = lock(&self.state).sessions.get(&credential) {
+        let state = lock(&self.state);
+        let own = state.sessions.iter().filter(|((id, _), _)| *id == credential);
+        own.for_each(|(_, session)| session.ended.cancel());
+    }
+
+    /// Ends the streams that came with the same value as this principal.
+    pub fn dismiss_value(&self, principal: &Principal) {
+        // The entry goes with its last watcher; until then, whoever comes with this value is dismissed at once.
+        if let Some(session) = lock(&self.state).sessions.get(&principal.credential_value()) {
             session.ended.cancel();
         }
     }
@@ -128,7 +139,7 @@ impl Drop for Place {
         self.taken.dec();
         let mut state = lock(&self.state);
         leave(&mut state.organizations, &self.principal.organization, |watchers| watchers);
-        leave(&mut state.sessions, &self.principal.credential_id(), |session| &mut session.watchers);
+        leave(&mut state.sessions, &self.principal.credential_value(), |session| &mut session.watchers);
         if state.channels.get(&self.topic).is_some_and(|channel| channel.receiver_count() == 0) {
             state.channels.remove(&self.topic);
         }

@@ -5,7 +5,7 @@ use crate::{
     clock,
     model::{Kind, Operation},
     policy::mint_token,
-    store::{Acceptance, Fence, Finish, Outcome, SqliteStore, TokenStore as _, suite},
+    store::{Acceptance, Fence, Finish, Outcome, SqliteStore, TokenRotation, TokenStore as _, suite},
 };
 use std::sync::atomic::AtomicUsize;
 use tokio::time::timeout;
@@ -55,6 +55,24 @@ impl World {
         let (token, record) = mint_token(self.organization, "test", Some(expires)).unwrap();
         self.store.token_insert(&record).await.unwrap();
         self.authenticator.authenticate(Some(token.as_bytes()), None).await.unwrap()
+    }
+
+    /// Who came with the value that a rotation without overlap took away, and who comes with the present one.
+    async fn rotated(&self) -> [Arc<Principal>; 2] {
+        let mint = || mint_token(self.organization, "test", None).unwrap();
+        let ((old, record), (new, next)) = (mint(), mint());
+        let came = async |token: &str| self.authenticator.authenticate(Some(token.as_bytes()), None).await.unwrap();
+        self.store.token_insert(&record).await.unwrap();
+        let before = came(&old).await;
+        let rotation =
+            TokenRotation { present: record.hash, hash: next.hash, prefix: next.prefix, previous_until: clock::now() };
+        assert!(self.store.token_rotate(self.organization, record.id, &rotation).await.unwrap());
+        self.authenticator.forget();
+        [before, came(&new).await]
+    }
+
+    async fn watch(&self, principal: &Arc<Principal>) -> Watch {
+        self.events.organization(principal, Filter::default(), None).await.unwrap()
     }
 
     async fn accept(&self) -> OperationId {
@@ -277,4 +295,37 @@ async fn streams_end_with_their_credential_and_with_the_gateway() {
     assert!(next(&mut goes_on).await.is_none(), "it holds up the drain");
     let mut late = world.events.organization(&long, Filter::default(), None).await.unwrap();
     assert!(next(&mut late).await.is_none());
+}
+
+#[tokio::test]
+async fn a_rotation_ends_the_streams_of_the_value_before_alone() {
+    let world = World::new(EventsConfig::default()).await;
+    for old_first in [true, false] {
+        let [old, new] = world.rotated().await;
+        assert_eq!(old.credential_id(), new.credential_id());
+        let (mut ends, mut goes_on) = if old_first {
+            (world.watch(&old).await, world.watch(&new).await)
+        } else {
+            let goes_on = world.watch(&new).await;
+            (world.watch(&old).await, goes_on)
+        };
+        upkeep::check_once(&world.events, &world.authenticator).await;
+        assert!(next(&mut ends).await.is_none(), "it outlived its value, and the old one came first: {old_first}");
+        world.accept().await;
+        assert_eq!(event(&mut goes_on).await, "queued -");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_ends_the_streams_of_every_value() {
+    let world = World::new(EventsConfig::default()).await;
+    let other = world.principal(1_000_000).await;
+    let [old, new] = world.rotated().await;
+    let (mut before, mut present, mut goes_on) = (world.watch(&old).await, world.watch(&new).await, world.watch(&other).await);
+    world.events.dismiss(new.credential_id());
+    for ended in [&mut before, &mut present] {
+        assert!(next(ended).await.is_none(), "it outlived its token");
+    }
+    world.accept().await;
+    assert_eq!(event(&mut goes_on).await, "queued -");
 }

@@ -55,7 +55,7 @@ pub async fn check_credentials(events: Arc<Events>, authenticator: Arc<Authentic
     }
 }
 
-/// One question for each credential, however many watch with it.
+/// One question for each value of a credential, however many watch with it: one that was rotated away ends before the present one.
 pub async fn check_once(events: &Events, authenticator: &Authenticator) {
     for principal in events.places.principals() {
         match authenticator.still_holds(&principal).await {
@@ -63,7 +63,7 @@ pub async fn check_once(events: &Events, authenticator: &Authenticator) {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, internal = error.internal, "a credential could not be looked at"),
         }
-        events.places.dismiss(principal.credential_id());
+        events.places.dismiss_value(&principal);
     }
 }
 

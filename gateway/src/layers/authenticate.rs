@@ -61,6 +61,18 @@ pub fn credential(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
     Ok(first)
 }
 
+/// Whether the request's credential was good before, as far as that is remembered. It may have ended: it opens nothing by this.
+pub fn is_familiar(authenticator: &Authenticator, headers: &HeaderMap, secure: bool) -> bool {
+    match credential(headers) {
+        Ok(Some(header)) => authenticator.has_met(header),
+        Ok(None) => {
+            let sent = SessionCookie { secure }.sent(headers).ok().flatten();
+            sent.is_some_and(|token| authenticator.has_met_session(token))
+        }
+        Err(_) => false,
+    }
+}
+
 fn refuse(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Unauthenticated => auth::unauthenticated(),

@@ -8,13 +8,19 @@ mod fields;
 
 use super::problem;
 use crate::{
-    api::{RequestId, lane, problem::Problem},
+    api::{
+        RequestId, auth,
+        extract::{Sending, collect},
+        lane,
+        problem::Problem,
+    },
     clock,
     metrics::Metrics,
     model::{Error, Timestamp},
     policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Verdict},
 };
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -55,7 +61,10 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     let matched = request.extensions().get::<MatchedPath>();
     let (lane, login) = lane::of(request.method(), matched.map_or("", MatchedPath::as_str));
     let verdict = gate.address(&request, login);
-    let has_turn = lane == Lane::LookUp || request.extensions().get::<HadTurn>().is_some();
+    let had_turn = request.extensions().get::<HadTurn>().is_some();
+    // One that had to wait before the stack comes from nobody who is known.
+    let lane = if had_turn && lane == Lane::LookUp { Lane::Ordinary } else { lane };
+    let has_turn = had_turn || lane == Lane::LookUp;
     let entered = match verdict {
         Some(refused) if !refused.passes => Err(gate.limited(&refused)),
         _ => gate.admit(has_turn, lane).await.map_err(|busy| gate.busy(busy)),
@@ -71,10 +80,13 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     request.extensions_mut().insert(gate.limits.answer_by());
     let (uri, id) = (request.uri().clone(), request_id(&request));
     let response = match in_time(lane, gate.limits.request_time(), next.run(request)).await {
-        Some(response) => response,
+        Some(response) => {
+            place.leave();
+            response
+        }
+        // A change goes on, and keeps the place to its end.
         None => problem::written(too_late(gate.limits.request_time()).into_response(), &uri, id),
     };
-    place.leave();
     gate.told(response, Verdict::tightest(verdict, place.verdict()))
 }
 
@@ -96,12 +108,22 @@ pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Ne
 }
 
 /// Where nobody authenticates: a share of the room, and of that a share for each address. Documents are given at once, and need none.
+/// What is said is taken in here: who takes their time over that makes room for others, who has said it doesn't.
 pub async fn stranger(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
     if request.method().is_safe() {
         return Ok(next.run(request).await);
     }
-    let _visitor = gate.limits.visit(client(&request)).map_err(|busy| gate.busy(busy))?;
-    Ok(next.run(request).await)
+    let visitor = gate.limits.visit(client(&request)).map_err(|busy| gate.busy(busy))?;
+    let (parts, body) = request.into_parts();
+    let body = tokio::select! {
+        biased;
+        read = collect(body, auth::MOST, Sending::of(&parts)) => read?,
+        () = visitor.sent_away() => return Err(gate.busy(Busy::Strangers)),
+    };
+    if !visitor.has_spoken() {
+        return Err(gate.busy(Busy::Strangers));
+    }
+    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
 }
 
 /// Where no listener told an address, all requests count as one client's.

@@ -1,7 +1,8 @@
 //! Blocks of IP addresses, as operators write them.
 //!
 //! In goes text; out comes a block that says whether an address lies in it. Invariant: a block that would hold every address is
-//! refused: whoever means "all" must not write it where networks are named.
+//! refused: whoever means "all" must not write it where networks are named; one of IPv4 addresses that was written as IPv6 is
+//! the block of IPv4 that it means, as clients' addresses are.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
@@ -56,6 +57,22 @@ impl Network {
     }
 }
 
+/// Bits before the IPv4 address in an IPv6 one that holds it (`::ffff:203.0.113.5`).
+const BEFORE_MAPPED: u8 = 96;
+
+/// What is written in IPv6 about IPv4 would hold nobody as it stands, since addresses are asked about in their own form. None: it
+/// names IPv4 addresses, and its prefix reaches beyond them. A block around all of them that names none, `::/8`, is one of IPv6.
+fn in_own_form(address: IpAddr, prefix: u8) -> Option<Network> {
+    let mapped = match address {
+        IpAddr::V6(address) => address.to_ipv4_mapped(),
+        IpAddr::V4(_) => None,
+    };
+    match mapped {
+        Some(mapped) => Some(Network { address: IpAddr::V4(mapped), prefix: prefix.checked_sub(BEFORE_MAPPED)? }),
+        None => Some(Network { address, prefix }),
+    }
+}
+
 const fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
@@ -78,10 +95,16 @@ impl FromStr for Network {
         if prefix > most {
             return Err(wrong());
         }
-        if prefix == 0 {
+        let beyond = || {
+            format!(
+                "{text:?} names IPv4 addresses, which begin at /{BEFORE_MAPPED} in IPv6; write the IPv4 network: 10.0.0.0/8"
+            )
+        };
+        let network = in_own_form(address, prefix).ok_or_else(beyond)?;
+        if network.prefix == 0 {
             return Err(format!("{text:?} would open every address; name the networks that are meant"));
         }
-        Ok(Self { address, prefix })
+        Ok(network)
     }
 }
 
@@ -112,6 +135,12 @@ mod tests {
             ("fd00::/8", "fe00::1", false),
             ("::1/128", "::1", true),
             ("127.0.0.0/8", "::ffff:127.0.0.1", false),
+            ("::ffff:203.0.113.5", "203.0.113.5", true),
+            ("::ffff:203.0.113.5", "203.0.113.6", false),
+            ("::ffff:10.0.0.0/104", "10.9.8.7", true),
+            ("::ffff:a00:0/104", "11.0.0.0", false),
+            ("::/8", "::1", true),
+            ("::/8", "10.9.8.7", false),
         ] {
             let network: Network = network.parse().unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), inside, "{network} {address}");
@@ -129,6 +158,29 @@ mod tests {
         }
         for wrong in ["", "10.0.0.0/33", "10.0.0.0/", "::/129", "0.0.0.0/0", "::/0", "localhost", "10.0.0.0/8/8"] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ipv4_written_as_ipv6_is_ipv4_or_refused() {
+        for (text, plain) in [
+            ("::ffff:203.0.113.5", "203.0.113.5/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:128.0.0.0/97", "128.0.0.0/1"),
+            ("::/8", "::/8"),
+            ("fd00::/8", "fd00::/8"),
+        ] {
+            assert_eq!(text.parse::<Network>().map(|network| network.to_string()).as_deref(), Ok(plain), "{text}");
+        }
+        for (text, why) in [
+            ("::ffff:10.0.0.0/95", "begin at /96"),
+            ("::ffff:0:0/64", "begin at /96"),
+            ("::ffff:0:0/96", "every address"),
+            ("::/0", "every address"),
+            ("::ffff:10.0.0.0/129", "not a network"),
+        ] {
+            let error = text.parse::<Network>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
         }
     }
 }

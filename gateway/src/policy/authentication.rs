@@ -99,12 +99,18 @@ impl Principal {
         }
     }
 
-    /// The token's or the session's id: what limits, cursors and streams are counted and bound by.
+    /// The token's or the session's id: what limits and cursors are counted and bound by.
     pub const fn credential_id(&self) -> Uuid {
         match self.who {
             Who::Token(id) => id,
             Who::User { session, .. } => session,
         }
+    }
+
+    /// The id and the hash of what was sent, which streams are bound by: a rotation or a refresh leaves the id, but each value has an
+    /// end of its own.
+    pub const fn credential_value(&self) -> (Uuid, [u8; 32]) {
+        (self.credential_id(), self.credential.0)
     }
 }
 
@@ -188,6 +194,15 @@ impl Authenticator {
     /// The principal behind a credential that was looked up a moment ago: what can be said without asking the store.
     pub fn known(&self, credential: Option<&[u8]>, client: IpAddr, now: Instant) -> Option<Arc<Principal>> {
         self.remembered(&hash(token_of(credential?)?), now).filter(|principal| principal.scopes.admit(Some(client)))
+    }
+
+    /// Whether the credential was good once, of those that are remembered.
+    pub fn has_met(&self, credential: &[u8]) -> bool {
+        token_of(credential).is_some_and(|token| self.has_met_hash(&hash(token)))
+    }
+
+    pub(super) fn has_met_hash(&self, hash: &[u8; 32]) -> bool {
+        self.memo.read().unwrap_or_else(PoisonError::into_inner).contains_key(hash)
     }
 
     /// Whether the credential behind a principal still opens the door: answers that go on for hours ask now and then.

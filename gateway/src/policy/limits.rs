@@ -47,7 +47,8 @@ pub struct LimitsConfig {
     pub in_flight: NonZeroUsize,
     /// Of these, requests of one organization.
     pub in_flight_per_organization: NonZeroUsize,
-    /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress.
+    /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress. Half of them may
+    /// be of one organization.
     pub waiting: NonZeroUsize,
     /// How long a request should wait for a processor at most: while they wait longer, some are refused. 0 refuses none.
     pub queue_ms: u64,

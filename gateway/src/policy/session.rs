@@ -156,6 +156,11 @@ impl Authenticator {
         Ok(self.remember(principal(&session, role), Some(ends_at), epoch))
     }
 
+    /// As [`Self::has_met`], of the value of a session's cookie.
+    pub fn has_met_session(&self, token: &[u8]) -> bool {
+        session_hash(token).is_some_and(|hash| self.has_met_hash(&hash))
+    }
+
     /// A session that has not ended.
     pub(super) async fn session(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, Role)>, Error> {
         let found = self.store.session_by_hash(hash).await?;

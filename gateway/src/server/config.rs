@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Client connections at the same time. When all are taken, who hasn't asked anything, or rests longest, makes room.
+    /// Client connections at the same time. When all are taken, who hasn't asked anything, rests longest, or takes nothing of
+    /// its answers makes room.
     pub max_connections: usize,
     /// Of these, so many from one client address (IPv6: one /64); 0 is a quarter. Loopback and trusted proxies are exempt.
     pub max_connections_per_client: usize,
@@ -22,7 +23,7 @@ pub struct ServerConfig {
     pub header_timeout_ms: u64,
     /// A connection without a request in flight is closed after this time, also if it answers pings.
     pub idle_timeout_ms: u64,
-    /// A client that takes nothing of its answer for this time loses the connection.
+    /// A client that takes nothing of one of its answers for this time loses the connection, whatever else it does there.
     pub stall_timeout_ms: u64,
     /// How long requests in flight may take to finish after SIGTERM.
     pub drain_ms: u64,

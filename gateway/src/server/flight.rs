@@ -3,7 +3,7 @@
 //! In goes a connection's life; it is told of the request's beginning and end. Invariant: every beginning has one end, whether
 //! the answer was taken whole, failed, or was dropped on the way.
 
-use super::life::Life;
+use super::life::{Life, Turn};
 use axum::body::Body;
 use bytes::Bytes;
 use http::Version;
@@ -18,7 +18,8 @@ pub struct Flight {
     life: Arc<Life>,
     /// Of HTTP/2, where a piece that was taken may wait for its window.
     multiplexed: bool,
-    handed: bool,
+    /// While it is the client's turn.
+    handed: Option<Turn>,
     whole: bool,
 }
 
@@ -26,7 +27,7 @@ impl Flight {
     pub fn begin(life: &Arc<Life>, version: Version) -> Self {
         let multiplexed = version == Version::HTTP_2;
         life.begin_request(multiplexed);
-        Self { life: Arc::clone(life), multiplexed, handed: false, whole: false }
+        Self { life: Arc::clone(life), multiplexed, handed: None, whole: false }
     }
 
     pub fn answer(mut self, body: Body) -> Watched {
@@ -41,13 +42,12 @@ impl Flight {
 
     /// It is the client's turn: over HTTP/2 an answer may wait for its window before the first piece.
     fn hand(&mut self) {
-        self.life.hand();
-        self.handed = true;
+        self.handed = Some(self.life.hand());
     }
 
     fn take_back(&mut self) {
-        if std::mem::take(&mut self.handed) {
-            self.life.take_back();
+        if let Some(turn) = self.handed.take() {
+            self.life.take_back(turn);
         }
     }
 }
@@ -93,5 +93,40 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body::Body as _;
+    use std::{convert::Infallible, future::poll_fn, time::Duration};
+    use tokio::time::{Instant, advance};
+
+    /// Asks for the next piece; whether there was one.
+    async fn next(answer: &mut Watched) -> bool {
+        poll_fn(|context| Pin::new(&mut *answer).poll_frame(context)).await.is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_piece_waits_from_when_it_was_handed() {
+        let pieces = futures_util::stream::iter(["one", "two"].map(Ok::<_, Infallible>));
+        let life = Arc::new(Life::new());
+        let begun = Instant::now();
+        let mut answer = Flight::begin(&life, Version::HTTP_2).answer(Body::from_stream(pieces));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(life.untaken_since(), Some(begun), "it waits for its window");
+        for seconds in [1, 5] {
+            assert!(next(&mut answer).await);
+            // Something else moves.
+            advance(Duration::from_secs(4)).await;
+            life.touch();
+            assert_eq!(life.untaken_since(), Some(begun + Duration::from_secs(seconds)));
+        }
+        assert!(!next(&mut answer).await);
+        assert_eq!(life.untaken_since(), None);
+        assert_eq!(life.rests_since(), None);
+        drop(answer);
+        assert_eq!(life.rests_since(), Some(begun + Duration::from_secs(9)));
     }
 }

@@ -1,14 +1,20 @@
 //! What a connection is doing, and when it has had its time.
 //!
 //! In go beginnings and ends of requests and of the taking of answers; out comes, for each connection, why it must end.
-//! Invariant: a request in flight costs a few atomic operations and no lock, and a connection one timer, which is set anew
-//! only when it fires; so an end comes late by one such time at most.
+//! Invariant: a request in flight costs a few atomic operations, and over HTTP/1 no lock (over HTTP/2 one of the connection's own,
+//! to know which of its answers has waited longest); a connection has one timer, which is set anew only when it fires; so an end
+//! comes late by one such time at most. Each answer must be taken in time, whatever else moves on its connection.
+
+mod turns;
+
+pub use turns::Turn;
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
+use turns::Turns;
 
 /// Why the gateway ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +24,7 @@ pub enum Reason {
     NoRequest = 1,
     /// No request was in flight for too long.
     Idle,
-    /// The client didn't take its answer.
+    /// The client didn't take one of its answers.
     Stalled,
     /// The client broke off most of what it asked for.
     Aborts,
@@ -75,6 +81,8 @@ pub struct Life {
     in_flight: AtomicU32,
     /// Answers of which there is a piece that the client could take.
     handed: AtomicU32,
+    /// Of HTTP/2, since when each of them waits; over HTTP/1 `moved` says so of the only one.
+    turns: Turns,
     answered: AtomicU32,
     aborted: AtomicU32,
     /// A `Reason`, or 0.
@@ -92,6 +100,7 @@ impl Life {
             spoken: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             handed: AtomicU32::new(0),
+            turns: Turns::new(),
             answered: AtomicU32::new(0),
             aborted: AtomicU32::new(0),
             evicted: AtomicU8::new(0),
@@ -151,14 +160,18 @@ impl Life {
         self.in_flight.fetch_sub(1, Relaxed);
     }
 
-    /// It is the client's turn to take of an answer.
-    pub fn hand(&self) {
-        self.touch();
+    /// It is the client's turn to take of an answer, until that turn is taken back.
+    pub fn hand(&self) -> Turn {
+        let now = self.age();
+        self.moved.store(now, Relaxed);
+        let turn = if self.is_multiplexed.load(Relaxed) { self.turns.begin(now) } else { Turn::default() };
         self.handed.fetch_add(1, Relaxed);
+        turn
     }
 
     /// The client took it, or the answer is over.
-    pub fn take_back(&self) {
+    pub fn take_back(&self, turn: Turn) {
+        self.turns.end(turn);
         self.handed.fetch_sub(1, Relaxed);
     }
 
@@ -171,9 +184,26 @@ impl Life {
         self.spoken.load(Relaxed)
     }
 
-    /// For how long it has rested; none while a request is in flight.
-    pub fn resting(&self, now: Instant) -> Option<Duration> {
-        (self.in_flight.load(Relaxed) == 0).then(|| now.saturating_duration_since(self.moved()))
+    /// Since when it has rested; none while a request is in flight.
+    pub fn rests_since(&self) -> Option<Instant> {
+        (self.in_flight.load(Relaxed) == 0).then(|| self.moved())
+    }
+
+    /// Since when one of its answers hasn't been taken; none while the gateway works on a request of it.
+    pub fn untaken_since(&self) -> Option<Instant> {
+        let all_wait = self.handed.load(Relaxed) == self.in_flight.load(Relaxed);
+        self.handed_since().filter(|_| all_wait)
+    }
+
+    /// Since when the answer waits for the client that has waited longest.
+    fn handed_since(&self) -> Option<Instant> {
+        if self.handed.load(Relaxed) == 0 {
+            None
+        } else if self.is_multiplexed.load(Relaxed) {
+            self.turns.oldest().map(|at| self.born + Duration::from_millis(at))
+        } else {
+            Some(self.moved())
+        }
     }
 
     fn moved(&self) -> Instant {
@@ -222,11 +252,9 @@ impl Life {
                 self.head_began()
                     .map_or((self.moved() + patience.idle, Reason::Idle), |at| (at + patience.head, Reason::NoRequest)),
             )
-        } else if self.handed.load(Relaxed) > 0 {
-            Some((self.moved() + patience.stalled, Reason::Stalled))
         } else {
-            // It is the gateway's turn.
-            None
+            // None: it is the gateway's turn.
+            self.handed_since().map(|since| (since + patience.stalled, Reason::Stalled))
         };
         // The state may change while the timer runs, to one with less patience.
         let soon = now + patience.stalled.min(patience.idle).min(patience.head);
@@ -239,100 +267,4 @@ impl Life {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_secs(10), idle: Duration::from_secs(120), stalled: Duration::from_secs(30) };
-
-    /// How long it takes until it is over, and why.
-    async fn ending(life: &Life) -> (u64, Reason) {
-        let before = Instant::now();
-        let reason = life.over(PATIENCE).await;
-        (before.elapsed().as_secs(), reason)
-    }
-
-    /// Bytes came, and more are wanted.
-    fn hear(life: &Life) {
-        life.hear();
-        life.want();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_state_has_its_time() {
-        let life = Life::new();
-        assert_eq!(ending(&life).await, (10, Reason::NoRequest));
-        life.begin_request(false);
-        // The gateway thinks for as long as it likes.
-        let thinking = tokio::time::timeout(Duration::from_secs(3600), life.over(PATIENCE)).await;
-        assert!(thinking.is_err());
-        life.hand();
-        assert_eq!(ending(&life).await, (30, Reason::Stalled));
-        life.take_back();
-        // A state with less patience isn't missed by a timer that was set for another.
-        let becoming = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            life.hand();
-        };
-        assert_eq!(tokio::join!(ending(&life), becoming).0, (31, Reason::Stalled));
-        life.take_back();
-        life.hand();
-        tokio::time::advance(Duration::from_secs(29)).await;
-        life.take_back();
-        life.end_request(true);
-        // At rest since the last piece.
-        assert_eq!(ending(&life).await, (91, Reason::Idle));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_time_from_its_first_byte() {
-        let life = Life::new();
-        life.begin_request(false);
-        // Of a body, or of a request that is sent ahead.
-        hear(&life);
-        life.touch();
-        life.end_request(true);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        let slow = async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            hear(&life);
-            tokio::time::sleep(Duration::from_secs(9)).await;
-            // One more byte is no new beginning.
-            hear(&life);
-        };
-        assert_eq!(tokio::join!(ending(&life), slow).0, (10, Reason::NoRequest));
-        life.begin_request(false);
-        life.touch();
-        life.end_request(true);
-        assert_eq!(ending(&life).await, (120, Reason::Idle), "a whole head leaves nothing behind");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn frames_of_http_2_begin_no_head() {
-        let life = Life::new();
-        life.begin_request(true);
-        life.touch();
-        life.end_request(true);
-        hear(&life);
-        assert_eq!(ending(&life).await, (120, Reason::Idle));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_breaks_off_everything_is_sent_away() {
-        let life = Life::new();
-        for _ in 0..=FEW_ABORTS {
-            life.begin_request(false);
-            life.end_request(true);
-        }
-        for _ in 0..=FEW_ABORTS {
-            life.begin_request(false);
-            life.end_request(false);
-        }
-        assert_eq!(ending(&life).await.1, Reason::Idle, "as many answers were taken");
-        life.begin_request(false);
-        life.end_request(false);
-        assert_eq!(ending(&life).await, (0, Reason::Aborts));
-        life.evict(Reason::Full);
-        assert_eq!(life.evicted().await, Reason::Aborts, "the first reason stays");
-    }
-}
+mod tests;

@@ -1,20 +1,21 @@
 //! Places for connections: how many there are, who holds them, and who makes room when there are none.
 //!
-//! In goes a client that connects; out comes a place, or word that all are at work. Invariant: a connection with a request in
-//! flight is never sent away for another. Room is made by who has asked nothing yet, the longest here first, and then by who
-//! rests longest among some: so clients that come and ask at once are served while ten thousand sit and say nothing. A client
-//! address that holds its share makes room for its own.
+//! In goes a client that connects; out comes a place, or word that all are at work. Invariant: a connection with a request that the
+//! gateway works on is never sent away for another. Room is made by who has asked nothing yet, the longest here first; then by who
+//! rests longest among some; then by who lets all of its answers wait, the longest first: so clients that come and ask at once are
+//! served while ten thousand sit and say nothing, or ask and take nothing. A client address that holds its share makes room for its
+//! own.
+
+mod group;
 
 use super::life::{Life, Reason};
+use group::{Group, Held};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::{sync::Notify, time::Instant};
-
-/// Connections that are looked at to find one that may go: enough to find one that rests long, few enough to be quick.
-const SAMPLE: usize = 64;
+use tokio::sync::Notify;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -32,27 +33,20 @@ pub struct Places {
 #[derive(Default)]
 struct Table {
     next: u64,
-    all: BTreeMap<u64, Held>,
+    all: Group,
     /// Of all, those that may not have asked anything yet. Who has is taken out when it is met.
     fresh: BTreeSet<u64>,
     /// Of all, those in a TLS handshake.
     shaking: BTreeSet<u64>,
-    clients: HashMap<IpAddr, BTreeSet<u64>>,
-    /// Where the search for one that rests goes on.
-    cursor: u64,
-}
-
-struct Held {
-    life: Arc<Life>,
-    client: Option<IpAddr>,
+    clients: HashMap<IpAddr, Group>,
 }
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// All connections have requests in flight.
+    /// The gateway works for all connections that were seen, or handed them answers just now.
     Full,
-    /// All that were seen of this client's have.
+    /// So it is with all that were seen of this client's.
     PerClient,
 }
 
@@ -73,7 +67,7 @@ impl Places {
         let mut table = self.table();
         let client = client.map(share);
         if let Some(client) = client {
-            let held = table.clients.get(&client).map_or(0, BTreeSet::len);
+            let held = table.clients.get(&client).map_or(0, Group::len);
             if held >= self.sizes.per_client && !table.evict_of(client) {
                 return Err(Refused::PerClient);
             }
@@ -113,7 +107,7 @@ impl Place {
         {
             table.evict(oldest, Reason::Handshakes);
         }
-        if table.all.contains_key(&self.id) {
+        if table.all.get(self.id).is_some() {
             table.shaking.insert(self.id);
         }
     }
@@ -136,23 +130,24 @@ impl Table {
         let id = self.next;
         self.next += 1;
         let life = Arc::new(Life::new());
-        self.all.insert(id, Held { life: Arc::clone(&life), client });
-        self.fresh.insert(id);
+        let held = Held { life: Arc::clone(&life), client };
         if let Some(client) = client {
-            self.clients.entry(client).or_default().insert(id);
+            self.clients.entry(client).or_default().insert(id, held.clone());
         }
+        self.all.insert(id, held);
+        self.fresh.insert(id);
         (id, life)
     }
 
     fn remove(&mut self, id: u64) -> Option<Arc<Life>> {
-        let held = self.all.remove(&id)?;
+        let held = self.all.remove(id)?;
         self.fresh.remove(&id);
         self.shaking.remove(&id);
         if let Some(client) = held.client
-            && let Some(ids) = self.clients.get_mut(&client)
+            && let Some(group) = self.clients.get_mut(&client)
         {
-            ids.remove(&id);
-            if ids.is_empty() {
+            group.remove(id);
+            if group.is_empty() {
                 self.clients.remove(&client);
             }
         }
@@ -167,27 +162,17 @@ impl Table {
 
     fn evict_any(&mut self) -> bool {
         while let Some(oldest) = self.fresh.pop_first() {
-            if self.all.get(&oldest).is_some_and(|held| !held.life.has_spoken()) {
+            if self.all.get(oldest).is_some_and(|held| !held.life.has_spoken()) {
                 return self.evict(oldest, Reason::Full);
             }
         }
-        let from_here = self.all.range(self.cursor..).chain(self.all.range(..self.cursor)).take(SAMPLE);
-        let seen: Vec<u64> = from_here.map(|(id, _)| *id).collect();
-        self.cursor = seen.last().map_or(0, |last| last + 1);
-        self.longest_at_rest(seen).is_some_and(|id| self.evict(id, Reason::Full))
+        let leaving = self.all.leaving();
+        leaving.is_some_and(|id| self.evict(id, Reason::Full))
     }
 
     fn evict_of(&mut self, client: IpAddr) -> bool {
-        let seen: Vec<u64> = self.clients.get(&client).into_iter().flatten().take(SAMPLE).copied().collect();
-        let silent = seen.iter().copied().find(|id| self.all.get(id).is_some_and(|held| !held.life.has_spoken()));
-        let leaving = silent.or_else(|| self.longest_at_rest(seen));
+        let leaving = self.clients.get_mut(&client).and_then(Group::leaving);
         leaving.is_some_and(|id| self.evict(id, Reason::PerClient))
-    }
-
-    fn longest_at_rest(&self, ids: Vec<u64>) -> Option<u64> {
-        let now = Instant::now();
-        let resting = ids.into_iter().filter_map(|id| Some((self.all.get(&id)?.life.resting(now)?, id)));
-        resting.max().map(|(_, id)| id)
     }
 }
 

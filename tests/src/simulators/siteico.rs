@@ -20,6 +20,8 @@ pub struct SiteIco {
     made: u64,
     pub logins: usize,
     pub refreshes: usize,
+    /// Whether an id with zeros before it is the same. Assumed.
+    pub reads_numbers: bool,
 }
 
 struct Session {
@@ -53,6 +55,7 @@ impl SiteIco {
             made: 0,
             logins: 0,
             refreshes: 0,
+            reads_numbers: false,
         }
     }
 
@@ -142,6 +145,7 @@ impl SiteIco {
 
     fn of_site(&mut self, id: &str, request: &Request, rest: &[&str]) -> Answer {
         let number = self.made + 1;
+        let id = if self.reads_numbers { id.trim_start_matches('0') } else { id };
         let Some(place) = self.sites.iter().position(|site| site.id == id) else { return error(404, "site not found") };
         let site = &mut self.sites[place];
         match (request.method.as_str(), rest) {

@@ -188,3 +188,36 @@ async fn an_answer_that_is_lost_is_looked_up_and_nothing_is_made_twice() {
     assert!(text(&taken["detail"]).contains("of this name already"), "{taken}");
     assert_eq!(panel.faults_left(), 0);
 }
+
+#[tokio::test]
+async fn a_host_that_takes_an_id_in_another_spelling_opens_no_way_around_labels_or_past_the_cache() {
+    let (gateway, panel) = world().await;
+    let api = &gateway.api;
+    panel.world(|panel| panel.reads_numbers = true);
+    let site = make(api, "Shop").await;
+    let other = site.replace("~", "~0");
+    let change = async |path: &str, body: Value| api.json(Method::PATCH, path, &[], &body).await.is(200).json();
+    // Given by the other spelling, it is the site's own.
+    let labelled = change(&other, json!({"labels": {"protected": "yes"}})).await;
+    assert_eq!(format!("/sites/{}", text(&labelled["id"])), site);
+    assert_eq!(api.get(&site).await.is(200).json()["labels"], json!({"protected": "yes"}));
+    for path in [&site, &other] {
+        let problem = api.delete(path).await.problem(409, "protected");
+        assert!(text(&problem["detail"]).contains(&format!("/api/v1{site} and")), "{problem}");
+    }
+    // One that isn't there is said so by the host.
+    api.delete("/sites/ico~77").await.problem(404, "not_found");
+    // Whoever reads by the one spelling sees what was done by the other.
+    assert_eq!(api.get(&site).await.is(200).json()["status"], "running");
+    done(api, Method::POST, &format!("{other}/stop"), &json!({})).await;
+    assert_eq!(api.get(&site).await.is(200).json()["status"], "stopped");
+    // What is deleted by the other is deleted as the site's own, and nothing is left of it.
+    change(&other, json!({"labels": {"protected": null, "team": "web"}})).await;
+    let deleted = done(api, Method::DELETE, &other, &json!({})).await;
+    assert_eq!(format!("/sites/{}", text(&deleted["target"]["id"])), site, "{deleted}");
+    api.get(&site).await.problem(404, "not_found");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db")).read_only(true);
+    let mut database = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM labels").fetch_one(&mut database).await.expect("a number");
+    assert_eq!(left, 0);
+}

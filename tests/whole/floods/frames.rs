@@ -68,6 +68,11 @@ pub fn get(path: &str) -> Vec<u8> {
     [&[0x82, 0x86, 0x04][..], &string(path), &[0x01], &string("localhost")].concat()
 }
 
+/// The head of `HEAD path`.
+pub fn head(path: &str) -> Vec<u8> {
+    [&[0x02][..], &string("HEAD"), &[0x86, 0x04], &string(path), &[0x01], &string("localhost")].concat()
+}
+
 /// A connection whose preface was sent, with these settings.
 pub async fn connect(gateway: &Gateway, settings: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
@@ -119,6 +124,27 @@ pub async fn pour(stream: &mut TcpStream, bytes: &[u8], times: usize, within: Du
         () = tokio::time::sleep(within) => false,
     };
     Poured { sent, closed }
+}
+
+/// Asks for a head again and again, after such pauses and from this stream on, while it reads what comes; true if the server closed
+/// within this time.
+pub async fn ask_on(stream: &mut TcpStream, mut id: u32, pause: Duration, within: Duration) -> bool {
+    let (mut reader, mut writer) = stream.split();
+    let drain = async {
+        let mut buffer = vec![0; 64 * 1024];
+        while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    let ask = async {
+        while writer.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, id, &head("/docs"))).await.is_ok() {
+            id += 2;
+            tokio::time::sleep(pause).await;
+        }
+    };
+    tokio::select! {
+        () = drain => true,
+        () = ask => true,
+        () = tokio::time::sleep(within) => false,
+    }
 }
 
 pub struct Poured {

@@ -85,7 +85,7 @@ problems! {
     503 "upstream_tls": "The host's TLS certificate isn't trusted" => "Give the connection the right certificate authority or fingerprint";
     503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
     503 "too_many_watchers": "The organization watches as many streams as it may" => "Close some, or try again as `Retry-After` says";
-    503 "idempotency_unavailable": "Idempotency-Key can't be honoured; nothing was changed" => "As `detail` says: try again later, or send it without";
+    503 "idempotency_unavailable": "Idempotency-Key can't be honoured" => "As `detail` says: try again later with the same key, or send it without";
     504 "request_timeout": "The answer took longer than the gateway lets a request take" => "Ask again; a change that was accepted goes on as its operation";
     504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
 }

@@ -1,6 +1,7 @@
 //! That something isn't there, as its provider said it.
 //!
-//! Invariant: it has the time at which it was read, as an answer has, so that a client who wants nothing older gets nothing older.
+//! Invariant: it has the time at which it was asked for, as an answer has, so that a client who wants nothing older gets nothing
+//! older.
 
 use super::{ENTRY, weigh};
 use crate::model::Error;
@@ -12,8 +13,8 @@ pub struct Absence {
 }
 
 impl Absence {
-    pub fn new(error: Error) -> Self {
-        Self { error, read_at: Instant::now() }
+    pub const fn new(error: Error, read_at: Instant) -> Self {
+        Self { error, read_at }
     }
 
     /// About how many bytes it holds.

@@ -1,6 +1,7 @@
 //! An answer, and whence it came.
 //!
-//! Invariant: every answer says how it came, so that the API can tell the client and the counters can tell the operator.
+//! Invariant: every answer says how it came, so that the API can tell the client and the counters can tell the operator; one of
+//! several parts also says that a part is old since its host fails, however the others came.
 
 use super::Snapshot;
 use crate::{
@@ -49,6 +50,14 @@ impl Came {
         }
     }
 
+    /// The failure that an old answer stands in for.
+    pub const fn failure(self) -> Option<Kind> {
+        match self {
+            Self::Failed(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
     const LABELS: [&'static str; 8] = ["hit", "stale", "stale_on_error", "joined", "miss", "expired", "live", "not_kept"];
 }
 
@@ -67,16 +76,18 @@ impl std::ops::Deref for Found {
 }
 
 impl Found {
-    /// How it came and for how many seconds it is still fresh.
-    pub fn freshness(&self, now: Instant) -> (Came, i64) {
-        (self.came, self.snapshot.seconds_left(now))
+    /// How it came, which failure it stands in for, and for how many seconds it is still fresh.
+    pub fn freshness(&self, now: Instant) -> (Came, Option<Kind>, i64) {
+        (self.came, self.came.failure(), self.seconds_left(now))
     }
 
-    /// The same of an answer of several parts.
-    pub fn freshness_of(parts: &[Self]) -> Option<(Came, i64)> {
+    /// The same of an answer of several parts: as the farthest came, the oldest part's failure and time.
+    pub fn freshness_of(parts: &[Self]) -> Option<(Came, Option<Kind>, i64)> {
         let came = parts.iter().map(|part| part.came).max_by_key(|came| came.distance())?;
         let now = Instant::now();
-        Some((came, parts.iter().map(|part| part.seconds_left(now)).min()?))
+        let failed = parts.iter().filter_map(|part| Some((part.seconds_left(now), part.came.failure()?)));
+        let failure = failed.min_by_key(|&(seconds, _)| seconds).map(|(_, kind)| kind);
+        Some((came, failure, parts.iter().map(|part| part.seconds_left(now)).min()?))
     }
 }
 
@@ -106,5 +117,25 @@ impl Counters {
 
     pub fn absent(&self) {
         self.absent.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_is_old_since_its_host_fails_marks_the_whole_answer() {
+        let part = |came, seconds| Found { snapshot: Snapshot::weighing(1, seconds), came };
+        let (down, late) = (Came::Failed(Kind::Unavailable), Came::Failed(Kind::Timeout));
+        for (parts, expected) in [
+            ([part(Came::Kept, 10), part(down, 5)], (down, Some(Kind::Unavailable), 5)),
+            ([part(down, 5), part(Came::Missing, 10)], (Came::Missing, Some(Kind::Unavailable), 5)),
+            ([part(down, 5), part(Came::Unkept, 0)], (Came::Unkept, Some(Kind::Unavailable), 0)),
+            ([part(late, 3), part(down, 5)], (down, Some(Kind::Timeout), 3)),
+            ([part(Came::Kept, 4), part(Came::Stale, 1)], (Came::Stale, None, 1)),
+        ] {
+            assert_eq!(Found::freshness_of(&parts), Some(expected));
+        }
     }
 }

@@ -58,8 +58,9 @@ impl Slot {
         self.newest.load_full()
     }
 
+    /// From now on: the answer took its time to come.
     fn stays(&self) -> Duration {
-        self.of_use + self.of_use / ROOM
+        self.until.saturating_duration_since(Instant::now())
     }
 
     /// False if it must be inserted: it has grown, or the entry's end is not its own.

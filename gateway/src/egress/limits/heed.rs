@@ -3,7 +3,7 @@
 //! In go the status and headers of each answer, and when its request began; the state is changed by them. Invariant: an answer to
 //! what left before a pause was over never makes the connection quicker, and a 429 always makes it wait.
 
-use super::{Limits, state::State};
+use super::{Limits, Need, state::State};
 use crate::{
     egress::{retry_after, said},
     model::Kind,
@@ -17,8 +17,8 @@ impl Limits {
         let (now, said, asked) = (Instant::now(), said::read(headers), retry_after::wait(status, headers));
         let is_dry = said.is_some_and(|said| said.remaining == 0);
         let mut state = self.lock();
-        let running = state.running;
-        state.quota.heard(said, began, running, now);
+        let under_way = state.under_way(Need::Place);
+        state.quota.heard(said, began, under_way, now);
         match asked {
             Some(pause) => {
                 state.hold(kind(status), now + pause);

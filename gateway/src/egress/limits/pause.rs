@@ -31,11 +31,11 @@ impl Pauses {
         self.hold.filter(|hold| hold.until > now)
     }
 
-    /// The longer one is kept: until then.
-    pub(super) fn hold(&mut self, kind: Kind, until: Instant) -> Instant {
+    /// The longer one is kept, and given back.
+    pub(super) fn hold(&mut self, kind: Kind, until: Instant) -> Hold {
         let hold = self.hold.filter(|hold| hold.until >= until).unwrap_or(Hold { until, kind });
         self.hold = Some(hold);
-        hold.until
+        hold
     }
 
     /// How long to stay away after a 429 that named no time. Those that left together are refused together, and count once.

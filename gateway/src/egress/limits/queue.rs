@@ -93,9 +93,9 @@ impl Queue {
         count(if need == Need::Time { further } else { further + self.lanes.ahead(flow) })
     }
 
-    /// Takes out those whose deadline passes before their turn; `at` tells when the one behind so many others can go.
-    pub(super) fn take_late(&mut self, at: impl Fn(u32) -> Instant) -> VecDeque<Arc<Ticket>> {
-        let is_late = |ahead: usize, ticket: &Ticket| at(count(ahead)) > ticket.deadline;
+    /// Takes out those whose deadline passes before their turn; `at` tells when one with this need behind so many can go.
+    pub(super) fn take_late(&mut self, at: impl Fn(Need, u32) -> Instant) -> VecDeque<Arc<Ticket>> {
+        let is_late = |ahead: usize, ticket: &Ticket| at(ticket.need, count(ahead)) > ticket.deadline;
         let mut late = VecDeque::new();
         for ticket in std::mem::take(&mut self.further) {
             let line = if is_late(self.further.len(), &ticket) { &mut late } else { &mut self.further };

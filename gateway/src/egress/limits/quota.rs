@@ -1,10 +1,12 @@
 //! Quota: what the upstream itself says is left, in the headers of its answers.
 //!
 //! In go what was read of each answer; out comes whether one more request may leave, and if not, from when on. Invariant: it
-//! only ever makes the connection slower than its declared rate, what is under way counts as used until its place is free, and nobody
-//! waits for what left before a pause, nor for ever for the one that goes first after it.
+//! only ever makes the connection slower than its declared rate, what is under way counts as used until it is answered (what the
+//! upstream says from then on counts it already), and nobody waits for what left before a pause, nor for ever for the one that
+//! goes first after it.
 
 use super::super::said::Said;
+use crate::model::Kind;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,14 +28,24 @@ enum Window {
     /// The window before ran dry, or a pause was over: what is allowed since isn't known until what began since is answered.
     Unknown {
         since: Instant,
+        doubt: Doubt,
         /// When the one left that goes first, while it is neither answered nor over.
         scout: Option<Instant>,
     },
 }
 
+/// Why one request goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::egress) enum Doubt {
+    /// A pause is over, and so ends a call that couldn't wait for it.
+    Pause(Kind),
+    /// What the upstream said is left ran dry.
+    Dry,
+}
+
 impl Window {
-    const fn unknown(since: Instant) -> Self {
-        Self::Unknown { since, scout: None }
+    const fn unknown(doubt: Doubt, since: Instant) -> Self {
+        Self::Unknown { since, doubt, scout: None }
     }
 }
 
@@ -42,19 +54,18 @@ impl Window {
 pub(super) struct Dry(pub Option<Instant>);
 
 impl Quota {
-    /// `running`: requests under way.
-    pub(super) fn check(&mut self, running: u32, now: Instant) -> Result<(), Dry> {
-        self.turn_over(running, now);
-        match self.0 {
-            Some(Window::Left { remaining, reset }) if remaining <= running => Err(Dry(Some(reset))),
-            Some(Window::Unknown { scout: Some(left), .. }) if left + PATIENCE > now => Err(Dry(Some(left + PATIENCE))),
-            _ => Ok(()),
+    /// `under_way`: requests that aren't answered.
+    pub(super) fn check(&mut self, under_way: u32, now: Instant) -> Result<(), Dry> {
+        self.turn_over(under_way, now);
+        match (self.at(under_way, 0), self.scouted(now)) {
+            (Some(at), _) | (None, Some((at, _))) => Err(Dry(Some(at))),
+            (None, None) => Ok(()),
         }
     }
 
     /// One request goes first, not before `since`, and its answer decides how many follow.
-    pub(super) const fn go_carefully(&mut self, since: Instant) {
-        self.0 = Some(Window::unknown(since));
+    pub(super) const fn go_carefully(&mut self, doubt: Doubt, since: Instant) {
+        self.0 = Some(Window::unknown(doubt, since));
     }
 
     /// A request leaves.
@@ -76,26 +87,34 @@ impl Quota {
         matches!(self.0, Some(Window::Left { remaining: 0, reset }) if reset > until)
     }
 
-    fn turn_over(&mut self, running: u32, now: Instant) {
+    fn turn_over(&mut self, under_way: u32, now: Instant) {
         if let Some(Window::Left { remaining, reset }) = self.0
             && reset <= now
         {
-            self.0 = (remaining <= running).then_some(Window::unknown(reset));
+            self.0 = (remaining <= under_way).then_some(Window::unknown(Doubt::Dry, reset));
         }
     }
 
     /// When the request behind `ahead` others may leave at the earliest.
-    pub(super) fn at(&self, running: u32, ahead: u32) -> Option<Instant> {
+    pub(super) fn at(&self, under_way: u32, ahead: u32) -> Option<Instant> {
         match self.0 {
-            Some(Window::Left { remaining, reset }) if remaining <= running.saturating_add(ahead) => Some(reset),
+            Some(Window::Left { remaining, reset }) if remaining <= under_way.saturating_add(ahead) => Some(reset),
+            _ => None,
+        }
+    }
+
+    /// Until when the others wait for the one that went first, unless it is answered before: that may be at any moment.
+    pub(super) fn scouted(&self, now: Instant) -> Option<(Instant, Doubt)> {
+        match self.0 {
+            Some(Window::Unknown { scout: Some(left), doubt, .. }) if left + PATIENCE > now => Some((left + PATIENCE, doubt)),
             _ => None,
         }
     }
 
     /// `began`: when the request that was answered did. What began too early doesn't end the caution, but can say that nothing is
     /// left.
-    pub(super) fn heard(&mut self, said: Option<Said>, began: Instant, running: u32, now: Instant) {
-        self.turn_over(running, now);
+    pub(super) fn heard(&mut self, said: Option<Said>, began: Instant, under_way: u32, now: Instant) {
+        self.turn_over(under_way, now);
         self.0 = match (said, self.0) {
             (said, Some(Window::Unknown { since, .. })) if began < since && said.is_none_or(|said| said.remaining > 0) => {
                 return;

@@ -3,7 +3,7 @@
 //! In go the reason and how long it lasts; out comes an error with `Retry-After`. Invariant: every refusal names the upstream
 //! and says when to come back, and its kind tells that nothing was sent.
 
-use super::{Limits, state::State};
+use super::{Limits, quota::Doubt, state::State};
 use crate::{
     clock,
     model::{Error, Kind},
@@ -19,6 +19,8 @@ pub(in crate::egress) enum Why {
     Quota,
     /// `Retry-After`.
     Pause(Kind),
+    /// The answer to the one that goes first after a pause or a dry window.
+    Scout(Doubt),
     Concurrency,
     /// Too many wait already.
     Queue,
@@ -26,13 +28,14 @@ pub(in crate::egress) enum Why {
 }
 
 impl Why {
+    /// Labels of metrics. Who waits for the one that goes first still waits because of what was before it.
     pub(in crate::egress) const ALL: [&str; 6] = ["rate", "quota", "pause", "concurrency", "queue", "breaker"];
 
     pub(in crate::egress) const fn index(self) -> usize {
         match self {
             Self::Rate => 0,
-            Self::Quota => 1,
-            Self::Pause(_) => 2,
+            Self::Quota | Self::Scout(Doubt::Dry) => 1,
+            Self::Pause(_) | Self::Scout(Doubt::Pause(_)) => 2,
             Self::Concurrency => 3,
             Self::Queue => 4,
             Self::Breaker => 5,
@@ -49,6 +52,7 @@ impl Limits {
             Why::Rate => (Kind::RateLimited, format!("the rate that the upstream {name:?} allows is used up for {seconds} s")),
             Why::Quota => (Kind::RateLimited, format!("the upstream {name:?} says that its limit is used up for {seconds} s")),
             Why::Pause(kind) => (kind, format!("the upstream {name:?} asked to be left alone for {seconds} s")),
+            Why::Scout(doubt) => scouted(doubt, name, seconds),
             Why::Concurrency => {
                 let most = self.concurrency;
                 let message = format!("all {most} requests that may run at once at the upstream {name:?} are running");
@@ -67,6 +71,18 @@ impl Limits {
         };
         Error::new(kind, message).with_retry_after(seconds)
     }
+}
+
+fn scouted(doubt: Doubt, name: &str, seconds: u32) -> (Kind, String) {
+    let (kind, past, question) = match doubt {
+        Doubt::Pause(kind) => (kind, "asked to be left alone for a while", "whether it serves again"),
+        Doubt::Dry => (Kind::RateLimited, "said that its limit was used up", "how much it allows now"),
+    };
+    let message = format!(
+        "the upstream {name:?} {past}, and one request is under way to find out {question}; the others wait for its answer, at \
+         most {seconds} s more: try again then"
+    );
+    (kind, message)
 }
 
 /// Whole ones, rounded up.

@@ -10,8 +10,7 @@ use super::{
     pace::Pace,
     pause::Pauses,
     queue::{Fate, Queue},
-    quota::{Dry, Quota},
-    refusal::Why,
+    quota::{Doubt, Dry, Quota},
 };
 use crate::{
     egress::{config::EgressConfig, gauges::Gauges},
@@ -22,7 +21,7 @@ use tokio::time::Instant;
 
 pub(super) struct State {
     pub running: u32,
-    /// Those of them that were answered, and whose bodies are still read.
+    /// Those of them that were answered, and whose bodies are still read: what the upstream says is left counts them already.
     pub answered: u32,
     pub pauses: Pauses,
     pub quota: Quota,
@@ -33,8 +32,8 @@ pub(super) struct State {
     pub used: Instant,
     /// The upstream said what is left, and those that wait weren't looked at since.
     pub heard: bool,
+    pub pace: Option<Pace>,
     concurrency: u32,
-    pace: Option<Pace>,
 }
 
 impl State {
@@ -49,15 +48,15 @@ impl State {
             budget: Budget::new(config.retry_percent),
             used: Instant::now(),
             heard: false,
-            concurrency,
             pace: rate.map(Pace::new),
+            concurrency,
         }
     }
 
     /// Keeps the longer pause. After it, one request goes first.
     pub(super) fn hold(&mut self, kind: Kind, until: Instant) {
-        let until = self.pauses.hold(kind, until);
-        self.quota.go_carefully(until);
+        let hold = self.pauses.hold(kind, until);
+        self.quota.go_carefully(Doubt::Pause(hold.kind), hold.until);
     }
 
     /// The same for a pause that we chose ourselves: a window that is dry for longer is known better.
@@ -79,32 +78,17 @@ impl State {
         if let Some(until) = self.paused(now) {
             return Err(Some(until));
         }
-        let others = self.others(need);
-        if let Err(Dry(at)) = self.quota.check(others, now) {
+        if let Err(Dry(at)) = self.quota.check(self.under_way(need), now) {
             return Err(at);
         }
-        if others >= self.concurrency {
+        // A body that is still read keeps its place, though the upstream has counted its request.
+        if self.others(need) >= self.concurrency {
             return Err(None);
         }
         match self.pace.as_ref().map(|pace| pace.at(now, 0)).filter(|at| *at > now) {
             Some(at) => Err(Some(at)),
             None => Ok(()),
         }
-    }
-
-    /// When the one behind `ahead` others can go at the earliest, and what holds it up most.
-    pub(super) fn estimate(&self, ahead: u32, now: Instant) -> (Instant, Why) {
-        let (mut at, mut why) = (now, Why::Concurrency);
-        if let Some(hold) = self.pauses.present(now) {
-            (at, why) = (hold.until, Why::Pause(hold.kind));
-        }
-        if let Some(reset) = self.quota.at(self.running.saturating_sub(self.answered), ahead).filter(|reset| *reset > at) {
-            (at, why) = (reset, Why::Quota);
-        }
-        if let Some(due) = self.pace.as_ref().map(|pace| pace.at(at, ahead)).filter(|due| *due > at) {
-            (at, why) = (due, Why::Rate);
-        }
-        (at, why)
     }
 
     pub(super) fn go(&mut self, need: Need, now: Instant) {
@@ -148,7 +132,7 @@ impl State {
     /// Tells those to leave at once whose deadline now passes before their turn.
     pub(super) fn dismiss_late(&mut self, now: Instant, gauges: &Gauges) {
         let mut queue = std::mem::take(&mut self.queue);
-        let late = queue.take_late(|ahead| self.estimate(ahead, now).0);
+        let late = queue.take_late(|need, ahead| self.estimate(need, ahead, now).at);
         self.queue = queue;
         for ticket in late {
             gauges.queued.dec();
@@ -189,6 +173,12 @@ impl State {
         let held = self.paused(now).is_some() || self.quota.left(now).is_some();
         let open = matches!(self.breaker.circuit(), Circuit::Open { until } if until > now);
         self.running == 0 && self.queue.is_empty() && !held && !open
+    }
+
+    /// Requests beside the one that asks that the upstream may not have counted yet. Whoever needs time alone is one of those
+    /// that aren't answered: a turn that was says first that it asks for more.
+    pub(super) const fn under_way(&self, need: Need) -> u32 {
+        self.others(need).saturating_sub(self.answered)
     }
 
     const fn others(&self, need: Need) -> u32 {

@@ -34,6 +34,11 @@ impl Turn {
         self.settle(Some(verdict));
     }
 
+    /// Though it was answered, a further request goes under it, which the upstream has yet to count.
+    pub(in crate::egress) fn asks_more(&mut self) {
+        self.limits.lock().answered -= u32::from(std::mem::take(&mut self.answered));
+    }
+
     fn settle(&mut self, verdict: Option<Verdict>) {
         let now = Instant::now();
         let mut state = self.limits.lock();

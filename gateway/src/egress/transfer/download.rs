@@ -71,6 +71,10 @@ impl Upstream {
         let answer = answer.unwrap_or_else(|_| Err(Failure::other(fault::too_late(label))));
         let head = retry::verdict_of(&answer, started.elapsed());
         turn.answered();
+        // Without a session it never left.
+        if answer.is_ok() {
+            self.limits.earn();
+        }
         let begun = answer.map_err(Error::from).and_then(|answer| self.begun(answer, size));
         // Without a body that is wanted, its head is all that it says.
         let (parts, body, size) = begun.inspect_err(|_| turn.judge(head))?;

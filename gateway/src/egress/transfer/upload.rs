@@ -53,6 +53,7 @@ impl Upstream {
         let deadline = Instant::now() + config.total_timeout();
         let mut turn = self.limits.turn(Flow::present(Lane::Changes), deadline).await?;
         let pass = self.sign_in(Flow::present(Lane::Changes), deadline, &mut turn).await?;
+        self.limits.earn();
         let mut check = Check::new(expected);
         // Nothing comes, so there is nothing that could be held back.
         let is_whole = check.size() == 0 && check.take(&[])?;
@@ -81,11 +82,14 @@ impl Upstream {
         };
         if let (Some(session), Some(pass)) = (&self.session, &pass)
             && parts.status == StatusCode::UNAUTHORIZED
-            && session.renewed(pass, Flow::present(Lane::Changes), Instant::now() + config.total_timeout()).await?.is_some()
         {
-            // The bytes are gone, but the session is there for those that come again.
-            let message = format!("the session at {} had ended and was renewed; send the blob again", self.target.label);
-            return Err(Error::new(Kind::Unavailable, message).with_retry_after(1).into());
+            turn.asks_more();
+            let deadline = Instant::now() + config.total_timeout();
+            if session.renewed(pass, Flow::present(Lane::Changes), deadline).await?.is_some() {
+                // The bytes are gone, but the session is there for those that come again.
+                let message = format!("the session at {} had ended and was renewed; send the blob again", self.target.label);
+                return Err(Error::new(Kind::Unavailable, message).with_retry_after(1).into());
+            }
         }
         self.judge(&parts, progress.phase()).map_err(UploadError::from)
     }

@@ -46,7 +46,7 @@ pub struct Acceptance {
 }
 
 impl Accounts {
-    /// The session that the browser had is ended.
+    /// The session that the browser had is ended, as far as the store can: there is another by then.
     pub async fn login(&self, login: Login, from: IpAddr, earlier: Option<[u8; 32]>) -> Result<Entered, AccountError> {
         let outcome = self.try_login(login, from).await;
         let label = match &outcome {
@@ -58,10 +58,18 @@ impl Accounts {
         };
         self.logins.with_label_values(&[label]).inc();
         if let (Ok(_), Some(earlier)) = (&outcome, earlier) {
-            self.store.session_end(&earlier).await?;
-            self.authenticator.forget();
+            self.end_earlier(&earlier).await;
         }
         outcome
+    }
+
+    /// Its browser forgets it all the same. A failure would leave the session that was just made to nobody; and ended before that one
+    /// is made, it would stand in the log as a login that may yet fail.
+    async fn end_earlier(&self, earlier: &[u8; 32]) {
+        if let Err(error) = self.store.session_end(earlier).await {
+            tracing::warn!(%error, internal = error.internal, "a session that a login replaced could not be ended");
+        }
+        self.authenticator.forget();
     }
 
     async fn try_login(&self, login: Login, from: IpAddr) -> Result<Entered, AccountError> {

@@ -67,7 +67,10 @@ impl Accounts {
         let user = self.prove(&user.email_key, current, from).await?;
         let kept = self.passwords.hash(new).await?;
         let change = PasswordChange::Own { session, proven: user.password.clone() };
-        if !self.store.user_set_password(id, &kept, change).await? {
+        let changed = self.store.user_set_password(id, &kept, change).await;
+        // The other sessions are over from here on, whatever becomes of this one; and perhaps also where no answer came.
+        self.authenticator.forget();
+        if !changed? {
             return Err(AccountError::Ended);
         }
         let organization = principal.organization;

@@ -2,13 +2,18 @@
 
 use super::*;
 use crate::store::{SqliteStore, UserStore as _};
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use std::net::{IpAddr, Ipv4Addr};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const PASSWORD: &str = "several words that I remember";
 
+fn hash_of(entered: &Entered) -> [u8; 32] {
+    super::super::session::session_hash(entered.token.as_bytes()).unwrap()
+}
+
 struct World {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     store: Arc<SqliteStore>,
     authenticator: Arc<Authenticator>,
     accounts: Arc<Accounts>,
@@ -23,7 +28,7 @@ impl World {
         let sections = (&sessions, &PasswordsConfig::default(), &RegistrationConfig { mode: Mode::Open });
         let metrics = Metrics::new().unwrap();
         let accounts = Accounts::new(store.clone(), Arc::clone(&authenticator), sections, Vec::new(), &metrics);
-        Self { _folder: folder, store, authenticator, accounts }
+        Self { folder, store, authenticator, accounts }
     }
 
     async fn register(&self, email: &str) -> Entered {
@@ -34,6 +39,24 @@ impl World {
             organization: ("Studio".to_owned(), crate::model::Slug::parse("studio").unwrap()),
         };
         self.accounts.register(registration).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    async fn login(&self, earlier: Option<&Entered>) -> Entered {
+        let login = Login {
+            email: Email::parse("anna@example.com").unwrap(),
+            password: Zeroizing::new(PASSWORD.to_owned()),
+            organization: None,
+        };
+        let earlier = earlier.map(hash_of);
+        self.accounts.login(login, HERE, earlier).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// Changes the database behind the gateway's back.
+    async fn execute(&self, statement: &'static str) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("portico.db"));
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
     }
 
     async fn principal(&self, entered: &Entered) -> Option<Arc<Principal>> {
@@ -107,12 +130,7 @@ async fn what_is_revoked_here_ends_at_once() {
     world.accounts.logout(&principal).await.unwrap_or_else(|error| panic!("{error:?}"));
     assert!(world.principal(&entered).await.is_none());
 
-    let login = || Login {
-        email: Email::parse("anna@example.com").unwrap(),
-        password: Zeroizing::new(PASSWORD.to_owned()),
-        organization: None,
-    };
-    let entered = world.accounts.login(login(), HERE, None).await.unwrap_or_else(|error| panic!("{error:?}"));
+    let entered = world.login(None).await;
     let anna = world.principal(&entered).await.unwrap();
     let other = world.register("bert@example.com").await;
     let bert = world.principal(&other).await.unwrap();
@@ -120,4 +138,31 @@ async fn what_is_revoked_here_ends_at_once() {
     let denied = world.accounts.delete_account(&anna).await.unwrap_err();
     assert!(matches!(&denied, AccountError::Failed(error) if error.code() == "sole_owner"), "{denied:?}");
     assert!(world.principal(&entered).await.is_some());
+}
+
+#[tokio::test]
+async fn another_password_ends_other_sessions_at_once_whatever_becomes_of_the_own() {
+    let world = World::new().await;
+    let own = world.register("anna@example.com").await;
+    let other = world.login(None).await;
+    let principal = world.principal(&own).await.unwrap();
+    // It was ended elsewhere meanwhile, so it can't go on with another secret.
+    world.store.session_end(&hash_of(&own)).await.unwrap();
+    assert!(world.principal(&other).await.is_some());
+    let word = |text: &str| Zeroizing::new(text.to_owned());
+    let change = world.accounts.change_password(&principal, word(PASSWORD), word("other words that I remember"), HERE);
+    assert!(matches!(change.await, Err(AccountError::Ended)));
+    assert!(world.principal(&other).await.is_none(), "a session that has ended still opens the door");
+}
+
+#[tokio::test]
+async fn a_session_that_was_made_is_told_of_though_the_one_before_cannot_be_ended() {
+    let world = World::new().await;
+    let first = world.register("anna@example.com").await;
+    world.execute("CREATE TRIGGER kept BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'kept'); END").await;
+    let second = world.login(Some(&first)).await;
+    assert!(world.principal(&second).await.is_some() && world.principal(&first).await.is_some());
+    world.execute("DROP TRIGGER kept").await;
+    let third = world.login(Some(&second)).await;
+    assert!(world.principal(&third).await.is_some() && world.principal(&second).await.is_none());
 }

@@ -23,7 +23,14 @@ pub struct Room {
     most_aside: usize,
     taken: AtomicUsize,
     aside: AtomicUsize,
-    organizations: Mutex<HashMap<OrganizationId, usize>>,
+    organizations: Mutex<HashMap<OrganizationId, Count>>,
+}
+
+/// Requests of one organization.
+#[derive(Default, PartialEq, Eq)]
+struct Count {
+    inside: usize,
+    aside: usize,
 }
 
 /// A request's place, which its handler can give up before it waits. Clones are the same place.
@@ -38,7 +45,10 @@ struct Held {
 #[derive(Default)]
 struct State {
     standing: Option<Standing>,
+    /// Whose it is.
     organization: Option<OrganizationId>,
+    /// It is one of those that its organization has inside.
+    counted: bool,
     verdict: Option<Verdict>,
 }
 
@@ -70,18 +80,32 @@ impl Room {
         Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
     }
 
-    fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, usize>> {
+    fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, Count>> {
         self.organizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave_organization(&self, organization: OrganizationId) {
+    /// One more of the organization's, of those that `which` counts, unless there are `most` already.
+    fn add(&self, organization: OrganizationId, most: usize, which: fn(&mut Count) -> &mut usize) -> bool {
+        let mut organizations = self.organizations();
+        let count = which(organizations.entry(organization).or_default());
+        let fits = *count < most;
+        *count += usize::from(fits);
+        fits
+    }
+
+    fn remove(&self, organization: OrganizationId, which: fn(&mut Count) -> &mut usize) {
         let mut organizations = self.organizations();
         if let Some(count) = organizations.get_mut(&organization) {
-            *count -= 1;
-            if *count == 0 {
+            *which(count) -= 1;
+            if *count == Count::default() {
                 organizations.remove(&organization);
             }
         }
+    }
+
+    /// Whoever waits makes others poll where there is no place to wait: nobody takes more than half.
+    fn most_aside_of_organization(&self) -> usize {
+        (self.most_aside / 2).max(1)
     }
 }
 
@@ -92,31 +116,33 @@ fn take(count: &AtomicUsize, most: usize) -> bool {
 impl Place {
     /// Counts the request as one of its organization's. Look-ups aren't: they must go on when all else is stuck.
     pub fn of(&self, organization: OrganizationId, lane: Lane) -> Result<(), Busy> {
-        if lane == Lane::LookUp {
-            return Ok(());
-        }
         let room = &self.0.room;
-        let mut organizations = room.organizations();
-        let count = organizations.entry(organization).or_default();
-        if *count >= room.most_of_organization {
+        let counts = lane != Lane::LookUp;
+        if counts && !room.add(organization, room.most_of_organization, |count| &mut count.inside) {
             return Err(Busy::Organization);
         }
-        *count += 1;
-        drop(organizations);
-        self.state().organization = Some(organization);
+        let mut state = self.state();
+        (state.organization, state.counted) = (Some(organization), counts);
         Ok(())
     }
 
-    /// Gives the place to others while this request waits or streams. False: too many stand aside already.
+    /// Gives the place to others while this request waits or streams. False: too many stand aside already, of all or of its
+    /// organization.
     pub fn step_aside(&self) -> bool {
         let mut state = self.state();
         if state.standing != Some(Standing::Inside) {
             return true;
         }
-        if !take(&self.0.room.aside, self.0.room.most_aside) {
+        let room = &self.0.room;
+        if !take(&room.aside, room.most_aside) {
             return false;
         }
-        self.0.room.give_up(&mut state);
+        let may_wait = |of| room.add(of, room.most_aside_of_organization(), |count| &mut count.aside);
+        if !state.organization.is_none_or(may_wait) {
+            room.aside.fetch_sub(1, Ordering::AcqRel);
+            return false;
+        }
+        room.leave_inside(&mut state);
         state.standing = Some(Standing::Aside);
         true
     }
@@ -144,12 +170,21 @@ impl Place {
 impl Room {
     fn give_up(&self, state: &mut State) {
         match state.standing.take() {
-            Some(Standing::Inside) => self.taken.fetch_sub(1, Ordering::AcqRel),
-            Some(Standing::Aside) => self.aside.fetch_sub(1, Ordering::AcqRel),
-            None => 0,
-        };
-        if let Some(organization) = state.organization.take() {
-            self.leave_organization(organization);
+            Some(Standing::Inside) => self.leave_inside(state),
+            Some(Standing::Aside) => {
+                self.aside.fetch_sub(1, Ordering::AcqRel);
+                if let Some(organization) = state.organization {
+                    self.remove(organization, |count| &mut count.aside);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn leave_inside(&self, state: &mut State) {
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+        if let Some(organization) = state.organization.filter(|_| std::mem::take(&mut state.counted)) {
+            self.remove(organization, |count| &mut count.inside);
         }
     }
 }
@@ -202,6 +237,25 @@ mod tests {
         let third = enter(ONE).ok().unwrap();
         drop((first, other, third, _second));
         assert!(room.organizations().is_empty() && room.taken.load(Ordering::Acquire) == 0);
+    }
+
+    #[test]
+    fn one_organization_leaves_others_a_place_to_wait() {
+        let room = room(8, 8, 4);
+        let enter = |organization, lane| {
+            let place = room.enter(lane).ok().unwrap();
+            place.of(organization, lane).ok().unwrap();
+            place
+        };
+        // Look-ups aren't counted among those inside, and are here.
+        let waiting = [enter(ONE, Lane::LookUp), enter(ONE, Lane::Upload)];
+        assert!(waiting.iter().all(Place::step_aside));
+        assert!(!enter(ONE, Lane::LookUp).step_aside() && !enter(ONE, Lane::Ordinary).step_aside());
+        assert!(enter(OTHER, Lane::LookUp).step_aside());
+        waiting[0].leave();
+        assert!(enter(ONE, Lane::Ordinary).step_aside());
+        drop(waiting);
+        assert!(room.organizations().is_empty() && room.aside.load(Ordering::Acquire) == 0);
     }
 
     #[test]

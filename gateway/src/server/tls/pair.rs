@@ -4,6 +4,7 @@
 //! private key that other users can read or change is refused, as ssh does; its group may read it, which is how systems
 //! hand keys to services.
 
+use crate::clock;
 use anyhow::{Context as _, bail, ensure};
 use ring::digest::{Context, SHA256};
 use rustls::{
@@ -39,7 +40,7 @@ pub struct Content {
 #[derive(Clone)]
 pub struct Pair {
     pub key: Arc<CertifiedKey>,
-    /// Unix seconds: from when, and until when all of the chain is valid.
+    /// Unix seconds: from when, and until when the own certificate is valid, which is the first of the chain.
     pub not_before: i64,
     pub not_after: i64,
 }
@@ -56,7 +57,8 @@ impl Files {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| anyhow::anyhow!("it isn't PEM: {error}"))
             .with_context(|| named("tls.certificate", &self.certificate))?;
-        let (not_before, not_after) = validity(&chain).with_context(|| named("tls.certificate", &self.certificate))?;
+        let dates = validity(&chain).with_context(|| named("tls.certificate", &self.certificate))?;
+        self.warn_of_issuers(dates.issuers_not_after);
         let key = PrivateKeyDer::from_pem_slice(&content.key)
             .map_err(|error| anyhow::anyhow!("it holds no private key in PEM: {error}"))
             .with_context(|| named("tls.key", &self.key))?;
@@ -66,7 +68,14 @@ impl Files {
             }
             error => anyhow::anyhow!("{}: {error}", named("tls.key", &self.key)),
         })?;
-        Ok(Pair { key: Arc::new(key), not_before, not_after })
+        Ok(Pair { key: Arc::new(key), not_before: dates.not_before, not_after: dates.not_after })
+    }
+
+    fn warn_of_issuers(&self, not_after: Option<i64>) {
+        if let Some(until) = not_after.map(clock::from_unix).filter(|&until| until <= clock::now()) {
+            let certificate = self.certificate.display();
+            tracing::warn!(%certificate, "a further certificate of the chain expired at {until}: who needs it will refuse");
+        }
     }
 }
 
@@ -103,15 +112,27 @@ fn read_private(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     read(path).map(Zeroizing::new)
 }
 
-/// When all of the chain is valid, in Unix seconds.
-fn validity(chain: &[CertificateDer<'_>]) -> anyhow::Result<(i64, i64)> {
-    ensure!(!chain.is_empty(), "it holds no certificate in PEM");
-    chain.iter().try_fold((i64::MIN, i64::MAX), |(from, until), certificate| {
-        let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
-            .map_err(|error| anyhow::anyhow!("it holds a certificate that can't be read: {error}"))?;
-        let validity = parsed.validity();
-        Ok((from.max(validity.not_before.timestamp()), until.min(validity.not_after.timestamp())))
-    })
+/// In Unix seconds.
+struct Validity {
+    not_before: i64,
+    not_after: i64,
+    /// When the first of the other certificates expires.
+    issuers_not_after: Option<i64>,
+}
+
+/// The own certificate's dates decide. What expired behind it may be there on purpose, cross-signed for old clients: others have a
+/// way of their own to a root that they trust.
+fn validity(chain: &[CertificateDer<'_>]) -> anyhow::Result<Validity> {
+    let dates = chain.iter().map(dates).collect::<anyhow::Result<Vec<_>>>()?;
+    let (&(not_before, not_after), issuers) = dates.split_first().context("it holds no certificate in PEM")?;
+    Ok(Validity { not_before, not_after, issuers_not_after: issuers.iter().map(|&(_, until)| until).min() })
+}
+
+fn dates(certificate: &CertificateDer<'_>) -> anyhow::Result<(i64, i64)> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+        .map_err(|error| anyhow::anyhow!("it holds a certificate that can't be read: {error}"))?;
+    let validity = parsed.validity();
+    Ok((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
 #[cfg(test)]
@@ -154,6 +175,24 @@ mod tests {
             }
             assert!(text(&files).contains(wanted), "{certificate} {key}: {}", text(&files));
         }
+    }
+
+    #[test]
+    fn the_own_certificate_decides_and_not_what_expired_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = pair(folder.path(), "one");
+        let alone = load(&files).unwrap();
+        let mut old = rcgen::CertificateParams::new(vec!["old.example".to_owned()]).unwrap();
+        old.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        let old = old.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let chain = fs::read_to_string(&files.certificate).unwrap() + &old.pem();
+        fs::write(&files.certificate, chain).unwrap();
+        let whole = load(&files).unwrap();
+        assert_eq!(whole.key.cert.len(), 2, "it is shown all the same");
+        assert_eq!((whole.not_before, whole.not_after), (alone.not_before, alone.not_after));
+        // 2020-01-01: of that it is warned.
+        assert_eq!(validity(&whole.key.cert).unwrap().issuers_not_after, Some(1_577_836_800));
+        assert_eq!(validity(&alone.key.cert).unwrap().issuers_not_after, None);
     }
 
     #[test]

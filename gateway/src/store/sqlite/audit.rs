@@ -18,7 +18,7 @@ use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 /// The row that stands where an altered log was found and went on.
 pub const ALTERED: &str = "audit.altered";
 /// What the first row of a chain is hashed with.
-const BEGINNING: [u8; 32] = [0; 32];
+pub const BEGINNING: [u8; 32] = [0; 32];
 
 /// The head record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +53,19 @@ pub struct Canonical {
     pub texts: [Option<Vec<u8>>; 8],
 }
 
-/// The columns for [`Canonical::read`], and the hash.
+/// The columns for [`Canonical::read`], whether each is of the type that the schema gives it, and the hash. The type isn't hashed:
+/// a text and a blob are the same bytes, and differ by one bit of the file.
 pub const COLUMNS: &str = "id, at, status, organization, CAST(principal AS BLOB) AS principal, CAST(client AS BLOB) AS client, \
     CAST(action AS BLOB) AS action, CAST(target AS BLOB) AS target, CAST(outcome AS BLOB) AS outcome, \
-    CAST(request_id AS BLOB) AS request_id, CAST(operation AS BLOB) AS operation, mac";
+    CAST(request_id AS BLOB) AS request_id, CAST(operation AS BLOB) AS operation, \
+    typeof(id) = 'integer' AND typeof(at) = 'integer' AND typeof(organization) IN ('blob', 'null') \
+    AND typeof(principal) = 'text' AND typeof(client) IN ('text', 'null') AND typeof(action) = 'text' \
+    AND typeof(target) IN ('text', 'null') AND typeof(outcome) = 'text' AND typeof(status) IN ('integer', 'null') \
+    AND typeof(request_id) IN ('text', 'null') AND typeof(operation) IN ('text', 'null') \
+    AND typeof(mac) IN ('blob', 'null') AS typed, mac";
 
 impl Canonical {
-    pub fn read(row: &SqliteRow) -> Result<Self, Error> {
+    pub fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         let bytes = |column: &str| row.try_get::<Option<Vec<u8>>, _>(column);
         Ok(Self {
             id: row.try_get("id")?,
@@ -111,7 +117,7 @@ impl Canonical {
     }
 }
 
-pub async fn head(executor: impl sqlx::SqliteExecutor<'_>) -> Result<Option<Head>, Error> {
+pub async fn head(executor: impl sqlx::SqliteExecutor<'_>) -> Result<Option<Head>, sqlx::Error> {
     let query = sqlx::query("SELECT base_id, base_mac, last_id, last_mac, seal FROM audit_head");
     let Some(row) = query.fetch_optional(executor).await? else { return Ok(None) };
     Ok(Some(Head {

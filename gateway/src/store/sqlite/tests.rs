@@ -1,13 +1,18 @@
-//! The shared suite over SQLite, and what only SQLite promises: the lock, the modes, the schema, and commits in groups.
+//! The shared suite over SQLite, and what only SQLite promises: the lock, the modes, the schema, commits in groups, and an audit
+//! log in which each byte of the file counts.
 
 mod audit;
 
 use super::*;
 use crate::{
     model::Kind,
-    store::suite::{self, connection_record, organization},
+    seal::{KEY_LENGTH, Sealer},
+    store::{
+        AuditFinding,
+        suite::{self, connection_record, organization},
+    },
 };
-use std::sync::Arc;
+use std::{os::unix::fs::FileExt as _, sync::Arc};
 
 async fn open() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -157,4 +162,167 @@ async fn what_runs_often_reads_only_what_is_unfinished() {
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(query).fetch_all(&store.readers).await.unwrap();
         assert!(plan.len() == 1 && plan[0].3.contains(index), "{query}: {plan:?}");
     }
+}
+
+/// The header of a row's record as SQLite writes it: its size, and the type of each column. With all columns, and with those alone
+/// that must be there.
+const FULL: [u8; 13] = [13, 0, 1, 44, 27, 31, 49, 41, 21, 2, 15, 17, 76];
+const BARE: [u8; 13] = [13, 0, 1, 0, 27, 0, 49, 0, 21, 0, 0, 0, 76];
+/// Where SQLite counts the changes of a file: it keeps what it has read as long as this stays.
+const CHANGES: u64 = 24;
+
+fn chain_key() -> ChainKey {
+    Sealer::new(&[7; KEY_LENGTH]).unwrap().chain_key().unwrap()
+}
+
+/// A file with the rows 1 to 5, of which 4 is bare, that is spoiled byte by byte, and SQLite's view of it.
+struct Spoiled {
+    folder: tempfile::TempDir,
+    file: File,
+    bytes: Vec<u8>,
+    changes: u32,
+    view: SqliteConnection,
+    key: ChainKey,
+}
+
+impl Spoiled {
+    async fn new() -> Self {
+        let (folder, store) = open().await;
+        store.chain_audit(chain_key()).await.unwrap();
+        let organization = organization(&store, "spoiled").await;
+        for row in 1..=5 {
+            let full = |text: &str| (row != 4).then(|| text.to_owned());
+            let entry = AuditEntry {
+                // One byte in the file, also of the first.
+                at: Timestamp::from_millis(row + 1),
+                organization: (row != 4).then_some(organization),
+                principal: "token:1".to_owned(),
+                client: (row != 4).then_some([192, 0, 2, 1].into()),
+                action: "connections.create".to_owned(),
+                target: full("/connections/a"),
+                outcome: "done".to_owned(),
+                status: (row != 4).then_some(201),
+                request_id: full("r"),
+                operation: full("op"),
+            };
+            store.audit(&entry).await.unwrap();
+        }
+        store.close().await;
+        let path = folder.path().join("data/portico.db");
+        // Without a write-ahead log, so that the file is all that there is.
+        let options = SqliteConnectOptions::new().filename(&path).journal_mode(SqliteJournalMode::Delete);
+        let view = options.connect().await.unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        Self { folder, file, bytes: std::fs::read(&path).unwrap(), changes: 1 << 30, view, key: chain_key() }
+    }
+
+    /// Where the record of this row begins; its length and the row's number are the two bytes before it.
+    fn record(&self, row: u8, header: &[u8; 13]) -> usize {
+        let wanted = [&[row][..], header.as_slice()].concat();
+        let found: Vec<_> = self.bytes.windows(14).enumerate().filter(|(_, bytes)| *bytes == wanted).collect();
+        assert_eq!(found.len(), 1, "row {row}");
+        found[0].0 + 1
+    }
+
+    fn put(&mut self, at: usize, byte: u8) {
+        self.file.write_all_at(&[byte], at as u64).unwrap();
+        self.changes += 1;
+        self.file.write_all_at(&self.changes.to_be_bytes(), CHANGES).unwrap();
+    }
+
+    async fn check(&mut self) -> Vec<AuditFinding> {
+        verify::check(&mut self.view, &self.key, None).await.findings
+    }
+
+    async fn with(&mut self, at: usize, byte: u8) -> Vec<AuditFinding> {
+        self.put(at, byte);
+        let findings = self.check().await;
+        self.put(at, self.bytes[at]);
+        findings
+    }
+
+    /// Each of these values in this place of the row's record must be found, and the row named.
+    async fn must_name(&mut self, row: i64, at: usize, values: impl Iterator<Item = u8>) {
+        let was = self.bytes[at];
+        for byte in values.filter(|byte| *byte != was) {
+            let found = self.with(at, byte).await;
+            let first = found.first().and_then(|finding| finding.row);
+            assert_eq!(first, Some(row), "{was} became {byte} at {at}: {found:?}");
+        }
+    }
+}
+
+/// Of a column's type, what another one says just as well. The first is the row's number, which SQLite keeps elsewhere: nothing
+/// reads its place in the record unless it takes room there. None is written as 0, and read from two reserved numbers, too.
+fn says_the_same(column: usize, was: u8, byte: u8) -> bool {
+    (column == 0 && (8..=13).contains(&byte)) || (was == 0 && matches!(byte, 10 | 11))
+}
+
+#[tokio::test]
+async fn one_byte_of_a_row_in_the_file_is_found_whichever_it_is() {
+    let mut log = Spoiled::new().await;
+    assert_eq!(log.check().await, []);
+    let record = log.record(3, &FULL);
+    for (index, was) in FULL.into_iter().enumerate() {
+        let heard = |byte: &u8| index == 0 || !says_the_same(index - 1, was, *byte);
+        log.must_name(3, record + index, (0..=255).filter(heard)).await;
+    }
+    for at in record + FULL.len()..record + usize::from(log.bytes[record - 2]) {
+        let was = log.bytes[at];
+        log.must_name(3, at, [was ^ 1, was ^ 0x80].into_iter()).await;
+    }
+    let bare = log.record(4, &BARE);
+    for (index, was) in BARE.into_iter().enumerate() {
+        let heard = |byte: &u8| index == 0 || !says_the_same(index - 1, was, *byte);
+        let bits = (0..8).map(|bit| was ^ (1 << bit));
+        log.must_name(4, bare + index, (0..=21).chain(bits).filter(heard)).await;
+    }
+    // The length of the record and the row's own number: it may stand elsewhere then, and others go missing.
+    for at in [record - 2, record - 1] {
+        for byte in (0..=255).filter(|byte| *byte != log.bytes[at]).collect::<Vec<_>>() {
+            let found = log.with(at, byte).await;
+            assert!(found.iter().any(|finding| finding.row.is_some()), "{byte} at {at}: {found:?}");
+        }
+    }
+    assert_eq!(log.check().await, [], "it is as it was");
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_is_found_by_the_command_as_well() {
+    let mut log = Spoiled::new().await;
+    let (record, path) = (log.record(3, &FULL), log.folder.path().join("data/portico.db"));
+    // Texts become blobs of the same bytes, and blobs texts.
+    for at in [3, 4, 5, 6, 7, 8, 10, 11, 12].map(|index| record + index) {
+        log.put(at, log.bytes[at] ^ 1);
+        let findings = SqliteStore::verify_audit(&path, &chain_key(), None).await.unwrap().findings;
+        assert_eq!(findings.first().and_then(|finding| finding.row), Some(3), "{at}: {findings:?}");
+        log.put(at, log.bytes[at]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_before_an_unreadable_row_is_told() {
+    let mut log = Spoiled::new().await;
+    let second = log.record(2, &FULL) + FULL.len() + 20;
+    log.put(second, log.bytes[second] ^ 1);
+    let third = log.record(3, &FULL);
+    let found = log.with(third, 12).await;
+    assert_eq!(found.iter().map(|finding| finding.row).collect::<Vec<_>>(), [Some(2), Some(3)], "{found:?}");
+    // Nobody knows of rows 4 and 5, which are there.
+    assert!(found[1].what.starts_with("can't be read: ") && found[1].what.contains("after it"), "{found:?}");
+    let path = log.folder.path().join("data/portico.db");
+    log.put(third, 12);
+    let report = SqliteStore::verify_audit(&path, &chain_key(), None).await.unwrap();
+    assert_eq!(report.findings, found, "the command tells the same");
+}
+
+#[tokio::test]
+async fn an_empty_seal_is_not_a_head_that_is_missing() {
+    let mut log = Spoiled::new().await;
+    let cut = "DROP TRIGGER audit_stays_as_it_is; DROP TRIGGER audit_goes_by_age; DELETE FROM audit WHERE id > 2; \
+        UPDATE audit_head SET last_id = 2, last_mac = (SELECT mac FROM audit WHERE id = 2), seal = x''";
+    sqlx::raw_sql(cut).execute(&mut log.view).await.unwrap();
+    let found = log.check().await;
+    assert_eq!(found.iter().map(|finding| finding.row).collect::<Vec<_>>(), [None], "{found:?}");
+    assert!(found[0].what.contains("was altered"), "{found:?}");
 }

@@ -1,9 +1,10 @@
 //! Checks the audit log of a database file, row by row, beside a gateway that may be running.
 //!
 //! In go the file, the key and, if it was noted, a row with its hash; out comes what was found. Invariant: nothing is written, and
-//! everything is read in one transaction, so that a log that grows meanwhile is seen whole.
+//! everything is read in one transaction, so that a log that grows meanwhile is seen whole. What can't be read is a finding with
+//! its row, and takes nothing away that was found before it.
 
-use super::audit::{ALTERED, COLUMNS, Canonical, Head, head};
+use super::audit::{ALTERED, BEGINNING, COLUMNS, Canonical, Head, head};
 use crate::{
     model::Error,
     seal::ChainKey,
@@ -25,36 +26,55 @@ pub async fn audit(path: &Path, key: &ChainKey, noted: Option<&AuditMark>) -> Re
         return Err(Error { message: text.to_owned(), ..Error::gateway(text) });
     }
     let mut moment = connection.begin().await?;
-    let report = check(&mut moment, key, noted).await?;
-    moment.rollback().await?;
-    connection.close().await?;
+    let report = check(&mut moment, key, noted).await;
+    // Nothing was written. Where SQLite gave up itself, for what it couldn't read, there may be nothing left to end.
+    drop(moment.rollback().await);
+    drop(connection.close().await);
     Ok(report)
 }
 
-async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&AuditMark>) -> Result<AuditReport, Error> {
+/// The same over a connection, which is in a transaction when others write.
+pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&AuditMark>) -> AuditReport {
     let mut findings = Findings::default();
-    let head = head(&mut *c).await?.unwrap_or_else(|| {
-        findings.add(None, "the head record is missing");
-        Head { base_id: 0, base_mac: vec![0; 32], last_id: 0, last_mac: vec![0; 32], seal: Vec::new() }
-    });
-    if !head.seal.is_empty() && !head.is_sealed(key) {
-        findings.add(None, "the head record was altered, or another key sealed it");
-    }
-    let mut walk = Walk { key, base: head.base_id, id: head.base_id, mac: head.base_mac.clone(), rows: 0, unchained: 0, noted };
+    let head = known_head(&mut *c, key, &mut findings).await;
+    let mut walk = Walk::from(head.as_ref(), key, noted);
     let all = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM audit ORDER BY id"));
     let mut rows = sqlx::query(all).fetch(c);
-    while let Some(row) = rows.try_next().await? {
-        walk.step(&row, &mut findings)?;
+    loop {
+        match rows.try_next().await {
+            Ok(Some(row)) => walk.step(&row, &mut findings),
+            Ok(None) => {
+                walk.end(head.as_ref(), &mut findings);
+                break;
+            }
+            // SQLite reads no further: the rows behind it may well be there.
+            Err(error) => {
+                findings.add(walk.id.saturating_add(1), format!("can't be read: {error}; nor can the rows after it"));
+                break;
+            }
+        }
     }
-    walk.end(&head, &mut findings);
-    let mac = <[u8; 32]>::try_from(head.last_mac.as_slice()).unwrap_or_default();
-    Ok(AuditReport {
+    let (id, mac) = head.as_ref().map_or((0, BEGINNING.as_slice()), |head| (head.last_id, head.last_mac.as_slice()));
+    AuditReport {
         unchained: walk.unchained,
         rows: walk.rows,
-        first: head.base_id + 1,
-        head: AuditMark { id: head.last_id, mac },
+        first: walk.base.saturating_add(1),
+        head: AuditMark { id, mac: mac.try_into().unwrap_or_default() },
         findings: findings.0,
-    })
+    }
+}
+
+/// The head record, whatever its seal says of it: only that it stands there is known.
+async fn known_head(c: &mut SqliteConnection, key: &ChainKey, findings: &mut Findings) -> Option<Head> {
+    let found = head(c).await;
+    match &found {
+        Ok(Some(head)) if head.is_sealed(key) => {}
+        // An empty seal is none: whoever writes the file can write that, too.
+        Ok(Some(_)) => findings.add(None, "the head record was altered, or another key sealed it"),
+        Ok(None) => findings.add(None, "the head record is missing"),
+        Err(error) => findings.add(None, format!("the head record can't be read: {error}")),
+    }
+    found.ok().flatten()
 }
 
 #[derive(Default)]
@@ -79,29 +99,34 @@ struct Walk<'a> {
     noted: Option<&'a AuditMark>,
 }
 
-impl Walk<'_> {
-    fn step(&mut self, row: &SqliteRow, findings: &mut Findings) -> Result<(), Error> {
-        let (canonical, mac) = (Canonical::read(row)?, row.try_get::<Option<Vec<u8>>, _>("mac")?);
-        let id = canonical.id;
+impl<'a> Walk<'a> {
+    /// Without a head record, from the first row that there can be.
+    fn from(head: Option<&Head>, key: &'a ChainKey, noted: Option<&'a AuditMark>) -> Self {
+        let (base, mac) = head.map_or((0, BEGINNING.to_vec()), |head| (head.base_id, head.base_mac.clone()));
+        Self { key, base, id: base, mac, rows: 0, unchained: 0, noted }
+    }
+
+    fn step(&mut self, row: &SqliteRow, findings: &mut Findings) {
+        // SQLite keeps it beside the record, so that it is known whatever became of the rest.
+        let id = row.try_get("id").unwrap_or(self.id.saturating_add(1));
+        let read = Canonical::read(row);
+        // One that can't be read as bytes is of another type, which is told.
+        let mac = row.try_get::<Option<Vec<u8>>, _>("mac").ok().flatten();
+        match &read {
+            Ok(_) if row.try_get("typed").unwrap_or(false) => {}
+            Ok(_) => findings.add(id, "a value in it was altered: it isn't of its column's type"),
+            Err(error) => findings.add(id, format!("can't be read: {error}")),
+        }
         if id <= self.base {
             self.unchained += 1;
             if mac.is_some() {
                 findings.add(id, "it is part of a chain that the head record doesn't know");
             }
-            return Ok(());
+            return;
         }
-        match id - self.id {
-            1 => {}
-            2 => findings.add(id - 1, "it is missing"),
-            _ => findings.add(self.id + 1, format!("it is missing, and all up to {}", id - 1)),
-        }
-        let whole = mac.as_ref().is_some_and(|mac| canonical.mac(self.key, &self.mac) == mac.as_slice());
-        if !whole {
-            let text =
-                "it was altered, put in, or moved, or one before it is missing: its hash isn't the one of this row after";
-            findings.add(id, format!("{text} row {}", self.id));
-        } else if canonical.texts[3].as_deref() == Some(ALTERED.as_bytes()) {
-            findings.add(id, "the gateway found the head record altered, or none, when it wrote this row (none also in a database that is older than the chain)");
+        self.order(id, findings);
+        if let Ok(canonical) = &read {
+            self.compare(canonical, mac.as_deref(), findings);
         }
         if let Some(noted) = self.noted.filter(|noted| noted.id == id)
             && mac.as_deref() != Some(noted.mac.as_slice())
@@ -110,22 +135,45 @@ impl Walk<'_> {
         }
         (self.id, self.rows) = (id, self.rows + 1);
         self.mac = mac.unwrap_or_default();
-        Ok(())
     }
 
-    fn end(&self, head: &Head, findings: &mut Findings) {
-        if self.id < head.last_id {
-            let text = format!("it is missing at the end: the head record tells of rows up to {}", head.last_id);
-            findings.add(self.id + 1, text);
-        } else if !head.seal.is_empty() && (self.id > head.last_id || self.mac != head.last_mac) {
-            findings.add(self.id, "the head record doesn't tell of it as the last row");
+    /// Rows come one after the other; only a file that was altered below SQL has them in another order.
+    fn order(&self, id: i64, findings: &mut Findings) {
+        match id.saturating_sub(self.id) {
+            ..=0 => findings.add(id, format!("it stands after row {}", self.id)),
+            1 => {}
+            2 => findings.add(id - 1, "it is missing"),
+            _ => findings.add(self.id + 1, format!("it is missing, and all up to {}", id - 1)),
         }
-        if let Some(noted) = self.noted {
-            if noted.id > self.id {
-                findings.add(noted.id, "it was noted, and the log ends before it: the log was put back to an older one");
-            } else if noted.id <= self.base && !(noted.id == self.base && noted.mac.as_slice() == head.base_mac) {
-                findings.add(noted.id, "it was noted, and went by its age: note a newer one");
+    }
+
+    fn compare(&self, row: &Canonical, mac: Option<&[u8]>, findings: &mut Findings) {
+        let whole = mac.is_some_and(|mac| row.mac(self.key, &self.mac) == mac);
+        if !whole {
+            let text =
+                "it was altered, put in, or moved, or one before it is missing: its hash isn't the one of this row after";
+            findings.add(row.id, format!("{text} row {}", self.id));
+        } else if row.texts[3].as_deref() == Some(ALTERED.as_bytes()) {
+            findings.add(row.id, "the gateway found the head record altered, or none, when it wrote this row (none also in a database that is older than the chain)");
+        }
+    }
+
+    /// After the last row, where all could be read.
+    fn end(&self, head: Option<&Head>, findings: &mut Findings) {
+        if let Some(head) = head {
+            if self.id < head.last_id {
+                let text = format!("it is missing at the end: the head record tells of rows up to {}", head.last_id);
+                findings.add(self.id + 1, text);
+            } else if self.id > head.last_id || self.mac != head.last_mac {
+                findings.add(self.id, "the head record doesn't tell of it as the last row");
             }
+        }
+        let Some(noted) = self.noted else { return };
+        let base_mac = head.map_or(BEGINNING.as_slice(), |head| head.base_mac.as_slice());
+        if noted.id > self.id {
+            findings.add(noted.id, "it was noted, and the log ends before it: the log was put back to an older one");
+        } else if noted.id <= self.base && !(noted.id == self.base && noted.mac.as_slice() == base_mac) {
+            findings.add(noted.id, "it was noted, and went by its age: note a newer one");
         }
     }
 }

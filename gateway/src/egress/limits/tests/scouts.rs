@@ -1,0 +1,63 @@
+//! What those are told who wait for the one that goes first after a pause or a dry window.
+
+use super::*;
+
+fn refusals(metrics: &Metrics, reason: &str, count: u32) -> bool {
+    metric(metrics, &format!("portico_upstream_refused_total{{provider=\"kinsta\",reason=\"{reason}\"}} {count}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_they_are_told_that_one_request_finds_out() {
+    for (status, kind) in [(429, Kind::RateLimited), (503, Kind::Unavailable)] {
+        let metrics = Metrics::new().unwrap();
+        let limits = limits_with(None, 64, &metrics);
+        limits.hold(StatusCode::from_u16(status).unwrap(), seconds(30));
+        let first = read(&limits, 60).await.unwrap();
+        let start = Instant::now();
+        let error = read(&limits, 2).await.err().unwrap();
+        assert_eq!((error.kind, error.retry_after), (kind, Some(3)));
+        assert_eq!(start.elapsed(), seconds(2), "the first might have been answered");
+        let expected = "the upstream \"api\" asked to be left alone for a while, and one request is under way to find out \
+                        whether it serves again; the others wait for its answer, at most 3 s more: try again then";
+        assert_eq!(error.message, expected);
+        assert!(refusals(&metrics, "pause", 1) && refusals(&metrics, "concurrency", 0));
+        drop(first);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_dry_window_they_are_told_that_one_request_finds_out() {
+    let metrics = Metrics::new().unwrap();
+    let limits = limits_with(None, 64, &metrics);
+    limits.heard(said(0, 10));
+    let _first = read(&limits, 60).await.unwrap();
+    let error = read(&limits, 1).await.err().unwrap();
+    assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(4)));
+    let expected = "the upstream \"api\" said that its limit was used up, and one request is under way to find out how much \
+                    it allows now; the others wait for its answer, at most 4 s more: try again then";
+    assert_eq!(error.message, expected);
+    assert!(refusals(&metrics, "quota", 1) && refusals(&metrics, "concurrency", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_less_time_than_the_others_patience_is_served_if_the_first_is_answered() {
+    let limits = limits(None, 64);
+    limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(30));
+    let first = read(&limits, 60).await.unwrap();
+    let waiting = waits(&limits, flow(Lane::Reads, 1), 2);
+    tokio::time::sleep(seconds(1)).await;
+    limits.heard(None);
+    assert_eq!(waiting.await.unwrap(), (None, seconds(1)));
+    drop(first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_rate_keeps_for_longer_than_the_first_does_is_refused_at_once() {
+    let limits = limits(Some((1, 10)), 8);
+    limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(30));
+    let _first = read(&limits, 60).await.unwrap();
+    let start = Instant::now();
+    let error = read(&limits, 6).await.err().unwrap();
+    assert_eq!(error.message, "the rate that the upstream \"api\" allows is used up for 11 s");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
