@@ -85,10 +85,13 @@ impl Wanted {
     }
 }
 
+fn is_protected(labels: &Labels) -> bool {
+    labels.get(PROTECTED).is_some_and(|value| value != "false")
+}
+
 /// `site` is a whole id.
 fn refuse_protected(connection: &Connection, site: &str) -> Result<(), Problem> {
-    let labels = connection.labels.of(site);
-    if labels.is_none_or(|labels| labels.get(PROTECTED).is_none_or(|value| value == "false")) {
+    if !connection.labels.of(site).is_some_and(|labels| is_protected(&labels)) {
         return Ok(());
     }
     let detail = format!(
@@ -105,14 +108,19 @@ impl Api {
     /// are any, it is asked.
     pub(super) async fn deletable(&self, connection: &Arc<Connection>, site: &str) -> Result<String, Problem> {
         refuse_protected(connection, &ResourceId::new(connection.record.slug.clone(), site).to_string())?;
-        if connection.labels.look().is_empty() {
+        let (has_any, protects) = {
+            let look = connection.labels.look();
+            (!look.is_empty(), look.any(is_protected))
+        };
+        if !has_any {
             return Ok(site.to_owned());
         }
-        let query = Query::SitesGet { site: site.to_owned() };
-        let snapshot = match self.dispatch.query(connection, query, Freshness::Live).await {
+        // Where nothing is protected, nothing depends on the answer but which labels go with the site.
+        let freshness = if protects { Freshness::Live } else { Freshness::Cached };
+        let snapshot = match self.dispatch.query(connection, Query::SitesGet { site: site.to_owned() }, freshness).await {
             Ok(snapshot) => snapshot,
             // The deletion says so itself; and where no site can be read, none was ever asked for by another name.
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Unsupported) => return Ok(site.to_owned()),
+            Err(error) if !protects || matches!(error.kind, Kind::NotFound | Kind::Unsupported) => return Ok(site.to_owned()),
             Err(error) => return Err(error.into()),
         };
         let Answer::Site(found) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };

@@ -33,6 +33,10 @@ impl Look<'_> {
         self.0.get(site)
     }
 
+    pub fn any(&self, wanted: impl Fn(&Labels) -> bool) -> bool {
+        self.0.values().any(|labels| wanted(labels))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -100,9 +100,10 @@ impl Carrier for Arc<Dispatch> {
     }
 }
 
-/// The site whose answers a mutation outdates; none where it makes a new one.
+/// The site whose answers a mutation outdates; none where it makes a new one, or where one goes that may be kept under another
+/// spelling of its id: nothing is left to be read that would tell.
 fn touched(mutation: &Mutation) -> Option<&str> {
-    mutation.site().filter(|_| !matches!(mutation, Mutation::SitesClone { .. }))
+    mutation.site().filter(|_| !matches!(mutation, Mutation::SitesClone { .. } | Mutation::SitesDelete { .. }))
 }
 
 /// The query that shows what a mutation made or changed; none where nothing is left to see.

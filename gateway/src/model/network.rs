@@ -83,18 +83,28 @@ impl fmt::Display for Network {
     }
 }
 
+/// The address and the prefix as they are written.
+fn written(text: &str) -> Result<(IpAddr, u8), String> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let wrong = || format!("{text:?} is not a network; write it as 10.0.0.0/8, fd00::/8 or 192.168.1.10");
+    let address: IpAddr = address.parse().map_err(|_| wrong())?;
+    let most = width(address);
+    let prefix = prefix.map_or(Ok(most), |prefix| prefix.parse().map_err(|_| wrong()))?;
+    if prefix > most { Err(wrong()) } else { Ok((address, prefix)) }
+}
+
+impl Network {
+    /// One that was taken once, perhaps before it would have been refused: then it holds nobody, as it did.
+    pub fn kept(text: &str) -> Result<Self, String> {
+        text.parse().or_else(|_| written(text).map(|(address, prefix)| Self { address, prefix }))
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let wrong = || format!("{text:?} is not a network; write it as 10.0.0.0/8, fd00::/8 or 192.168.1.10");
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = width(address);
-        let prefix = prefix.map_or(Ok(most), |prefix| prefix.parse().map_err(|_| wrong()))?;
-        if prefix > most {
-            return Err(wrong());
-        }
+        let (address, prefix) = written(text)?;
         let beyond = || {
             format!(
                 "{text:?} names IPv4 addresses, which begin at /{BEFORE_MAPPED} in IPv6; write the IPv4 network: 10.0.0.0/8"
@@ -182,5 +192,10 @@ mod tests {
             let error = text.parse::<Network>().unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
+        // Kept from when it was taken, it is still read, and holds nobody.
+        let kept = Network::kept("::ffff:0:0/96").unwrap();
+        assert!(!kept.contains("203.0.113.5".parse().unwrap()) && Network::kept(&kept.to_string()) == Ok(kept));
+        assert_eq!(Network::kept("::ffff:10.0.0.0/104"), "10.0.0.0/8".parse());
+        assert!(Network::kept("::ffff:10.0.0.0/129").is_err());
     }
 }

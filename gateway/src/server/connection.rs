@@ -170,6 +170,9 @@ async fn talk(
     };
     let leftover = Arc::default();
     let caller = Caller { peer, behind_proxy: front.proxies.trusts(peer), tls: front.tls.is_some() };
+    if caller.behind_proxy {
+        place.life.speak_for_many();
+    }
     let refusal = refusal(service.clone(), Arc::clone(front), caller);
     let wire = Wire::new(stream, Arc::clone(&place.life), Arc::clone(&leftover), refusal);
     let (life, shared, way) = (Arc::clone(&place.life), Arc::clone(front), service.clone());

@@ -77,6 +77,8 @@ pub struct Life {
     heard: AtomicU64,
     /// It is HTTP/2, whose bytes at rest are no heads.
     is_multiplexed: AtomicBool,
+    /// A proxy's, over which many clients ask.
+    for_many: AtomicBool,
     spoken: AtomicBool,
     in_flight: AtomicU32,
     /// Answers of which there is a piece that the client could take.
@@ -97,6 +99,7 @@ impl Life {
             moved: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             is_multiplexed: AtomicBool::new(false),
+            for_many: AtomicBool::new(false),
             spoken: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             handed: AtomicU32::new(0),
@@ -106,6 +109,11 @@ impl Life {
             evicted: AtomicU8::new(0),
             told: Notify::new(),
         }
+    }
+
+    /// Many clients ask over it: one of them that takes nothing of an answer doesn't end it for the others.
+    pub fn speak_for_many(&self) {
+        self.for_many.store(true, Relaxed);
     }
 
     /// Something moves: the time starts anew.
@@ -199,7 +207,7 @@ impl Life {
     fn handed_since(&self) -> Option<Instant> {
         if self.handed.load(Relaxed) == 0 {
             None
-        } else if self.is_multiplexed.load(Relaxed) {
+        } else if self.is_multiplexed.load(Relaxed) && !self.for_many.load(Relaxed) {
             self.turns.oldest().map(|at| self.born + Duration::from_millis(at))
         } else {
             Some(self.moved())

@@ -17,27 +17,40 @@ pub struct Prism {
 }
 
 impl Prism {
+    /// Prism can't choose a port by itself. One that was free a moment ago may be another's by then: another try, another port.
     pub async fn start(specification: &Path) -> Self {
+        for _ in 0..4 {
+            let mut prism = Self::spawn(specification).await;
+            if prism.listens().await {
+                return prism;
+            }
+        }
+        let mut last = Self::spawn(specification).await;
+        assert!(last.listens().await, "no port stayed free: {}", last.log());
+        last
+    }
+
+    async fn spawn(specification: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        // Prism can't choose a port by itself; this one was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr()).expect("a port");
         let log = File::create(folder.path().join("log")).expect("a log");
         let mut command = Command::new("scripts/prism");
         command.arg(specification).arg(address.port().to_string()).current_dir(root()).stdin(Stdio::null()).kill_on_drop(true);
         command.stdout(log.try_clone().expect("the log")).stderr(log);
-        let mut prism = Self { child: command.spawn().expect("scripts/prism runs"), address, folder };
-        prism.listens().await;
-        prism
+        Self { child: command.spawn().expect("scripts/prism runs"), address, folder }
     }
 
-    /// The first start installs it, which takes a while.
-    async fn listens(&mut self) {
+    /// The first start installs it, which takes a while. False: the port was another's.
+    async fn listens(&mut self) -> bool {
         wait_until("prism to listen", Duration::from_secs(300), async || {
-            let ended = self.child.try_wait().expect("its state");
-            assert!(ended.is_none(), "prism ended at its start: {}", self.log());
-            self.log().contains("Prism is listening").then_some(())
+            let (ended, log) = (self.child.try_wait().expect("its state"), self.log());
+            if ended.is_some() && log.contains("EADDRINUSE") {
+                return Some(false);
+            }
+            assert!(ended.is_none(), "prism ended at its start: {log}");
+            log.contains("Prism is listening").then_some(true)
         })
-        .await;
+        .await
     }
 
     pub const fn address(&self) -> SocketAddr {

@@ -65,6 +65,22 @@ async fn an_answer_that_nobody_takes_ends_the_connection_whatever_else_moves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_client_of_many_ends_it_for_none_of_the_others() {
+    let life = Life::new();
+    life.speak_for_many();
+    life.begin_request(true);
+    life.hand();
+    for _ in 0..10 {
+        life.begin_request(true);
+        life.touch();
+        life.end_request(true);
+        assert!(tokio::time::timeout(Duration::from_secs(25), life.over(PATIENCE)).await.is_err());
+    }
+    // Where nothing moves at all, nobody is there.
+    assert_eq!(ending(&life).await.1, Reason::Stalled);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_download_lasts_as_long_as_its_pieces_are_taken() {
     let life = Life::new();
     life.begin_request(true);

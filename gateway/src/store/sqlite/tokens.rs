@@ -8,7 +8,7 @@ use super::{
     rows::{blob, digest, json, optional_json, optional_time, role, time, to_json, uuid},
 };
 use crate::{
-    model::{Error, Kind, OrganizationId, Timestamp},
+    model::{Error, Kind, Network, OrganizationId, Timestamp},
     store::{MAX_TOKENS, TokenRecord, TokenRotation, TokenStore},
 };
 use async_trait::async_trait;
@@ -140,7 +140,11 @@ fn read(row: &SqliteRow) -> Result<TokenRecord, Error> {
         role: role(row, "role")?,
         scopes: json(row, "scopes")?,
         connections: optional_json(row, "connections")?,
-        networks: json(row, "networks")?,
+        networks: json::<Vec<String>>(row, "networks")?
+            .iter()
+            .map(|text| Network::kept(text))
+            .collect::<Result<_, _>>()
+            .map_err(Error::gateway)?,
         created_by: row.try_get("created_by")?,
         created_at: time(row, "created_at")?,
         expires_at: optional_time(row, "expires_at")?,

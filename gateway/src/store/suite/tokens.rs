@@ -1,7 +1,7 @@
 //! What every store must do with tokens.
 
 use super::*;
-use crate::model::Role;
+use crate::model::{Network, Role};
 
 pub async fn check(store: &dyn Store) {
     records(store).await;
@@ -97,6 +97,10 @@ async fn listing_and_use(store: &dyn Store) {
     store.tokens_used(&[(made[0].id, at(60)), (made[1].id, at(80))]).await.unwrap();
     assert_eq!((used(made[0].id).await, used(made[1].id).await), (Some(at(70)), Some(at(80))), "a use went back in time");
     assert_eq!(used(made[2].id).await, None);
+    // A network that nobody could give any more is read as it is.
+    let old = TokenRecord { networks: vec![Network::kept("::ffff:0:0/96").unwrap()], ..record(mine, 26) };
+    store.token_insert(&old).await.unwrap();
+    assert_eq!(store.token(mine, old.id).await.unwrap().unwrap().networks, old.networks);
 }
 
 async fn limit(store: &dyn Store) {
