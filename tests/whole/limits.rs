@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Method;
-use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually, gateway::binary};
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually, gateway::binary, wait_until};
 use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -321,7 +321,7 @@ async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
 /// A change goes on when its client has left, and so it is one of those in progress.
 #[tokio::test]
 async fn changes_whose_clients_leave_keep_their_places() {
-    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(3), Box::new(Answer::Json(200, json!("slow"))))).await;
+    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(7), Box::new(Answer::Json(200, json!("slow"))))).await;
     let gateway = limited("in_flight = 16\nin_flight_per_organization = 2").await;
     let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
         "secrets": {"api_key": "k"}});
@@ -335,7 +335,8 @@ async fn changes_whose_clients_leave_keep_their_places() {
         let _ = left.await.expect_err("it left");
     }
     gateway.api.get("/providers").await.problem(503, "overloaded");
-    eventually("both to end", async || (gateway.api.get("/providers").await.status == 200).then_some(())).await;
+    let served = async || (gateway.api.get("/providers").await.status == 200).then_some(());
+    wait_until("both to end", Duration::from_secs(30), served).await;
 }
 
 /// Whoever waits longer than a request may take is answered before, with where to look.

@@ -231,7 +231,7 @@ fn from_now(seconds: u64) -> Certificate {
 #[tokio::test]
 async fn a_certificate_that_comes_early_is_taken_in_its_time() {
     let world = World::start("").await;
-    let early = from_now(15);
+    let early = from_now(25);
     early.write(world.folder.path());
     world.hang_up();
     world.gateway.logged(&["stays as it was", "which is to come"]).await;

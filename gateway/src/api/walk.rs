@@ -3,7 +3,7 @@
 //! In go gathered snapshots and an order; out come pages. Invariant: a walk never changes after its first page; what fails or
 //! changes meanwhile doesn't move its items. One that was dropped answers 410, never a guess. A caller who asks the same again
 //! while it would come out the same gets the walk that is kept, and its cursors to the byte: the page is unchanged (304) just as
-//! long as the cursor that the caller has is still good, and whoever polls pins nothing more.
+//! long as the cursor that the caller has is still good, and whoever polls what is kept pins nothing more.
 
 use super::{
     ApiConfig,

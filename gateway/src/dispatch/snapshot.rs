@@ -1,9 +1,9 @@
 //! Answers of providers, kept for as long as the provider allows, and a while longer for when it can't answer.
 //!
-//! In go a connection, a query, how fresh the answer must be, and a way to ask; out comes an answer, with the time it was asked for
-//! and whence it came. Invariant: the key holds the connection's uuid, revision and generation, so an answer never outlives a
-//! change or a mutation, and never crosses connections; callers share one call per key unless it began too long ago for them, and
-//! it goes on when the first caller leaves; an answer is as old as its question, and takes no place from one asked for later.
+//! In go a connection, a query, how fresh the answer must be, and a way to ask; out comes an answer, with the time it was read and
+//! whence it came. Invariant: the key holds the connection's uuid, revision and generation, so an answer never outlives a change
+//! or a mutation, and never crosses connections; one call runs per key, and goes on when the first caller leaves; an answer takes
+//! no place from one that was asked for later.
 
 mod absence;
 mod flight;
@@ -52,31 +52,6 @@ impl Freshness {
             Self::Live => false,
         }
     }
-
-    /// Since when a call that somebody else makes must be under way, to be waited for.
-    fn since(self) -> Option<Instant> {
-        match self {
-            // Ages are told in whole seconds, and a crowd that reloads (`max-age=0`) is one call. None: before the process began.
-            Self::Within(age) => Instant::now().checked_sub(age.max(JOINED)),
-            Self::Cached | Self::Live => None,
-        }
-    }
-}
-
-/// A call that began this long ago at most is as good as one's own.
-const JOINED: Duration = Duration::from_secs(1);
-
-/// When a question was asked: its answer may be as old as that, however long it took.
-#[derive(Clone, Copy)]
-struct Moment {
-    instant: Instant,
-    time: Timestamp,
-}
-
-impl Moment {
-    fn now() -> Self {
-        Self { instant: Instant::now(), time: clock::now() }
-    }
 }
 
 #[derive(Debug)]
@@ -85,7 +60,9 @@ pub struct Snapshot {
     pub as_of: Timestamp,
     /// The answer as it was last written for a client, kept beside it.
     pub written: ArcSwapOption<Written>,
-    /// When it was asked for, as `as_of` says by the clock.
+    /// When it was asked for, which says which of two answers is the newer one.
+    asked_at: Instant,
+    /// When it came, as `as_of` says by the clock: its call may have waited long for its turn.
     read_at: Instant,
     lifetime: Duration,
     weight: u32,
@@ -205,12 +182,12 @@ impl Snapshots {
     where
         F: Future<Output = Result<Answer, Error>>,
     {
-        let asked = Moment::now();
+        let asked = Instant::now();
         let outcome = ask(key.query.clone()).await.map(|answer| Arc::new(Snapshot::new(answer, lifetime, asked)));
         if lifetime.is_zero() {
             return outcome.map(|snapshot| self.found(snapshot, Came::Unkept));
         }
-        self.0.keep(key, asked.instant, outcome.as_ref());
+        self.0.keep(key, asked, outcome.as_ref());
         outcome.map(|snapshot| self.found(snapshot, Came::Asked))
     }
 
@@ -231,7 +208,7 @@ impl Snapshots {
             }
             absence => absence.map_or(Seen::Nothing, Seen::Absent),
         };
-        let (joined, outcome) = self.renew(&key, seen, freshness.since(), lifetime, ask).await;
+        let (joined, outcome) = self.renew(&key, seen, lifetime, ask).await;
         outcome.map(|snapshot| self.found(snapshot, if joined { Came::Joined } else { Came::Missing }))
     }
 
@@ -257,10 +234,10 @@ impl Snapshots {
         }
         if may_be_stale && over <= self.0.stale_while_revalidate {
             // It runs in a task of its own; nobody waits for it.
-            drop(self.begin(&key, Seen::Kept(Arc::clone(&newest)), None, lifetime, ask));
+            drop(self.begin(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask));
             return Ok(self.found(newest, Came::Stale));
         }
-        match self.renew(&key, Seen::Kept(Arc::clone(&newest)), freshness.since(), lifetime, ask).await.1 {
+        match self.renew(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask).await.1 {
             Ok(renewed) => Ok(self.found(renewed, Came::Expired)),
             Err(error) if may_be_stale => self.instead(newest, over, error),
             Err(error) => Err(error),
@@ -281,40 +258,31 @@ impl Snapshots {
         &self,
         key: &Key,
         seen: Seen,
-        since: Option<Instant>,
         lifetime: Duration,
         ask: impl FnOnce(Query) -> F,
     ) -> (bool, Result<Arc<Snapshot>, Error>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let (joined, flight) = self.begin(key, seen, since, lifetime, ask);
+        let (joined, flight) = self.begin(key, seen, lifetime, ask);
         (joined, flight.await.map_err(|error| Error::clone(&error)))
     }
 
-    /// `seen`: what the caller found. Another call may have ended since the caller looked; then its outcome is the answer, unless
-    /// it was asked for before `since`.
-    fn begin<F>(
-        &self,
-        key: &Key,
-        seen: Seen,
-        since: Option<Instant>,
-        lifetime: Duration,
-        ask: impl FnOnce(Query) -> F,
-    ) -> (bool, Flight<Arc<Snapshot>>)
+    /// `seen`: what the caller found. Another call may have ended since the caller looked; then its outcome is the answer.
+    fn begin<F>(&self, key: &Key, seen: Seen, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> (bool, Flight<Arc<Snapshot>>)
     where
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        self.0.flights.join(key, since, || {
+        self.0.flights.join(key, || {
             let (inner, key) = (Arc::clone(&self.0), key.clone());
             let answer = ask(key.query.clone());
             async move {
-                if let Some(known) = inner.known_since(&key, &seen, since) {
+                if let Some(known) = inner.known_since(&key, &seen) {
                     return known;
                 }
-                let asked = Moment::now();
+                let asked = Instant::now();
                 let outcome = answer.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime, asked)));
-                inner.keep(key, asked.instant, outcome.as_ref());
+                inner.keep(key, asked, outcome.as_ref());
                 outcome
             }
         })
@@ -327,22 +295,21 @@ impl Snapshots {
 }
 
 impl Inner {
-    /// What is kept in place of what was seen, and was asked for no earlier than `since`.
-    fn known_since(&self, key: &Key, seen: &Seen, since: Option<Instant>) -> Option<Result<Arc<Snapshot>, Error>> {
-        let is_new = |read_at: Instant| since.is_none_or(|since| read_at >= since);
+    /// What is kept in place of what was seen.
+    fn known_since(&self, key: &Key, seen: &Seen) -> Option<Result<Arc<Snapshot>, Error>> {
         if let Some(newest) = self.kept.get(key).map(|slot| slot.newest()) {
             let is_seen = matches!(seen, Seen::Kept(seen) if Arc::ptr_eq(seen, &newest));
-            return (!is_seen && is_new(newest.read_at)).then_some(Ok(newest));
+            return (!is_seen).then_some(Ok(newest));
         }
         let absence = self.absent.get(key)?;
         let is_seen = matches!(seen, Seen::Absent(seen) if Arc::ptr_eq(seen, &absence));
-        (!is_seen && is_new(absence.read_at)).then(|| Err(absence.error.clone()))
+        (!is_seen).then(|| Err(absence.error.clone()))
     }
 
     /// Whether something is kept that was asked for later: a slow answer tells nothing new then, of whichever kind it is.
     fn knows_later(&self, key: &Key, asked: Instant) -> bool {
-        self.kept.get(key).is_some_and(|slot| slot.newest().read_at > asked)
-            || self.absent.get(key).is_some_and(|absence| absence.read_at > asked)
+        self.kept.get(key).is_some_and(|slot| slot.newest().asked_at > asked)
+            || self.absent.get(key).is_some_and(|absence| absence.asked_at > asked)
     }
 
     fn keep(&self, key: Key, asked: Instant, outcome: Result<&Arc<Snapshot>, &Error>) {
@@ -385,10 +352,11 @@ impl Snapshot {
         self.weight
     }
 
-    fn new(answer: Answer, lifetime: Duration, asked: Moment) -> Self {
+    /// It has come now.
+    fn new(answer: Answer, lifetime: Duration, asked_at: Instant) -> Self {
         let weight = weigh::answer(&answer).saturating_add(ENTRY);
-        let (as_of, read_at) = (asked.time, asked.instant);
-        Self { answer, as_of, written: ArcSwapOption::empty(), read_at, lifetime, weight }
+        let (as_of, read_at) = (clock::now(), Instant::now());
+        Self { answer, as_of, written: ArcSwapOption::empty(), asked_at, read_at, lifetime, weight }
     }
 
     /// How long it is still fresh; negative by as much as it is over.
@@ -397,7 +365,7 @@ impl Snapshot {
         (millis(self.lifetime) - millis(self.age(now))).div_euclid(1000)
     }
 
-    /// Since it was asked for.
+    /// Since it came.
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.read_at)
     }
@@ -414,7 +382,7 @@ impl Snapshot {
     #[cfg(test)]
     pub(super) fn weighing(weight: u32, seconds: u64) -> Arc<Self> {
         let lifetime = Duration::from_secs(seconds);
-        Arc::new(Self { weight, ..Self::new(Answer::Sites(Vec::new()), lifetime, Moment::now()) })
+        Arc::new(Self { weight, ..Self::new(Answer::Sites(Vec::new()), lifetime, Instant::now()) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! That something isn't there, as its provider said it.
 //!
-//! Invariant: it has the time at which it was asked for, as an answer has, so that a client who wants nothing older gets nothing
+//! Invariant: it has the time at which it was read, as an answer has, so that a client who wants nothing older gets nothing
 //! older.
 
 use super::{ENTRY, weigh};
@@ -9,12 +9,14 @@ use tokio::time::Instant;
 
 pub struct Absence {
     pub error: Error,
+    pub asked_at: Instant,
     pub read_at: Instant,
 }
 
 impl Absence {
-    pub const fn new(error: Error, read_at: Instant) -> Self {
-        Self { error, read_at }
+    /// It was said now.
+    pub fn new(error: Error, asked_at: Instant) -> Self {
+        Self { error, asked_at, read_at: Instant::now() }
     }
 
     /// About how many bytes it holds.

@@ -231,7 +231,7 @@ impl Spoiled {
     }
 
     async fn check(&mut self) -> Vec<AuditFinding> {
-        verify::check(&mut self.view, &self.key, None).await.findings
+        verify::check(&mut self.view, &self.key, None).await.unwrap().findings
     }
 
     async fn with(&mut self, at: usize, byte: u8) -> Vec<AuditFinding> {

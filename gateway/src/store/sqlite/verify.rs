@@ -26,7 +26,7 @@ pub async fn audit(path: &Path, key: &ChainKey, noted: Option<&AuditMark>) -> Re
         return Err(Error { message: text.to_owned(), ..Error::gateway(text) });
     }
     let mut moment = connection.begin().await?;
-    let report = check(&mut moment, key, noted).await;
+    let report = check(&mut moment, key, noted).await?;
     // Nothing was written. Where SQLite gave up itself, for what it couldn't read, there may be nothing left to end.
     drop(moment.rollback().await);
     drop(connection.close().await);
@@ -34,9 +34,9 @@ pub async fn audit(path: &Path, key: &ChainKey, noted: Option<&AuditMark>) -> Re
 }
 
 /// The same over a connection, which is in a transaction when others write.
-pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&AuditMark>) -> AuditReport {
+pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&AuditMark>) -> Result<AuditReport, Error> {
     let mut findings = Findings::default();
-    let head = known_head(&mut *c, key, &mut findings).await;
+    let head = known_head(&mut *c, key, &mut findings).await?;
     let mut walk = Walk::from(head.as_ref(), key, noted);
     let all = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM audit ORDER BY id"));
     let mut rows = sqlx::query(all).fetch(c);
@@ -47,6 +47,7 @@ pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&Audi
                 walk.end(head.as_ref(), &mut findings);
                 break;
             }
+            Err(error) if is_of_the_moment(&error) => return Err(error.into()),
             // SQLite reads no further: the rows behind it may well be there.
             Err(error) => {
                 findings.add(walk.id.saturating_add(1), format!("can't be read: {error}; nor can the rows after it"));
@@ -55,18 +56,29 @@ pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&Audi
         }
     }
     let (id, mac) = head.as_ref().map_or((0, BEGINNING.as_slice()), |head| (head.last_id, head.last_mac.as_slice()));
-    AuditReport {
+    Ok(AuditReport {
         unchained: walk.unchained,
         rows: walk.rows,
         first: walk.base.saturating_add(1),
         head: AuditMark { id, mac: mac.try_into().unwrap_or_default() },
         findings: findings.0,
-    }
+    })
+}
+
+/// What says nothing of the log: it is busy, or the machine has no memory or can't read its disk.
+fn is_of_the_moment(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY, LOCKED, NOMEM, INTERRUPT, IOERR and CANTOPEN; the upper bits tell more of each.
+    const CODES: [u32; 6] = [5, 6, 7, 9, 10, 14];
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    matches!(error, sqlx::Error::Io(_)) || code.is_some_and(|code| CODES.contains(&(code & 0xff)))
 }
 
 /// The head record, whatever its seal says of it: only that it stands there is known.
-async fn known_head(c: &mut SqliteConnection, key: &ChainKey, findings: &mut Findings) -> Option<Head> {
-    let found = head(c).await;
+async fn known_head(c: &mut SqliteConnection, key: &ChainKey, findings: &mut Findings) -> Result<Option<Head>, Error> {
+    let found = match head(c).await {
+        Err(error) if is_of_the_moment(&error) => return Err(error.into()),
+        found => found,
+    };
     match &found {
         Ok(Some(head)) if head.is_sealed(key) => {}
         // An empty seal is none: whoever writes the file can write that, too.
@@ -74,7 +86,7 @@ async fn known_head(c: &mut SqliteConnection, key: &ChainKey, findings: &mut Fin
         Ok(None) => findings.add(None, "the head record is missing"),
         Err(error) => findings.add(None, format!("the head record can't be read: {error}")),
     }
-    found.ok().flatten()
+    Ok(found.ok().flatten())
 }
 
 #[derive(Default)]
