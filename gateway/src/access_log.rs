@@ -1,7 +1,12 @@
 //! The access log: one line a request, written by hand, since it is the one line that is written as often as requests come.
 //!
-//! In go what is known of an answered request, and once where lines go; out come lines in the log's own form. Invariant: a line holds
-//! the path without its query, and of headers the ids that trace the request alone; what a client can choose is escaped, and a line is one line.
+//! In go what is known of an answered request, and once where lines go; out come lines in the log's own form. Invariant: a line
+//! holds the path without its query and without a secret, and of headers the ids that trace the request alone; what a client
+//! can choose is escaped, and a line is one line.
+
+mod path;
+
+pub use path::without_secrets;
 
 use crate::{clock, model::Timestamp};
 use std::{cell::RefCell, fmt, io::Write as _, net::IpAddr, sync::OnceLock, time::Duration};
@@ -72,7 +77,7 @@ impl Line<'_> {
         out.extend_from_slice(b",\"method\":\"");
         out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\",\"path\":");
-        quote(self.path, out);
+        quote(&without_secrets(self.path), out);
         out.extend_from_slice(b",\"status\":");
         put_number(self.status.into(), out);
         out.extend_from_slice(b",\"micros\":");
@@ -89,7 +94,7 @@ impl Line<'_> {
         out.extend_from_slice(b" method=\"");
         out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\" path=");
-        quote(self.path, out);
+        quote(&without_secrets(self.path), out);
         out.extend_from_slice(b" status=");
         put_number(self.status.into(), out);
         out.extend_from_slice(b" micros=");
@@ -182,6 +187,15 @@ mod tests {
                 (&line["target"], &line["request_id"], &line["method"]),
                 (&"access".into(), &"r-1".into(), &"GET".into())
             );
+        }
+    }
+
+    #[test]
+    fn a_line_holds_no_value_of_a_token() {
+        let value = "x".repeat(43);
+        for form in [Form::Json, Form::Text] {
+            let text = put(form, &format!("/api/v1/tokens/ptk_{value}"));
+            assert!(text.contains("\"/api/v1/tokens/ptk_xxxxxx…\"") && !text.contains(&value), "{text}");
         }
     }
 

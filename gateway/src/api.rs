@@ -176,6 +176,7 @@ impl From<Denied> for Problem {
 impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
         match error {
+            TokenError::Ended => auth::unauthenticated(),
             TokenError::Denied(denied) => denied.into(),
             TokenError::Failed(error) => error.into(),
         }

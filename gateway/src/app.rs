@@ -9,6 +9,7 @@ mod data;
 pub mod demo;
 mod keys;
 mod load;
+mod private;
 mod rotate;
 mod upkeep;
 

@@ -15,6 +15,7 @@ mod health;
 mod herald;
 mod labels;
 mod manage;
+mod protection;
 mod providers;
 mod registry;
 mod secrets;
@@ -23,7 +24,7 @@ mod transfer;
 mod wordpress;
 mod work;
 
-pub use carrier::Carrier;
+pub use carrier::{Carrier, StillAllowed, for_good};
 pub use checkup::Check;
 pub use connection::Connection;
 pub use fanout::{Failure, Gathered};

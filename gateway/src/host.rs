@@ -106,6 +106,11 @@ impl Configured {
     pub fn calls(&self) -> Calls {
         self.tenant.entrance.calls(self.connection)
     }
+
+    /// Another number after each change of what the provider keeps in the connection's state.
+    pub fn state_revision(&self) -> u64 {
+        self.state.revision()
+    }
 }
 
 /// Instances at this moment.

@@ -4,6 +4,7 @@
 //! Invariant: deny by default, and nothing here knows HTTP beyond its header fields.
 
 mod accounts;
+mod actor;
 mod authentication;
 mod authorization;
 mod backoff;
@@ -34,7 +35,7 @@ pub use email::Email;
 pub use fair::{Fair, Walk};
 pub use limits::{AnswerBy, Busy, Lane, Limits, LimitsConfig, Place, Policy, Quota, Rate, Verdict, Window};
 pub use origin::{Provenance, is_safe, provenance};
-pub use password::{Passwords, PasswordsConfig, generate as generate_password};
+pub use password::{Asker, Passwords, PasswordsConfig, generate as generate_password};
 pub use scopes::Scopes;
 pub use session::{SessionCookie, SessionsConfig, SeveralSessions, session_hash};
 pub use tokens::{Issued, TokenError, TokenWish, Tokens};

@@ -4,6 +4,7 @@
 //! Invariant: only this room knows SQL, and what a method acknowledged is durable. It decides nothing about operations but
 //! whether a writer still holds the fence, and never sees a plain secret.
 
+mod actor;
 mod audit;
 mod cause;
 mod event;
@@ -17,6 +18,7 @@ pub(crate) mod suite;
 mod token;
 mod user;
 
+pub use actor::{Actor, Measured, Objection};
 pub use audit::{AuditConfig, AuditEntry, AuditFilter, AuditFinding, AuditMark, AuditReport, AuditRow};
 pub use cause::{Cause, about, by, caused_by, concerns, inherit, under_key};
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};

@@ -121,6 +121,32 @@ async fn no_secret_is_in_the_log() {
     }
 }
 
+/// Paths are what clients like, and what somebody may not do has a row, too.
+#[tokio::test]
+async fn a_row_is_short_and_holds_no_value_of_a_token() {
+    let environment = vec![("PORTICO_LOG__LEVEL".to_owned(), "info".to_owned())];
+    let gateway = Gateway::start_with(Setup { environment, ..Setup::default() }).await;
+    let made = gateway.api.post("/tokens", &json!({"name": "Viewer", "role": "viewer"})).await.is(201).json();
+    let value = made["token"].as_str().expect("a value");
+    let viewer = gateway.api.with_token(value);
+    for id in [value.to_owned(), value.replace("ptk_", "%70tk_"), "x".repeat(8000)] {
+        viewer.delete(&format!("/tokens/{id}")).await.problem(403, "forbidden");
+    }
+    let refused = rows(&gateway.api).await.into_iter().filter(|row| row["outcome"] == "refused");
+    let targets: Vec<String> = refused.map(|row| row["target"].as_str().unwrap_or_default().to_owned()).collect();
+    let shown = format!("/tokens/{}…", made["prefix"].as_str().expect("its beginning"));
+    assert_eq!(targets[1..], [shown.clone(), shown.clone()]);
+    assert!(targets[0].len() < 1000 && targets[0].ends_with("xxx…"), "{}", targets[0]);
+    // Nor do the lines of the access log.
+    let _line = gateway.logged(&[&shown, "403"]).await;
+    let rest = &value[shown.len() - "/tokens/…".len()..];
+    assert!(!gateway.log().contains(rest), "it is in the log");
+    for file in ["portico.db", "portico.db-wal"] {
+        let bytes = std::fs::read(gateway.data().join(file)).unwrap_or_default();
+        assert!(!bytes.windows(rest.len()).any(|window| window == rest.as_bytes()), "it is in {file}");
+    }
+}
+
 #[tokio::test]
 async fn whoever_alters_the_database_is_found_beside_the_running_gateway() {
     let mut gateway = Gateway::start().await;

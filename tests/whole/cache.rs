@@ -209,6 +209,45 @@ async fn a_host_that_fails_leaves_old_answers_that_say_so_and_then_honest_503s()
     eventually("the host to be back", async || (fixture.read("").await.status == 200).then_some(())).await;
 }
 
+/// Until it failed, or waits to be tried again: it was refused before anything left.
+async fn until_refused(api: &Api, operation: &Value) {
+    let path = format!("/operations/{}", operation["id"].as_str().expect("an id"));
+    eventually("the change to be refused", async || {
+        let now = api.get(&path).await.is(200).json();
+        assert_ne!(now["status"], "succeeded", "{now}");
+        (now["status"] == "failed" || now["status"] == "queued" && now["message"].is_string()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_that_never_left_takes_no_old_answer_away() {
+    let config = "[cache]\nstale_while_revalidate_seconds = 0\nstale_if_error_seconds = 3600\n";
+    let fixture = fixture(config, json!({"sites.get": 1, "sites.list": 1})).await;
+    let paths = [SITE, "/sites?connection=kept"];
+    let is_old = async |path: &str| {
+        let reply = fixture.api().get(path).await.is(200);
+        whence(&reply).contains("detail=upstream_unavailable")
+    };
+    for path in paths {
+        let _ = fixture.api().get(path).await.is(200);
+    }
+    fixture.down.store(true, Ordering::Relaxed);
+    for path in paths {
+        eventually("the answer to be old", async || is_old(path).await.then_some(())).await;
+    }
+    for (method, path, body) in [
+        (Method::POST, "/sites", json!({"connection": "kept", "name": "Never"})),
+        (Method::PATCH, SITE, json!({"name": "Never"})),
+    ] {
+        let accepted = fixture.api().json(method.clone(), path, &[("prefer", "respond-async")], &body).await.is(202).json();
+        until_refused(fixture.api(), &accepted).await;
+        for read in paths {
+            assert!(is_old(read).await, "{read} after {method} {path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_answer_past_its_time_is_renewed_behind_the_clients_back() {
     let fixture = fixture("[cache]\nstale_while_revalidate_seconds = 3600\n", json!({"sites.get": 1})).await;

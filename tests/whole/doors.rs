@@ -19,12 +19,12 @@ fn text(value: &Value) -> &str {
 }
 
 /// A head that announces a body, and as much of the body as isn't held back.
-async fn begun(gateway: &Gateway, path: &str, token: Option<&str>, body: &str, held: usize) -> TcpStream {
+async fn begun(gateway: &Gateway, path: &str, headers: &[(&str, &str)], body: &str, held: usize) -> TcpStream {
     let mut stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
-    let credential = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     let head = format!(
-        "POST /api/v1{path} HTTP/1.1\r\nhost: a\r\n{credential}content-type: application/json\r\ncontent-length: {length}\r\n\
+        "POST /api/v1{path} HTTP/1.1\r\nhost: a\r\n{headers}content-type: application/json\r\ncontent-length: {length}\r\n\
          connection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("it reads");
@@ -46,7 +46,7 @@ async fn strangers_that_take_their_time_take_no_more_than_their_share() {
     let body = json!({"email": "anna@example.com", "password": PASSWORD}).to_string();
     let mut slow = Vec::new();
     for _ in 0..100 {
-        slow.push(begun(&gateway, "/auth/register", None, &body, 1).await);
+        slow.push(begun(&gateway, "/auth/register", &[], &body, 1).await);
     }
     // All but two were told at once.
     let mut waiting = Vec::new();
@@ -123,7 +123,8 @@ async fn who_loses_the_credential_while_sending_changes_nothing() {
     ] {
         let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
         let before = gateway.api.get(list).await.is(200).json()["data"].clone();
-        let mut sending = begun(&gateway, path, Some(text(&made["token"])), &body.to_string(), 1).await;
+        let bearer = format!("Bearer {}", text(&made["token"]));
+        let mut sending = begun(&gateway, path, &[("authorization", &bearer)], &body.to_string(), 1).await;
         // It was let in, and its body is waited for.
         let _ = tokio::time::timeout(Duration::from_millis(200), sending.read_u8()).await.expect_err("it was answered");
         let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
@@ -134,6 +135,58 @@ async fn who_loses_the_credential_while_sending_changes_nothing() {
         let without = |list: &Value| list.as_array().expect("data").iter().filter(|one| one["id"] != made["id"]).count();
         assert_eq!(without(&after), without(&before), "{path} {after}");
     }
+}
+
+/// The first answer under this key holds a token's value.
+#[tokio::test]
+async fn who_loses_the_credential_while_sending_is_not_shown_an_earlier_answer() {
+    let gateway = Gateway::start().await;
+    let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
+    let (going, bearer) = (gateway.api.with_token(text(&made["token"])), format!("Bearer {}", text(&made["token"])));
+    let (body, key) = (json!({"name": "given"}), ("idempotency-key", "once"));
+    let given = going.json(Method::POST, "/tokens", &[key], &body).await.is(201).json();
+    let mut sending = begun(&gateway, "/tokens", &[("authorization", &bearer), key], &body.to_string(), 1).await;
+    let _ = tokio::time::timeout(Duration::from_millis(200), sending.read_u8()).await.expect_err("it was answered");
+    let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
+    sending.write_all(b"}").await.expect("it reads");
+    let said = rest(sending).await;
+    assert!(said.starts_with("HTTP/1.1 401 ") && said.contains("\"code\":\"unauthenticated\""), "{said}");
+    assert!(!said.contains(text(&given["token"])), "{said}");
+}
+
+/// What is shown once is left to those who may still see it.
+#[tokio::test]
+async fn who_loses_the_credential_while_waiting_is_shown_nothing_and_uses_nothing_up() {
+    let gateway = Gateway::start().await;
+    gateway.connect("slow", "sandbox", json!({"work_seconds": 8})).await;
+    let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
+    let going = gateway.api.with_token(text(&made["token"]));
+    let site = |name: &str| json!({"connection": "slow", "name": name, "admin": {"user": "anna", "email": "anna@example.com"}});
+    let accepted = gateway.api.json(Method::POST, "/sites", &[("prefer", "respond-async")], &site("A")).await.is(202).json();
+    let (path, body) = (format!("/operations/{}?wait=30s", text(&accepted["id"])), site("B"));
+    let meanwhile = async {
+        let both = eventually("both changes to be accepted", async || {
+            let list = gateway.api.get("/operations?connection=slow").await.is(200).json();
+            list["data"].as_array().filter(|all| all.len() == 2).cloned()
+        })
+        .await;
+        eventually("two that wait", async || (gateway.metric("portico_requests_in_flight", &[]).await >= 2.0).then_some(()))
+            .await;
+        let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
+        both
+    };
+    let (polled, changed, both) = tokio::join!(going.get(&path), going.post("/sites", &body), meanwhile);
+    polled.problem(401, "unauthenticated");
+    let accepted = changed.is(202).json();
+    assert!(accepted["secrets"].is_null() && accepted["finished_at"].is_null(), "{accepted}");
+    for operation in both {
+        let shown = gateway.api.get(&format!("/operations/{}?wait=30s", text(&operation["id"]))).await.is(200).json();
+        assert!(shown["secrets"]["admin_password"].is_string(), "{shown}");
+    }
+    // The change was carried out, and none was refused.
+    let mut told = outcomes(&gateway.api, "sites.create").await;
+    told.sort();
+    assert_eq!(told, ["accepted", "accepted", "succeeded", "succeeded"]);
 }
 
 #[tokio::test]

@@ -239,6 +239,12 @@ async fn members_come_by_invitation_and_have_their_role_at_once() {
     bert.send(Method::DELETE, &format!("/members/{owner}"), &Value::Null).await.problem(403, "role_too_high");
     bert.send(Method::PATCH, &format!("/members/{id}"), &json!({"role": "owner"})).await.problem(403, "role_too_high");
     anna.post("/invitations", &json!({"email": "Bert@example.com", "role": "viewer"})).await.problem(409, "already_member");
+    // Nor takes away what somebody above invited to, by another invitation or by none.
+    let olga = anna.post("/invitations", &json!({"email": "olga@example.com", "role": "owner"})).await.is(201).json();
+    let invitation = format!("/invitations/{}", olga["id"].as_str().expect("an id"));
+    bert.post("/invitations", &json!({"email": "olga@example.com", "role": "viewer"})).await.problem(403, "role_too_high");
+    bert.send(Method::DELETE, &invitation, &Value::Null).await.problem(403, "role_too_high");
+    let _ = anna.send(Method::DELETE, &invitation, &Value::Null).await.is(204);
     // Another role ends the sessions that were given under the old one.
     let path = format!("/members/{id}");
     assert_eq!(anna.send(Method::PATCH, &path, &json!({"role": "viewer"})).await.is(200).json()["role"], "viewer");

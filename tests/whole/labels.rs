@@ -4,8 +4,12 @@
 
 use bytes::Bytes;
 use http::Method;
-use portico_tests::{Api, Gateway, Reply};
+use portico_tests::{Answer, Api, Gateway, Reply, Upstream, eventually};
 use serde_json::{Value, json};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
@@ -184,6 +188,45 @@ async fn a_protected_site_stays() {
     let _ = api.delete(&path).await.is(200);
     api.get(&path).await.problem(404, "not_found");
     assert_eq!(api.get("/sites?label=team").await.json()["data"], json!([]));
+}
+
+/// A host that asks everybody to wait for an hour, as soon as it is told to.
+async fn busy_host(busy: &Arc<AtomicBool>) -> Upstream {
+    let busy = Arc::clone(busy);
+    Upstream::start(move |_| match busy.load(Ordering::Relaxed) {
+        true => Answer::Raw(429, vec![("retry-after", "3600".to_owned())], Bytes::new()),
+        false => Answer::Json(200, json!({})),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_site_that_is_protected_while_its_deletion_waits_stays() {
+    let busy = Arc::new(AtomicBool::new(false));
+    let host = busy_host(&busy).await;
+    let mut gateway = Gateway::start().await;
+    let settings = json!({"seed_sites": 2, "work_seconds": 0, "latency_url": host.url(), "cache": {"sites.get": 3600}});
+    gateway.connect("busy", "sandbox", settings).await;
+    let (id, path) = ("busy~seed-00001", "/sites/busy~seed-00001");
+    let _ = gateway.api.get(path).await.is(200);
+    busy.store(true, Ordering::Relaxed);
+    // Whoever reads this now is the one who is asked to wait.
+    let _ = gateway.api.get("/sites/busy~seed-00002").await;
+    let accepted = gateway.api.send(Method::DELETE, path, &[("prefer", "respond-async")], Bytes::new()).await.is(202).json();
+    let operation = format!("/operations/{}", text(&accepted["id"]));
+    eventually("the deletion to wait", async || {
+        let now = gateway.api.get(&operation).await.is(200).json();
+        (now["status"] == "queued" && now["message"].is_string()).then_some(())
+    })
+    .await;
+    let _ = patch(&gateway.api, id, json!({"labels": {"protected": "yes"}})).await.is(200);
+    // The next process knows of no pause, and goes on with it at once.
+    busy.store(false, Ordering::Relaxed);
+    gateway.kill9();
+    gateway.restart().await;
+    let end = gateway.api.get(&format!("{operation}?wait=30s")).await.is(200).json();
+    assert_eq!((&end["status"], &end["error"]["code"]), (&json!("failed"), &json!("protected")), "{end}");
+    let _ = gateway.api.get(path).await.is(200);
 }
 
 #[tokio::test]

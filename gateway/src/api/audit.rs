@@ -1,7 +1,8 @@
 //! The audit log: who did what, from where, with which result.
 //!
-//! In go requests that change something and what came of them; out come rows, the newest first. Invariant: a change is recorded in
-//! its own transaction, and an answer leaves only after its row is durable; no secret is in a row: paths and ids only.
+//! In go requests that change something and what came of them; out come rows, the newest first. Invariant: a change is recorded
+//! in its own transaction, and an answer leaves only after its row is durable; no secret is in a row: paths and ids only, and
+//! no more of them than a row has room for.
 
 use super::{
     Api, Caller, RequestId, Shared,
@@ -14,6 +15,7 @@ use super::{
     walk::{self, Page},
 };
 use crate::{
+    access_log,
     model::{Error, Kind, Timestamp, form},
     policy::{ClientAddress, Denied, Principal},
     store::{AuditEntry, AuditFilter, AuditRow, Cause},
@@ -30,6 +32,9 @@ use std::{
     net::IpAddr,
     sync::{Arc, LazyLock},
 };
+
+/// Bytes of a target; any site's id fits in, and what is below it.
+const MAX_TARGET: usize = 640;
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -131,11 +136,19 @@ fn action(method: &Method, route: &str) -> Option<&'static str> {
 pub fn cause(request: &Request, route: &str) -> Option<Cause> {
     let action = action(request.method(), route)?;
     let principal = request.extensions().get::<Arc<Principal>>()?;
-    let path = request.uri().path();
     let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.to_string());
     let client = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
     let cause = Cause::new(Some(principal.organization), principal.name(), action);
-    Some(cause.from(client, request_id).about(path.strip_prefix("/api/v1").unwrap_or(path)))
+    Some(cause.from(client, request_id).about(target(request.uri().path())))
+}
+
+/// What a row tells of a path: rows stay for more than a year, and of whoever is refused, too.
+fn target(path: &str) -> String {
+    let told = access_log::without_secrets(path.strip_prefix("/api/v1").unwrap_or(path));
+    if told.len() <= MAX_TARGET {
+        return told.into_owned();
+    }
+    format!("{}…", &told[..told.floor_char_boundary(MAX_TARGET)])
 }
 
 impl Api {
@@ -196,6 +209,23 @@ fn may_be_done(status: StatusCode, problem: Option<&Arc<Problem>>) -> bool {
 mod tests {
     use super::*;
     use axum::response::IntoResponse as _;
+
+    #[test]
+    fn a_target_has_its_room_and_holds_no_secret() {
+        let value = "x".repeat(43);
+        for (path, expected) in [
+            ("/api/v1/sites/shop~1".to_owned(), "/sites/shop~1".to_owned()),
+            (format!("/api/v1/tokens/ptk_{value}"), "/tokens/ptk_xxxxxx…".to_owned()),
+            (format!("/{}", "y".repeat(MAX_TARGET - 1)), format!("/{}", "y".repeat(MAX_TARGET - 1))),
+            (format!("/{}", "y".repeat(30_000)), format!("/{}…", "y".repeat(MAX_TARGET - 1))),
+            // Not within a character.
+            (format!("/{}", "ä".repeat(1000)), format!("/{}…", "ä".repeat(MAX_TARGET / 2 - 1))),
+            // What is cut off is cut off of what may be told.
+            (format!("/{}/ptk_{value}", "y".repeat(600)), format!("/{}/ptk_xxxxxx…", "y".repeat(600))),
+        ] {
+            assert_eq!(target(&path), expected, "{path}");
+        }
+    }
 
     #[test]
     fn what_a_host_may_have_done_is_told() {

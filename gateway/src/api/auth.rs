@@ -329,7 +329,8 @@ pub async fn register(
     let slug = names::slugify(&organization).map_or_else(|| names::slug(NAMELESS), Ok)?;
     let password = password("password", body.password)?;
     let registration = Registration { email, password, name, organization: (organization, slug) };
-    let entered = stranger.visit.recorded("auth.register", api.accounts.register(registration)).await?;
+    let registered = api.accounts.register(registration, stranger.visit.client);
+    let entered = stranger.visit.recorded("auth.register", registered).await?;
     api.entered(StatusCode::CREATED, &entered, stranger.visit.cookie)
 }
 
@@ -358,7 +359,7 @@ pub async fn accept(State(api): Shared, stranger: Stranger, Json(body): Json<Acc
     let entered = match body.password {
         Some(given) => {
             let acceptance = Acceptance { password: password("password", given)?, name: body.name };
-            visit.recorded(ACCEPT, api.accounts.accept(&body.token, acceptance)).await?
+            visit.recorded(ACCEPT, api.accounts.accept(&body.token, acceptance, visit.client)).await?
         }
         None => {
             let principal = api.accounts.session(stranger.earlier.as_ref().map(|token| token.as_slice())).await?;

@@ -4,9 +4,12 @@
 //! 422 for what parses but doesn't fit. Nothing is changed by a refused request.
 
 pub mod object;
+mod waiting;
+
+pub use waiting::{Waiting, still_admitted};
 
 use super::problem::{Field, Problem};
-use crate::policy::{Admission, Principal};
+use crate::policy::Principal;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
@@ -56,10 +59,9 @@ fn is_json(content_type: &[u8]) -> bool {
 pub async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
     let body = collect(body, most, Sending::of(&parts)).await?;
-    if let (Some(admission), Some(principal)) = (parts.extensions.get::<Admission>(), parts.extensions.get::<Arc<Principal>>())
-        && !admission.still_holds(principal).await?
-    {
-        return Err(super::auth::unauthenticated());
+    // What is open to everybody has no principal.
+    if let Some(principal) = parts.extensions.get::<Arc<Principal>>() {
+        still_admitted(parts.extensions.get(), principal).await?;
     }
     Ok(body)
 }

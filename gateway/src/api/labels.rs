@@ -1,4 +1,4 @@
-//! Labels of sites in requests: checked, changed, searched for, and the one that protects.
+//! Labels of sites in requests: checked, changed and searched for.
 //!
 //! Invariant: Portico keeps labels itself, so a change of them alone makes no operation and answers with the site; what a key
 //! or a value may be is decided here and nowhere else.
@@ -6,7 +6,7 @@
 use super::{Api, mutation::Manner, names, problem::Problem, respond, served_by};
 use crate::{
     dispatch::{Connection, Freshness},
-    model::{Answer, Kind, Labels, MAX_LABELS, Query, ResourceId},
+    model::{Answer, Labels, MAX_LABELS, Query, ResourceId},
     policy::Principal,
 };
 use axum::response::{IntoResponse as _, Response};
@@ -16,8 +16,6 @@ use std::{collections::BTreeMap, sync::Arc};
 const MAX_KEY: usize = 63;
 /// Characters.
 const MAX_VALUE: usize = 255;
-/// A site has this label, with any value but `false`: it can't be deleted.
-const PROTECTED: &str = "protected";
 /// Changes in one request: as many to remove as to set.
 const MAX_CHANGES: usize = 2 * MAX_LABELS as usize;
 
@@ -85,49 +83,7 @@ impl Wanted {
     }
 }
 
-fn is_protected(labels: &Labels) -> bool {
-    labels.get(PROTECTED).is_some_and(|value| value != "false")
-}
-
-/// `site` is a whole id.
-fn refuse_protected(connection: &Connection, site: &str) -> Result<(), Problem> {
-    if !connection.labels.of(site).is_some_and(|labels| is_protected(&labels)) {
-        return Ok(());
-    }
-    let detail = format!(
-        "the site has the label {PROTECTED}: to delete it, lift the protection first, with PATCH /api/v1/sites/{site} and \
-         {{\"labels\": {{\"{PROTECTED}\": null}}}}"
-    );
-    Err(Problem::new(StatusCode::CONFLICT, PROTECTED, detail))
-}
-
 impl Api {
-    /// The id (native) by which a site is to be deleted; refuses a protected one, before anything is made of it.
-    ///
-    /// A host may take an id in another spelling (a UUID in capitals, a number with zeros), and labels are of its own: where there
-    /// are any, it is asked.
-    pub(super) async fn deletable(&self, connection: &Arc<Connection>, site: &str) -> Result<String, Problem> {
-        refuse_protected(connection, &ResourceId::new(connection.record.slug.clone(), site).to_string())?;
-        let (has_any, protects) = {
-            let look = connection.labels.look();
-            (!look.is_empty(), look.any(is_protected))
-        };
-        if !has_any {
-            return Ok(site.to_owned());
-        }
-        // Where nothing is protected, nothing depends on the answer but which labels go with the site.
-        let freshness = if protects { Freshness::Live } else { Freshness::Cached };
-        let snapshot = match self.dispatch.query(connection, Query::SitesGet { site: site.to_owned() }, freshness).await {
-            Ok(snapshot) => snapshot,
-            // The deletion says so itself; and where no site can be read, none was ever asked for by another name.
-            Err(error) if !protects || matches!(error.kind, Kind::NotFound | Kind::Unsupported) => return Ok(site.to_owned()),
-            Err(error) => return Err(error.into()),
-        };
-        let Answer::Site(found) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
-        refuse_protected(connection, &found.id)?;
-        Ok(ResourceId::parse(&found.id).map_or_else(|_| site.to_owned(), |own| own.native))
-    }
-
     /// Changes labels of a site that is there, and answers with the site.
     pub(super) async fn change_labels(
         self: &Arc<Self>,

@@ -4,7 +4,8 @@
 //! when it failed before the answer. Invariant: nothing is called before the operation is durable.
 
 use super::{
-    Api, answer, extract,
+    Api, answer,
+    extract::{self, Waiting},
     once::{self, REPLAYED},
     problem::Problem,
 };
@@ -12,14 +13,13 @@ use crate::{
     dispatch::Connection,
     model::{Error, Kind, Mutation, Operation, ResourceId, Secret, Target, WordpressChange, WordpressMutation},
     operations::{Idempotency, Submit, Submitted},
-    policy::{AnswerBy, Place, Principal},
+    policy::Principal,
     store::KeyRef,
 };
 use axum::{extract::FromRequestParts, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
 
 /// Longest `wait`, in seconds.
 pub const MAX_WAIT: u64 = 60;
@@ -31,8 +31,7 @@ pub struct Manner {
     pub wait: Option<Duration>,
     key: Option<String>,
     route: String,
-    place: Option<Place>,
-    answer_by: Option<AnswerBy>,
+    waiting: Waiting,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Manner {
@@ -41,8 +40,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let wait = preferred_wait(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
-        let (place, answer_by) = (parts.extensions.get().cloned(), parts.extensions.get().copied());
-        Ok(Self { wait, key, route: format!("{} {}", parts.method, parts.uri.path()), place, answer_by })
+        let (route, waiting) = (format!("{} {}", parts.method, parts.uri.path()), Waiting::of(&parts.extensions));
+        Ok(Self { wait, key, route, waiting })
     }
 }
 
@@ -69,12 +68,6 @@ fn preferred_wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
         }
     }
     Ok(at_once)
-}
-
-/// When a wait ends, that begins now: before the request's time is over, however long it was meant to be.
-pub fn until(wait: Duration, answer_by: Option<AnswerBy>) -> Instant {
-    let end = Instant::now() + wait;
-    answer_by.map_or(end, |AnswerBy(latest)| end.min(latest))
 }
 
 fn seconds(text: &str) -> Result<Duration, Problem> {
@@ -112,9 +105,11 @@ impl Api {
         if !self.was_submitted(principal, &manner).await? {
             self.dispatch.require(connection, &mutation).await?;
             if let Mutation::SitesDelete { site } = &mut mutation {
-                *site = self.deletable(connection, site).await?;
+                *site = self.dispatch.deletable(connection, site).await?;
             }
         }
+        // A host may have taken its time to say what was asked of it.
+        manner.waiting.still_admits(principal).await?;
         let submit = Submit {
             organization: principal.organization,
             principal: principal.name(),
@@ -129,11 +124,12 @@ impl Api {
         let Submitted { operation: accepted, replayed } = submitted.map_err(|error| unhonoured(error, has_key))?;
         let wait = manner.wait.unwrap_or(Duration::from_millis(self.config.answer_wait_ms));
         // Where too many wait already, the operation goes on by itself, and the answer says where.
-        let may_wait = || manner.place.as_ref().is_none_or(Place::step_aside);
-        let operation = if accepted.status.is_terminal() || wait.is_zero() || !may_wait() {
+        let operation = if accepted.status.is_terminal() || wait.is_zero() || !manner.waiting.may_begin() {
             accepted
         } else {
-            self.operations.wait(principal.organization, &accepted.id, until(wait, manner.answer_by)).await?
+            let waited = self.operations.wait(principal.organization, &accepted.id, manner.waiting.until(wait)).await?;
+            // What was accepted goes on; whoever is let in no more is told that, and nothing of what came of it.
+            if manner.waiting.admits(principal).await? { waited } else { accepted }
         };
         let secrets = self.secrets(principal, &operation, key.as_ref()).await?;
         let mut response = answer::mutation(&operation, &secrets, manner.wait)?;

@@ -66,6 +66,8 @@ pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next
     let key = KeyRef { organization: principal.organization, scope, key };
     let (parts, body) = request.into_parts();
     let body = extract::collect(body, plans::MAX_BODY, extract::Sending::of(&parts)).await?;
+    // An answer that was kept may hold what is shown once.
+    extract::still_admitted(parts.extensions.get(), &principal).await?;
     let asked = [parts.uri.query().unwrap_or_default().as_bytes(), b"\0", &body].concat();
     let fingerprint = api.sealer.fingerprint(&Zeroizing::new(asked))?;
     let request = Request::from_parts(parts, Body::from(body));

@@ -3,8 +3,8 @@
 use super::{
     Caller, Shared, answer,
     cursor::Scope,
-    extract::{Path, Query},
-    mutation::{MAX_WAIT, NoBody, until},
+    extract::{Path, Query, Waiting},
+    mutation::{MAX_WAIT, NoBody},
     names,
     problem::Problem,
     respond,
@@ -14,7 +14,7 @@ use crate::{
     clock,
     model::{Action, OperationId, OperationStatus, Timestamp, form},
     operations::ListFilter,
-    policy::{self, AnswerBy, Place},
+    policy,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
@@ -78,16 +78,16 @@ pub async fn get(
     Path(id): Path<String>,
     Query(parameters): Query<GetParameters>,
     method: Method,
-    place: Option<Extension<Place>>,
-    answer_by: Option<Extension<AnswerBy>>,
+    waiting: Waiting,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
     let wait = parameters.wait.as_deref().map(wait).transpose()?;
     let mut operation = api.operation(&principal, &id).await?;
     // Where too many wait already, the answer is how it is now; `Retry-After` says when to ask again.
-    if let Some(wait) = wait.filter(|_| place.is_none_or(|Extension(place)| place.step_aside())) {
-        operation = api.operations.wait(principal.organization, &id, until(wait, answer_by.map(|Extension(by)| by))).await?;
+    if let Some(wait) = wait.filter(|_| waiting.may_begin()) {
+        operation = api.operations.wait(principal.organization, &id, waiting.until(wait)).await?;
     }
+    waiting.still_admits(&principal).await?;
     // HEAD has no body to show them in; and who may not do it must not get, or use up, what it made.
     let shown = method != Method::HEAD && policy::authorize(&principal, operation.action.as_str()).is_ok();
     let secrets = if shown { api.secrets(&principal, &operation, None).await? } else { Vec::new() };

@@ -117,21 +117,22 @@ fn cache_status(came: Came, failure: Option<Kind>, seconds: i64) -> HeaderValue 
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("portico"))
 }
 
-/// An answer as clients get it, kept beside the snapshot it is of as long as its labels are these.
+/// An answer as clients get it, kept beside the snapshot it is of as long as its labels are these, and as they aren't too long.
 fn written(found: &Found, labels: Option<Arc<Labels>>, body: &impl Serialize) -> Result<Arc<Written>, Problem> {
     let same = |written: &Arc<Written>| match (&written.labels, &labels) {
         (None, None) => true,
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         _ => false,
     };
-    if let Some(written) = found.written.load_full().filter(same) {
+    if let Some(written) = found.written().filter(same) {
         return Ok(written);
     }
-    let body = Bytes::from(to_bytes(body)?);
+    // Without the room to write it in.
+    let body = Bytes::from(to_bytes(body)?.into_boxed_slice());
     let written = Arc::new(Written { tag: entity_tag(&body), body, labels });
     // A live answer may well be the only one of its kind.
     if found.came == Came::Kept {
-        found.written.store(Some(Arc::clone(&written)));
+        found.keep_written(&written);
     }
     Ok(written)
 }

@@ -3,7 +3,7 @@
 //! In goes a file's name; out comes the file, whole and checked, or none. Invariant: nothing that exists is replaced, and the copy
 //! is never laid beside the key: together they are every secret in the clear.
 
-use super::data;
+use super::{data, private::folder};
 use crate::{
     config::{Config, KeySource},
     seal::{KeyId, SealedBy},
@@ -75,10 +75,6 @@ fn key_folders(config: &Config) -> Vec<PathBuf> {
     let named = folder(&file).canonicalize().ok();
     let real = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_path_buf));
     named.into_iter().chain(real).collect()
-}
-
-fn folder(file: &Path) -> &Path {
-    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 async fn save(store: &SqliteStore, draft: &Draft, tell: &mut dyn FnMut(String)) -> anyhow::Result<Saved> {

@@ -1,9 +1,9 @@
 //! The data folder: its key, its database, and the addresses of the running gateway.
 //!
-//! Invariant: the folder and the key are readable by their owner alone, and a key is never made for a database that already
-//! exists: what was sealed under the lost one would be unreadable without a word.
+//! Invariant: the folder and what is made in it are readable by their owner alone, and a key is never made for a database that
+//! already exists: what was sealed under the lost one would be unreadable without a word.
 
-use super::keys;
+use super::{keys, private};
 use crate::{
     clock,
     config::Config,
@@ -13,9 +13,8 @@ use crate::{
 use anyhow::{Context as _, bail};
 use std::{
     fs,
-    io::Write as _,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -132,22 +131,8 @@ fn folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a file that only its owner can read, as a whole or not at all.
-pub fn write_private(file: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let draft = file.with_extension("new");
-    let write = || {
-        let mut open = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        open.write_all(content)?;
-        open.sync_all()?;
-        fs::rename(&draft, file)?;
-        // The name is as durable as the content only when the folder is, too.
-        fs::File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().with_context(|| format!("can't write {}", file.display()))
-}
-
 /// `addresses.json`: where the gateway listens, for scripts that let it choose ports.
 pub fn write_addresses(config: &Config, api: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {
     let addresses = serde_json::json!({"api": api, "admin": admin, "pid": std::process::id()});
-    write_private(&config.data_dir.join("addresses.json"), format!("{addresses}\n").as_bytes())
+    private::write(&config.data_dir.join("addresses.json"), format!("{addresses}\n").as_bytes())
 }

@@ -55,7 +55,7 @@ async fn token(app: &App, organization: OrganizationId) -> anyhow::Result<String
             let (token, record) = mint_token(organization, "dev", None)?;
             let cause = Cause::new(Some(organization), "operator", "tokens.create").about(format!("/tokens/{}", record.id));
             store::caused_by(Arc::new(cause), app.store.token_insert(&record)).await?;
-            super::data::write_private(&file, format!("{}\n", *token).as_bytes())?;
+            super::private::write(&file, format!("{}\n", *token).as_bytes())?;
             Ok(token.to_string())
         }
         Err(error) => Err(error).with_context(|| format!("can't read {}", file.display())),

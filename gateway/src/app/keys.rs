@@ -7,7 +7,7 @@ mod watch;
 
 pub use watch::watch;
 
-use super::data::write_private;
+use super::private;
 use crate::{
     config::{Config, KeySource},
     seal::{KEY_LENGTH, KeyId, MasterKey, Purpose, SealedBy, Sealer},
@@ -116,6 +116,7 @@ pub fn ids(keys: &[MasterKey]) -> anyhow::Result<Vec<KeyId>> {
     keys.iter().map(|key| Ok(key.id()?)).collect()
 }
 
+/// Whoever reads the file goes on reading it: the gateway may be another user than who replaces its key.
 pub fn write(file: &Path, keys: &[MasterKey]) -> anyhow::Result<()> {
     // With room for all of them: growing would leave copies in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(keys.len() * 2 * KEY_LENGTH));
@@ -123,7 +124,7 @@ pub fn write(file: &Path, keys: &[MasterKey]) -> anyhow::Result<()> {
         text.push_str(&key.to_text());
         text.push('\n');
     }
-    write_private(file, text.as_bytes())
+    private::replace(file, text.as_bytes())
 }
 
 /// Runs the command that prints the keys. Its standard error is ours, so that people see why it fails.
@@ -209,6 +210,21 @@ mod tests {
             assert_eq!(read_private(&file, false).is_ok(), good, "{mode:o}");
             assert!(read_private(&file, true).is_ok());
         }
+    }
+
+    #[test]
+    fn a_replaced_key_is_read_by_the_same_users_and_by_the_same_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("key"), folder.path().join("link"));
+        write(&file, &[MasterKey::generate().unwrap()]).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let new = MasterKey::generate().unwrap();
+        write(&link, std::slice::from_ref(&new)).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(link.is_symlink());
+        let kept = parse(&read_private(&file, false).unwrap()).unwrap();
+        assert_eq!(ids(&kept).unwrap(), [new.id().unwrap()]);
     }
 
     #[test]

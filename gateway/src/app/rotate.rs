@@ -14,7 +14,14 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
-use std::{fs::File, os::unix::fs::OpenOptionsExt as _, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Rows in one transaction: the gateway's own writes wait no longer than that takes.
 const ROWS: u32 = 50;
@@ -76,10 +83,27 @@ async fn rotate_in(
 /// Two rotations at once would each take the other's key for the old one.
 fn alone(config: &Config) -> anyhow::Result<File> {
     let path = config.data_dir.join("rotate.lock");
-    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let file = file.with_context(|| format!("can't open {}", path.display()))?;
+    let file = lock(&path, &config.data_dir).with_context(|| format!("can't open {}", path.display()))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).context("another rotation is running")?;
     Ok(file)
+}
+
+/// What root makes in the folder, its owner must be able to open later. Only what was made here is given away: what is there
+/// already may lead to anything.
+fn lock(path: &Path, folder: &Path) -> io::Result<File> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => give_to_owner(&file, folder).map(|()| file),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::options().write(true).open(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn give_to_owner(file: &File, folder: &Path) -> io::Result<()> {
+    let owner = fs::metadata(folder)?;
+    if file.metadata()?.uid() == owner.uid() {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// The new key and the old ones. A rotation that ended early left its new key: it goes on with that.
@@ -134,7 +158,7 @@ fn gateway_runs(config: &Config) -> anyhow::Result<bool> {
     match File::open(&path) {
         // Held for this look alone, and shared.
         Ok(file) => Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).with_context(|| format!("can't open {}", path.display())),
     }
 }
@@ -207,4 +231,29 @@ pub async fn status(config: &Config) -> anyhow::Result<(Vec<KeyId>, Vec<KeyId>, 
     let found = (ring, store.keys_retired().await?, store.sealed_counts().await?);
     store.close().await;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{chown, symlink};
+
+    #[test]
+    fn the_lock_is_the_folders_owners_and_nothing_else_is_given_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("rotate.lock"), folder.path().join("other"));
+        fs::write(&other, "").unwrap();
+        let ours = fs::metadata(&other).unwrap().uid();
+        if let Err(error) = chown(folder.path(), Some(12_345), None) {
+            eprintln!("not tried, since this user can't give files away: {error}");
+            return;
+        }
+        drop(lock(&path, folder.path()).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 12_345);
+        assert!(lock(&path, folder.path()).is_ok(), "the one that is there");
+        fs::remove_file(&path).unwrap();
+        symlink(&other, &path).unwrap();
+        drop(lock(&path, folder.path()).unwrap());
+        assert_eq!(fs::metadata(&other).unwrap().uid(), ours);
+    }
 }

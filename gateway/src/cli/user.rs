@@ -5,7 +5,7 @@ use crate::{
     app::{open_recording, open_store},
     config::Config,
     model::{Role, Slug},
-    policy::{Email, Passwords, PasswordsConfig, generate_password, new_user},
+    policy::{Asker, Email, Passwords, PasswordsConfig, generate_password, new_user},
     store::{self, Cause, PasswordChange, UserStore as _},
 };
 use anyhow::{Context as _, bail};
@@ -97,6 +97,6 @@ fn address(text: &str) -> anyhow::Result<Email> {
 
 async fn generated() -> anyhow::Result<(Zeroizing<String>, String)> {
     let password = generate_password()?;
-    let kept = Passwords::new(&PasswordsConfig::default()).hash(password.clone()).await?;
+    let kept = Passwords::new(&PasswordsConfig::default()).hash(Asker::Operator, password.clone()).await?;
     Ok((password, kept))
 }

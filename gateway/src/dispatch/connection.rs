@@ -135,7 +135,7 @@ impl Connection {
         }
     }
 
-    /// A mutation of this site began or ended; none: of one that isn't known yet, or of who knows what.
+    /// A mutation of this site may have left, or ended; none: of one that isn't known yet, or of who knows what.
     pub(super) fn outdate(&self, site: Option<&str>) {
         self.generations.outdate(site);
     }

@@ -1,13 +1,14 @@
 //! Labels of sites, kept in memory so that a read asks no database.
 //!
 //! In go changes, out come the labels of a site, by its whole id. Invariant: a shelf belongs to a connection, whatever its
-//! revision; it is changed in one place, by reading again what the store committed, so that the last commit wins here too.
+//! revision; it is changed in one place, by reading again what the store committed, so that the last commit wins here too. What
+//! a new site is made with is shown before that commit, so that nobody finds the site without it.
 
 use super::{Connection, Dispatch};
 use crate::{
     clock,
     model::{Error, Labels, ResourceId, Slug},
-    store::{LabelRecord, Store, inherit},
+    store::{ConnectionRecord, LabelRecord, Store, inherit},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,8 +22,8 @@ type BySite = HashMap<String, Arc<Labels>>;
 #[derive(Default)]
 pub struct Shelf {
     by_site: RwLock<BySite>,
-    /// Held from reading the store to having it here.
-    change: Mutex<()>,
+    /// Labels of new sites that the store is about to have. Held from reading the store to having it here.
+    coming: Mutex<BySite>,
 }
 
 /// A look at a whole shelf, for lists.
@@ -44,8 +45,8 @@ impl Look<'_> {
 
 impl Shelf {
     pub(super) fn new(slug: &Slug, records: impl Iterator<Item = LabelRecord>) -> Self {
-        let whole = |record: LabelRecord| (ResourceId::new(slug.clone(), record.site).to_string(), Arc::new(record.labels));
-        Self { by_site: RwLock::new(records.map(whole).collect()), change: Mutex::new(()) }
+        let entry = |record: LabelRecord| (whole(slug, &record.site), Arc::new(record.labels));
+        Self { by_site: RwLock::new(records.map(entry).collect()), coming: Mutex::default() }
     }
 
     pub fn look(&self) -> Look<'_> {
@@ -58,18 +59,58 @@ impl Shelf {
     }
 
     /// Takes over what the store has.
-    pub(super) async fn reload(&self, store: &dyn Store, connection: &Connection, native: &str) -> Result<(), Error> {
-        let _guard = self.change.lock().await;
-        let labels = store.labels_of(connection.record.id, native).await?;
-        let site = ResourceId::new(connection.record.slug.clone(), native).to_string();
+    pub(super) async fn reload(&self, store: &dyn Store, on: &ConnectionRecord, native: &str) -> Result<(), Error> {
+        let coming = self.coming.lock().await;
+        self.take_over(&coming, store, on, native).await
+    }
+
+    /// Shows what a site was made with, until that is settled.
+    pub(super) async fn announce(&self, on: &ConnectionRecord, native: &str, labels: &Labels) {
+        let site = whole(&on.slug, native);
+        let mut coming = self.coming.lock().await;
+        coming.insert(site.clone(), Arc::new(labels.clone()));
+        let said = self.of(&site);
+        self.show(site, over(labels, said.as_deref()));
+    }
+
+    /// What was announced of a site is in the store now, or won't be: that alone counts again.
+    pub(super) async fn settle(&self, store: &dyn Store, on: &ConnectionRecord, native: &str) -> Result<(), Error> {
+        let mut coming = self.coming.lock().await;
+        coming.remove(&whole(&on.slug, native));
+        self.take_over(&coming, store, on, native).await
+    }
+
+    async fn take_over(&self, coming: &BySite, store: &dyn Store, on: &ConnectionRecord, native: &str) -> Result<(), Error> {
+        let stored = store.labels_of(on.id, native).await?;
+        let site = whole(&on.slug, native);
+        let labels = match coming.get(&site) {
+            Some(early) => over(early, Some(&stored)),
+            None => stored,
+        };
+        self.show(site, labels);
+        Ok(())
+    }
+
+    fn show(&self, site: String, labels: Labels) {
         let mut by_site = self.by_site.write().unwrap_or_else(PoisonError::into_inner);
         if labels.is_empty() {
             by_site.remove(&site);
         } else {
             by_site.insert(site, Arc::new(labels));
         }
-        Ok(())
     }
+}
+
+/// The id of a site as clients see it.
+pub(super) fn whole(slug: &Slug, native: &str) -> String {
+    ResourceId::new(slug.clone(), native).to_string()
+}
+
+/// What was said of a site while it was being made counts more than what it was to be made with, as in the store.
+fn over(early: &Labels, said: Option<&Labels>) -> Labels {
+    let mut all = early.clone();
+    all.extend(said.cloned().unwrap_or_default());
+    all
 }
 
 impl Dispatch {
@@ -84,8 +125,41 @@ impl Dispatch {
         // In a task of its own: a client that leaves in the middle must not leave the memory behind the store.
         let task = tokio::spawn(inherit(async move {
             store.labels_change(connection.record.id, &native, &changes, clock::now()).await?;
-            connection.labels.reload(&*store, &connection, &native).await
+            connection.labels.reload(&*store, &connection.record, &native).await
         }));
         task.await.map_err(|error| Error::gateway(format_args!("a change of labels ended early: {error}")))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{SqliteStore, suite};
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_new_site_has_its_labels_before_the_store_and_what_is_said_meanwhile_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("portico.db")).await.unwrap();
+        let on = suite::connection_record(suite::organization(&store, "acme").await, "docker");
+        store.connection_insert(&on).await.unwrap();
+        let (shelf, site) = (Shelf::default(), whole(&on.slug, "new"));
+        let shown = || shelf.of(&site).map(|labels| Labels::clone(&labels)).unwrap_or_default();
+
+        let made = labels(&[("protected", "yes"), ("team", "a")]);
+        shelf.announce(&on, "new", &made).await;
+        assert_eq!(shown(), made);
+        let changes = [("team".to_owned(), Some("b".to_owned()))].into();
+        store.labels_change(on.id, "new", &changes, clock::now()).await.unwrap();
+        shelf.reload(&store, &on, "new").await.unwrap();
+        assert_eq!(shown(), labels(&[("protected", "yes"), ("team", "b")]), "a reload shows less than was announced");
+        // The store has no more than this, since the end was never written there.
+        for _ in 0..2 {
+            shelf.settle(&store, &on, "new").await.unwrap();
+            assert_eq!(shown(), labels(&[("team", "b")]));
+        }
     }
 }

@@ -59,7 +59,7 @@ pub struct Snapshot {
     pub answer: Answer,
     pub as_of: Timestamp,
     /// The answer as it was last written for a client, kept beside it.
-    pub written: ArcSwapOption<Written>,
+    written: ArcSwapOption<Written>,
     /// When it was asked for, which says which of two answers is the newer one.
     asked_at: Instant,
     /// When it came, as `as_of` says by the clock: its call may have waited long for its turn.
@@ -350,6 +350,18 @@ impl Snapshot {
     /// About how many bytes it holds.
     pub const fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// The answer as it was last written for a client and kept.
+    pub fn written(&self) -> Option<Arc<Written>> {
+        self.written.load_full()
+    }
+
+    /// Keeps what was written beside it, unless that is longer than was weighed: labels may be long.
+    pub fn keep_written(&self, written: &Arc<Written>) {
+        if written.held() <= weigh::room(&self.answer) {
+            self.written.store(Some(Arc::clone(written)));
+        }
     }
 
     /// It has come now.

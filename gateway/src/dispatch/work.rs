@@ -1,9 +1,9 @@
 //! Dispatch as the carrier of operations: every changing call, poll and look-up goes to its provider through here.
 //!
-//! Invariant: what is cached of a connection is outdated when a mutation begins and when it ends, so that a client reads
-//! its own writes.
+//! Invariant: what is cached of a connection is outdated when a mutation may have reached its host, or what its provider keeps
+//! here, and when it ends, so that a client reads its own writes. One that never left outdates nothing.
 
-use super::{Carrier, Connection, Dispatch, Freshness, feature, wordpress};
+use super::{Carrier, Connection, Dispatch, Freshness, StillAllowed, feature, for_good, wordpress};
 use crate::{
     host::{CallContext, Configured},
     model::{
@@ -27,19 +27,33 @@ impl Dispatch {
         let configured = connection.configured(&self.providers).await?;
         Ok((connection, configured))
     }
+
+    /// None: it was deleted, and its labels with it.
+    async fn present(&self, id: ConnectionId) -> Result<Option<Arc<Connection>>, Error> {
+        match self.registry.by_id(id).await {
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
 }
 
 #[async_trait]
 impl Carrier for Arc<Dispatch> {
+    async fn allow(&self, connection: ConnectionId, mutation: &Mutation) -> Result<StillAllowed, Error> {
+        let Mutation::SitesDelete { site } = mutation else { return Ok(for_good()) };
+        let connection = self.registry.by_id(connection).await?;
+        self.leave_to_delete(&connection, site).await
+    }
+
     async fn recovery(&self, connection: ConnectionId, action: Action) -> Result<Recovery, Error> {
         Ok(self.target(connection).await?.1.configuration().recovery(action))
     }
 
     async fn mutate(&self, connection: ConnectionId, mutation: &Mutation, context: &CallContext) -> Result<Work, Error> {
         let (connection, configured) = self.target(connection).await?;
+        let _watch = Watch::new(&connection, &configured, mutation);
         let outcome = self.host.mutate(&configured, mutation, context).await;
         connection.health.note(&outcome);
-        connection.outdate(touched(mutation));
         outcome.map_err(|error| connection.blame(error))
     }
 
@@ -90,12 +104,40 @@ impl Carrier for Arc<Dispatch> {
         self.registry.outdate(connection, touched(mutation));
     }
 
+    async fn labels_coming(&self, connection: ConnectionId, site: &str, labels: &Labels) -> Result<(), Error> {
+        if let Some(connection) = self.present(connection).await? {
+            connection.labels.announce(&connection.record, site, labels).await;
+        }
+        Ok(())
+    }
+
     async fn labels_changed(&self, connection: ConnectionId, site: &str) -> Result<(), Error> {
-        match self.registry.by_id(connection).await {
-            Ok(connection) => connection.labels.reload(&*self.store, &connection, site).await,
-            // Labels go with their connection.
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        match self.present(connection).await? {
+            Some(connection) => connection.labels.settle(&*self.store, &connection.record, site).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Outdates what is cached when a call ends, however it does, that changed what its provider keeps in the connection's state: that
+/// is no request, so no intent tells of it, and answers may be made of it.
+struct Watch<'a> {
+    connection: &'a Connection,
+    configured: &'a Configured,
+    mutation: &'a Mutation,
+    before: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn new(connection: &'a Connection, configured: &'a Configured, mutation: &'a Mutation) -> Self {
+        Self { connection, configured, mutation, before: configured.state_revision() }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.configured.state_revision() != self.before {
+            self.connection.outdate(touched(self.mutation));
         }
     }
 }

@@ -130,7 +130,7 @@ impl Binder<'_> {
             credential: None,
             session: None,
             request_headers: headers::declared(&declaration.request_headers, None)?,
-            limits: Limits::new(origin, None, self.config.concurrency, self.config, gauges),
+            limits: Limits::of_blobs(origin, self.config, gauges),
             guard: None,
             shared: Arc::clone(shared),
         })

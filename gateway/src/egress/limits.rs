@@ -6,6 +6,7 @@
 
 mod breaker;
 mod budget;
+mod bulk;
 mod heed;
 mod outlook;
 mod pace;
@@ -26,6 +27,7 @@ pub(super) use turn::Turn;
 
 use super::{Flow, config::EgressConfig, gauges::Gauges};
 use crate::model::{Error, Rate};
+use bulk::Bulk;
 use queue::{Fate, Ticket};
 use state::State;
 use std::{
@@ -48,6 +50,7 @@ pub(super) struct Limits {
     rate: Option<Rate>,
     concurrency: u32,
     gauges: Gauges,
+    bulk: Arc<Bulk>,
     state: Mutex<State>,
 }
 
@@ -59,14 +62,32 @@ impl Limits {
         config: &EgressConfig,
         gauges: Gauges,
     ) -> Arc<Self> {
+        // The other half is for what takes a moment. Where there is one place alone, all share it.
+        Self::with(Bulk::new(concurrency.div_ceil(2)), upstream, rate, concurrency, config, gauges)
+    }
+
+    /// Of a place where nothing goes but bulk transfers.
+    pub(super) fn of_blobs(origin: &str, config: &EgressConfig, gauges: Gauges) -> Arc<Self> {
+        let places = config.concurrency;
+        Self::with(Bulk::new(places), origin, None, places, config, gauges)
+    }
+
+    fn with(
+        bulk: Arc<Bulk>,
+        upstream: &str,
+        rate: Option<Rate>,
+        concurrency: u32,
+        config: &EgressConfig,
+        gauges: Gauges,
+    ) -> Arc<Self> {
         let state = Mutex::new(State::new(rate, concurrency, config));
-        Arc::new(Self { upstream: upstream.to_owned(), rate, concurrency, gauges, state })
+        Arc::new(Self { upstream: upstream.to_owned(), rate, concurrency, gauges, bulk, state })
     }
 
     /// Waits for a place and its time. The place is free again when the turn is dropped.
     pub(super) async fn turn(self: &Arc<Self>, flow: Flow, deadline: Instant) -> Result<Turn, Error> {
         let probe = self.wait(Need::Place, flow, deadline).await?;
-        Ok(Turn::new(Arc::clone(self), probe))
+        Ok(Turn::new(Arc::clone(self), probe, None))
     }
 
     /// Waits for the time of a further request under the same turn.
@@ -129,10 +150,7 @@ impl Limits {
         if state.queue.len() >= queue::MOST {
             return Err(self.refused(&state, Why::Queue, Duration::from_secs(1)));
         }
-        let outlook = state.estimate(need, state.queue.ahead(need, flow), now);
-        if outlook.at > deadline {
-            return Err(self.refused(&state, outlook.why, outlook.until - now));
-        }
+        self.in_time(&state, need, state.queue.ahead(need, flow), deadline, now)?;
         self.gauges.queued.inc();
         let overtakes = (state.queue.ahead(need, flow) as usize) < state.queue.len();
         let ticket = state.queue.push(need, flow, deadline);
@@ -140,6 +158,15 @@ impl Limits {
             state.dismiss_late(now, &self.gauges);
         }
         Ok(Some(ticket))
+    }
+
+    /// An error if the one behind `ahead` others can't go before its deadline, as far as is known.
+    fn in_time(&self, state: &State, need: Need, ahead: u32, deadline: Instant, now: Instant) -> Result<(), Error> {
+        let outlook = state.estimate(need, ahead, now);
+        if outlook.at > deadline {
+            return Err(self.refused(state, outlook.why, outlook.until - now));
+        }
+        Ok(())
     }
 
     fn look(&self, waiting: &mut Waiting<'_>, ticket: &Arc<Ticket>, deadline: Instant) -> Look {

@@ -10,6 +10,7 @@ mod server;
 mod session;
 mod transfer;
 mod trust;
+mod uploads;
 
 use super::*;
 use crate::model::{Auth, Endpoint, OrganizationId, Secrets, Slug, TlsTrust};

@@ -3,9 +3,9 @@
 use super::*;
 use crate::{
     clock,
-    model::{Kind, Operation},
+    model::{Kind, Operation, Role},
     policy::mint_token,
-    store::{Acceptance, Fence, Finish, Outcome, SqliteStore, TokenRotation, TokenStore as _, suite},
+    store::{Acceptance, Actor, Fence, Finish, Outcome, SqliteStore, TokenRotation, TokenStore as _, suite},
 };
 use std::sync::atomic::AtomicUsize;
 use tokio::time::timeout;
@@ -66,7 +66,8 @@ impl World {
         let before = came(&old).await;
         let rotation =
             TokenRotation { present: record.hash, hash: next.hash, prefix: next.prefix, previous_until: clock::now() };
-        assert!(self.store.token_rotate(self.organization, record.id, &rotation).await.unwrap());
+        let by = Actor { name: format!("token:{}", record.id), least: Role::Admin, at: clock::now() };
+        assert_eq!(self.store.token_rotate(self.organization, record.id, &rotation, &by).await.unwrap(), Ok(true));
         self.authenticator.forget();
         [before, came(&new).await]
     }

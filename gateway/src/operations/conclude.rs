@@ -85,8 +85,7 @@ impl Runner {
         error: Option<Error>,
         message: Option<String>,
     ) -> Result<Next, Error> {
-        let unsent = held.record.sent_at.is_none() && held.record.handle.is_none();
-        self.ended(held, status, error, message, unsent).await
+        self.ended(held, status, error, message, !held.may_have_left()).await
     }
 
     /// `undone`: nothing was carried out, so that what may pass can be tried again under the same key.
@@ -122,15 +121,31 @@ impl Runner {
 
     async fn finish(&self, held: &Held, finish: Finish) -> Result<Next, Error> {
         // The host is done, and whoever reads that the operation ended must find what it made: so old answers go first.
-        self.carrier.changed(held.record.connection, &held.mutation);
-        self.insist(|| self.store.operation_finish(&held.fence, &finish)).await?;
-        self.numbers.running.dec();
-        self.numbers.finished(&held.record.operation, finish.status);
+        if may_tell_of_before(held, finish.status) {
+            self.carrier.changed(held.record.connection, &held.mutation);
+        }
+        self.announce_labels(held, &finish).await?;
+        let committed = self.insist(|| self.store.operation_finish(&held.fence, &finish)).await;
+        if committed.is_ok() {
+            self.numbers.running.dec();
+            self.numbers.finished(&held.record.operation, finish.status);
+        }
         if let Some(end) = &finish.labels {
             self.tell_labels(held, end.site()).await;
         }
+        committed?;
         self.waiters.finished(&held.fence.id);
         Ok(Next::Never)
+    }
+
+    /// Nobody may find a new site without its labels: one of them may protect it.
+    async fn announce_labels(&self, held: &Held, finish: &Finish) -> Result<(), Error> {
+        match &finish.labels {
+            Some(LabelEnd::Made { site, labels }) if !labels.is_empty() => {
+                self.insist(|| self.carrier.labels_coming(held.record.connection, site, labels)).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the store has is right; only this process would go on showing the labels of before.
@@ -139,6 +154,12 @@ impl Runner {
             tracing::error!(operation = %held.fence.id, %error, internal = error.internal, "labels could not be read again");
         }
     }
+}
+
+/// Whether kept answers may tell of before. What left in this very step has outdated them already; and what never left changed
+/// nothing, so they stay: it may have been for an outage that they are all there is.
+fn may_tell_of_before(held: &Held, status: OperationStatus) -> bool {
+    held.may_have_left() || !matches!(status, OperationStatus::Failed | OperationStatus::Canceled)
 }
 
 /// What a success means for the labels of the site.

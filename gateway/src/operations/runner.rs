@@ -66,6 +66,13 @@ pub struct Held {
     pub fence: Fence,
 }
 
+impl Held {
+    /// Whether anything of it may have reached the host before this step.
+    pub const fn may_have_left(&self) -> bool {
+        self.record.sent_at.is_some() || self.record.handle.is_some()
+    }
+}
+
 impl Runner {
     pub fn new(
         store: Arc<dyn Store>,

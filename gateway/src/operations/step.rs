@@ -20,6 +20,7 @@ use crate::{
     store::{Fence, Outcome, PendingUpdate},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Bounds of `poll-after`, as the contract has them.
 const POLL: (u32, u32) = (100, 60_000);
@@ -77,10 +78,14 @@ impl Runner {
     }
 
     pub(super) async fn send(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
-        let intent = Intent::new(Arc::clone(&self.store), held.fence.clone());
+        let intent = match self.permitted(held).await {
+            Ok(intent) => intent,
+            Err(error) if is_definite(error.kind) => return self.fail(held, error).await,
+            Err(error) => return self.not_now(held, error, tries).await,
+        };
         let context = self.context(held, intent.clone());
         let call = self.carrier.mutate(held.record.connection, &held.mutation, &context);
-        match self.bounded(context.deadline, call).await {
+        match intent.judge(self.bounded(context.deadline, call).await) {
             Ok(work) => self.adopt(held, work).await,
             Err(error) => {
                 if intent.committed() {
@@ -89,6 +94,17 @@ impl Runner {
                 self.not_sent_through(held, &intent, error, tries).await
             }
         }
+    }
+
+    /// The intent of what may be sent: things may have changed while it waited. What was sent before goes on.
+    async fn permitted(&self, held: &Held) -> Result<Arc<Intent>, Error> {
+        let (store, fence) = (Arc::clone(&self.store), held.fence.clone());
+        if held.may_have_left() {
+            return Ok(Intent::new(store, fence));
+        }
+        let asked = self.carrier.allow(held.record.connection, &held.mutation);
+        let allowed = self.bounded(Instant::now() + self.options.call, asked).await?;
+        Ok(Intent::while_allowed(store, fence, allowed))
     }
 
     async fn not_sent_through(&self, held: &Held, intent: &Intent, error: Error, tries: Tries) -> Result<Next, Error> {

@@ -9,9 +9,9 @@ mod steps;
 
 use super::*;
 use crate::{
-    dispatch::Carrier,
+    dispatch::{Carrier, StillAllowed},
     host::CallContext,
-    model::{Action, Completion, Finding, Pending, Progress, Recovery, Work},
+    model::{Action, Completion, Finding, Labels, Pending, Progress, Recovery, Work},
     seal::KEY_LENGTH,
     store::{SqliteStore, suite},
 };
@@ -20,7 +20,10 @@ use serde_json::value::RawValue;
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -64,11 +67,12 @@ struct Fake {
     recovery: Recovery,
     scripts: Mutex<HashMap<Call, VecDeque<Vec<Act>>>>,
     log: watch::Sender<Vec<String>>,
+    forbids: Arc<AtomicBool>,
 }
 
 impl Fake {
     fn new(recovery: Recovery) -> Arc<Self> {
-        Arc::new(Self { recovery, scripts: Mutex::default(), log: watch::channel(Vec::new()).0 })
+        Arc::new(Self { recovery, scripts: Mutex::default(), log: watch::channel(Vec::new()).0, forbids: Arc::default() })
     }
 
     fn script(&self, call: Call, acts: &[Act]) -> &Self {
@@ -134,6 +138,14 @@ fn work(act: Act) -> Work {
 
 #[async_trait]
 impl Carrier for Fake {
+    async fn allow(&self, _: ConnectionId, _: &Mutation) -> Result<StillAllowed, Error> {
+        let forbids = Arc::clone(&self.forbids);
+        let error = || Error::new(Kind::Conflict, "scripted").with_code("protected");
+        let check = move || if forbids.load(SeqCst) { Err(error()) } else { Ok(()) };
+        check()?;
+        Ok(Box::new(check))
+    }
+
     async fn recovery(&self, _: ConnectionId, _: Action) -> Result<Recovery, Error> {
         Ok(self.recovery)
     }
@@ -179,6 +191,11 @@ impl Carrier for Fake {
 
     fn changed(&self, _: ConnectionId, _: &Mutation) {
         self.note("changed".to_owned());
+    }
+
+    async fn labels_coming(&self, _: ConnectionId, site: &str, labels: &Labels) -> Result<(), Error> {
+        self.note(format!("labels of {site}: {labels:?}"));
+        Ok(())
     }
 }
 

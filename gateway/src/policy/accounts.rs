@@ -15,6 +15,7 @@ pub use members::Invited;
 
 use super::{
     authentication::{Authenticator, Principal, Refusal, Who},
+    authorization::Denied,
     backoff::Backoff,
     email::Email,
     password::{Passwords, PasswordsConfig},
@@ -24,7 +25,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::{Error, Kind, Role, Timestamp},
-    store::{Membership, Organization, SessionRecord, Store, TokenRecord, UserRecord},
+    store::{Membership, Objection, Organization, SessionRecord, Store, TokenRecord, UserRecord},
 };
 use prometheus::IntCounterVec;
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,27 @@ pub enum AccountError {
 impl From<Error> for AccountError {
     fn from(error: Error) -> Self {
         Self::Failed(error)
+    }
+}
+
+impl From<Denied> for AccountError {
+    fn from(denied: Denied) -> Self {
+        Self::forbidden("forbidden", denied.to_string())
+    }
+}
+
+/// As they would be answered if they asked only now.
+impl From<Objection> for AccountError {
+    fn from(objection: Objection) -> Self {
+        match objection {
+            Objection::Gone => Self::Ended,
+            Objection::Below(least) => Denied::Role(least).into(),
+            Objection::Above(own) => {
+                let own = own.as_str();
+                let detail = format!("you have the role {own}, and this is about a higher one: ask somebody who has it");
+                Self::forbidden("role_too_high", detail)
+            }
+        }
     }
 }
 

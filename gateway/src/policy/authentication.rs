@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 
 /// For how long a look-up is trusted.
 const MEMO: Duration = Duration::from_secs(5);
-/// A body that took longer is asked about again.
+/// Whoever waited longer, for a body or for what was asked for, is asked about again.
 const ADMITTED: Duration = Duration::from_millis(500);
 /// Entries; the memo is emptied when it is full, which costs a look-up each.
 const MEMO_SIZE: usize = 16_384;
@@ -131,7 +131,8 @@ struct Known {
     epoch: u64,
 }
 
-/// Request extension: when the principal was found. What takes its time before it changes something asks again.
+/// Request extension: when the principal was found. What takes its time before it changes something asks again, and what shows a
+/// secret once.
 #[derive(Clone)]
 pub struct Admission {
     authenticator: Arc<Authenticator>,

@@ -2,14 +2,19 @@
 //!
 //! In goes a password; out comes an Argon2id hash (RFC 9106, with OWASP's parameters), or whether it is the one behind a hash.
 //! Invariant: at most so many hashes are computed at once, on threads of their own, and at most so many callers wait for their
-//! turn: the next is refused at once, so a flood of logins takes a known share of the machine and no more. An unknown user
-//! costs the same work as a known one.
+//! turn: the next is refused at once, so a flood of logins takes a known share of the machine and no more, and one network a
+//! share of that. An unknown user costs the same work as a known one.
+
+mod line;
+
+pub use line::Asker;
 
 use crate::{
     model::{Error, Kind},
     wipe,
 };
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use line::Line;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -60,7 +65,8 @@ const RETRY_AFTER: u32 = 1;
 pub struct PasswordsConfig {
     /// Hashes computed at once; each takes 19 MiB and, for some 30 ms, a processor. 0 is half as many as there are processors.
     pub at_once: usize,
-    /// Callers that wait for their turn; the next gets 503.
+    /// Callers that wait for their turn; the next gets 503. A quarter of all places is the most of one network (IPv4: a
+    /// /24, IPv6: a /48) or organization, and a quarter is for those who are signed in.
     pub waiting: usize,
 }
 
@@ -105,7 +111,7 @@ pub fn random(into: &mut [u8]) -> Result<(), Error> {
 /// Computes hashes, a few at a time.
 pub struct Passwords {
     /// Everyone who may be here, at work or waiting.
-    places: Arc<Semaphore>,
+    places: Arc<Line>,
     turns: Arc<Semaphore>,
 }
 
@@ -114,16 +120,16 @@ impl Passwords {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let at_once = if config.at_once == 0 { (processors / 2).max(1) } else { config.at_once };
         Self {
-            places: Arc::new(Semaphore::new(at_once.saturating_add(config.waiting).min(Semaphore::MAX_PERMITS))),
+            places: Line::new(at_once.saturating_add(config.waiting)),
             turns: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
         }
     }
 
     /// A PHC string to keep. `Overloaded` when too many wait.
-    pub async fn hash(&self, password: Zeroizing<String>) -> Result<String, Error> {
+    pub async fn hash(&self, asker: Asker, password: Zeroizing<String>) -> Result<String, Error> {
         let mut salt = [0; SALT];
         random(&mut salt)?;
-        self.run(move || {
+        self.run(asker, move || {
             let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
             hash.map(|hash| hash.to_string())
                 .map_err(|error| Error::gateway(format_args!("could not hash a password: {error}")))
@@ -133,16 +139,22 @@ impl Passwords {
 
     /// Whether this is the password behind `kept`; without one the answer is no, after the same work. `Overloaded` when too many
     /// wait.
-    pub async fn verify(&self, password: Zeroizing<String>, kept: Option<String>) -> Result<bool, Error> {
-        self.run(move || {
+    pub async fn verify(&self, asker: Asker, password: Zeroizing<String>, kept: Option<String>) -> Result<bool, Error> {
+        self.run(asker, move || {
             let matches = Argon2::default().verify_password(password.as_bytes(), kept.as_deref().unwrap_or(NOBODY)).is_ok();
             matches && kept.is_some()
         })
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else { return Err(too_many()) };
+    /// All the places that this one gets now.
+    #[cfg(test)]
+    pub(super) fn fill(&self, asker: Asker) -> Vec<line::Place> {
+        std::iter::from_fn(|| self.places.enter(asker)).collect()
+    }
+
+    async fn run<T: Send + 'static>(&self, asker: Asker, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        let place = self.places.enter(asker).ok_or_else(too_many)?;
         let closed = |_| Error::gateway("passwords can't be hashed any more");
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(closed)?;
         // The work goes on when its caller goes away, so it holds turn and place itself.
@@ -199,13 +211,15 @@ mod tests {
     #[tokio::test]
     async fn a_hash_knows_its_password_alone() {
         let passwords = Passwords::new(&PasswordsConfig::default());
-        let kept = passwords.hash(secret("right password")).await.unwrap();
+        let kept = passwords.hash(Asker::Operator, secret("right password")).await.unwrap();
         assert!(kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{kept}");
-        assert_ne!(kept, passwords.hash(secret("right password")).await.unwrap(), "the salt is the same");
-        assert!(passwords.verify(secret("right password"), Some(kept.clone())).await.unwrap());
-        assert!(!passwords.verify(secret("wrong password"), Some(kept)).await.unwrap());
-        assert!(!passwords.verify(secret("right password"), None).await.unwrap());
-        assert!(!passwords.verify(secret("right password"), Some("$argon2id$nonsense".to_owned())).await.unwrap());
+        assert_ne!(kept, passwords.hash(Asker::Operator, secret("right password")).await.unwrap(), "the salt is the same");
+        assert!(passwords.verify(Asker::Operator, secret("right password"), Some(kept.clone())).await.unwrap());
+        assert!(!passwords.verify(Asker::Operator, secret("wrong password"), Some(kept)).await.unwrap());
+        assert!(!passwords.verify(Asker::Operator, secret("right password"), None).await.unwrap());
+        assert!(
+            !passwords.verify(Asker::Operator, secret("right password"), Some("$argon2id$nonsense".to_owned())).await.unwrap()
+        );
     }
 
     /// The dummy is compared like a real hash, so it has to be one.
@@ -223,26 +237,26 @@ mod tests {
         let passwords = Arc::new(Passwords::new(&PasswordsConfig { at_once: 1, waiting: 2 }));
         let (release, held) = tokio::sync::oneshot::channel::<()>();
         let busy = Arc::clone(&passwords);
-        let first = tokio::spawn(async move { busy.run(move || drop(held.blocking_recv())).await });
+        let first = tokio::spawn(async move { busy.run(Asker::Operator, move || drop(held.blocking_recv())).await });
         while passwords.turns.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         let waiting: Vec<_> = (0..2)
             .map(|_| {
                 let passwords = Arc::clone(&passwords);
-                tokio::spawn(async move { passwords.verify(secret("x"), None).await })
+                tokio::spawn(async move { passwords.verify(Asker::Operator, secret("x"), None).await })
             })
             .collect();
-        while passwords.places.available_permits() > 0 {
+        while passwords.places.free() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = passwords.verify(secret("x"), None).await.unwrap_err();
+        let refused = passwords.verify(Asker::Operator, secret("x"), None).await.unwrap_err();
         assert_eq!((refused.kind, refused.retry_after), (Kind::Overloaded, Some(RETRY_AFTER)));
         release.send(()).unwrap();
         first.await.unwrap().unwrap();
         for one in waiting {
             assert!(!one.await.unwrap().unwrap());
         }
-        assert!(!passwords.verify(secret("x"), None).await.unwrap());
+        assert!(!passwords.verify(Asker::Operator, secret("x"), None).await.unwrap());
     }
 }

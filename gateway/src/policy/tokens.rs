@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock,
     model::{Error, Kind, Network, OrganizationId, Role, Slug, Timestamp},
-    store::{self, Store, TokenRecord, TokenRotation},
+    store::{self, Objection, Store, TokenRecord, TokenRotation},
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -34,6 +34,8 @@ pub struct TokenWish {
 
 #[derive(Debug)]
 pub enum TokenError {
+    /// Who asks isn't there any more.
+    Ended,
     Denied(Denied),
     /// `InvalidInput`, `NotFound`, `Conflict`, or the store's own.
     Failed(Error),
@@ -75,16 +77,18 @@ impl Tokens {
         let (value, record) = wanted(maker.organization, wish, own.as_ref(), maker.role)?;
         within(&record, maker, own.as_ref())?;
         self.check_connections(&record).await?;
-        let record = TokenRecord { created_by: maker.name(), ..record };
+        let by = maker.acting("tokens.create")?;
+        let record = TokenRecord { created_by: by.name.clone(), ..record };
         store::about(format!("/tokens/{}", record.id));
-        self.store.token_insert(&record).await?;
+        let made = self.store.token_make(&record, &by).await?;
+        made.map_err(|objection| refused(objection, Denied::Beyond("role")))?;
         Ok((value, record))
     }
 
     /// The token that somebody comes with, as its value that was sent has it: one that was rotated away ends sooner.
-    async fn own(&self, of: &Principal) -> Result<Option<TokenRecord>, Error> {
+    async fn own(&self, of: &Principal) -> Result<Option<TokenRecord>, TokenError> {
         let Who::Token(id) = of.who else { return Ok(None) };
-        let record = self.get(of.organization, id).await?;
+        let record = self.store.token(of.organization, id).await?.ok_or(TokenError::Ended)?;
         Ok(Some(TokenRecord { expires_at: end_of(&record, &of.credential.0), ..record }))
     }
 
@@ -119,7 +123,8 @@ impl Tokens {
         let Secret { value, hash, prefix } = mint_secret()?;
         let rotation =
             TokenRotation { present: present.hash, hash, prefix, previous_until: clock::now().plus_millis(overlap_millis) };
-        if !self.store.token_rotate(by.organization, id, &rotation).await? {
+        let rotated = self.store.token_rotate(by.organization, id, &rotation, &by.acting("tokens.rotate")?).await?;
+        if !rotated.map_err(|objection| refused(objection, Denied::Above(present.role)))? {
             return Err(Error::new(Kind::Conflict, "the token was rotated or revoked meanwhile: look at it again").into());
         }
         self.authenticator.forget();
@@ -136,7 +141,8 @@ impl Tokens {
         if by.who != Who::Token(id) && Scopes::of_token(&present).touches_beyond(&by.scopes) {
             return Err(Denied::Beyond("connections").into());
         }
-        if !self.store.token_delete(by.organization, id).await? {
+        let revoked = self.store.token_revoke(by.organization, id, &by.acting("tokens.delete")?).await?;
+        if !revoked.map_err(|objection| refused(objection, Denied::Above(present.role)))? {
             return Err(not_found().into());
         }
         self.authenticator.forget();
@@ -145,6 +151,15 @@ impl Tokens {
 
     async fn check_connections(&self, record: &TokenRecord) -> Result<(), Error> {
         check_connections(&*self.store, record).await
+    }
+}
+
+/// As they would be answered if they asked only now; `above`: where it is about a role above theirs.
+fn refused(objection: Objection, above: Denied) -> TokenError {
+    match objection {
+        Objection::Gone => TokenError::Ended,
+        Objection::Below(least) => Denied::Role(least).into(),
+        Objection::Above(_) => above.into(),
     }
 }
 
@@ -266,6 +281,9 @@ mod tests {
         assert!(record.expires_at.is_some());
         assert_eq!(record.created_by, maker.name());
         assert_eq!(world.tokens.get(world.organization, record.id).await.unwrap().prefix, value[..10]);
+        assert!(world.store.token_delete(world.organization, maker.credential_id()).await.unwrap());
+        let late = world.tokens.create(&maker, wish()).await;
+        assert!(matches!(late, Err(TokenError::Ended)), "a maker that is gone: {late:?}");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! together ([`writer`]); reads have connections of their own and never wait for writes. Invariant: one process at a time, held
 //! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
 
+mod actors;
 mod audit;
 mod backup;
 mod connections;

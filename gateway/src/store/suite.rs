@@ -2,6 +2,7 @@
 //!
 //! In goes an empty store. Invariant: nothing here knows which backend it is, so that a second one is held to the same.
 
+mod actors;
 mod audit;
 mod events;
 mod idempotency;
@@ -28,6 +29,7 @@ pub async fn check(store: &dyn Store) {
     idempotency::check(store).await;
     audit::check(store).await;
     users::check(store).await;
+    actors::check(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {

@@ -3,7 +3,7 @@
 //! Invariant: a password is here as a slow hash only, and what opens a session or an invitation as a SHA-256 only, so whoever
 //! reads the database can't log in with what is in it.
 
-use super::Organization;
+use super::{Actor, Measured, Organization};
 use crate::model::{Error, OrganizationId, Role, Timestamp};
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -71,8 +71,6 @@ pub enum MemberChange {
     /// The member as they were before.
     Changed(MemberRecord),
     NotFound,
-    /// Their role is above that of who wanted to change it.
-    AboveYou,
     /// An organization keeps an owner.
     SoleOwner,
 }
@@ -126,17 +124,17 @@ pub trait UserStore: Send + Sync + 'static {
     async fn members(&self, organization: OrganizationId, after: Option<Uuid>, limit: u32) -> Result<Vec<MemberRecord>, Error>;
     /// Of all organizations, for the operator.
     async fn everyone(&self) -> Result<Vec<(Organization, MemberRecord)>, Error>;
-    /// On behalf of somebody with the role `by`; the member's sessions in the organization end, but for `keep`.
+    /// `by` gives and takes no role above their own. The member's sessions in the organization end, but for `keep`.
     async fn member_set_role(
         &self,
         organization: OrganizationId,
         user: Uuid,
         role: Role,
-        by: Role,
+        by: &Actor,
         keep: Option<Uuid>,
-    ) -> Result<MemberChange, Error>;
+    ) -> Measured<MemberChange>;
     /// The same; the user goes with the last membership.
-    async fn member_remove(&self, organization: OrganizationId, user: Uuid, by: Role) -> Result<MemberChange, Error>;
+    async fn member_remove(&self, organization: OrganizationId, user: Uuid, by: &Actor) -> Measured<MemberChange>;
 
     /// Ends the user's oldest session when there would be more than `most`. False: meanwhile the user has another password than
     /// this one (its PHC string), or isn't a member any more.
@@ -152,12 +150,14 @@ pub trait UserStore: Send + Sync + 'static {
         organization: OrganizationId,
         now: Timestamp,
     ) -> Result<bool, Error>;
-    async fn session_end(&self, hash: &[u8; 32]) -> Result<(), Error>;
+    /// Whatever its hash is by now.
+    async fn session_end(&self, id: Uuid) -> Result<(), Error>;
     /// Forgets sessions that have expired, or weren't used since `idle_before`, and expired invitations.
     async fn sessions_expire(&self, now: Timestamp, idle_before: Timestamp) -> Result<(), Error>;
 
-    /// Takes the place of an earlier invitation to the same address. False: there are `most` already.
-    async fn invitation_insert(&self, invitation: &InvitationRecord, most: u32) -> Result<bool, Error>;
+    /// Takes the place of an earlier invitation to the same address, unless that is open and to a role above that of `by`.
+    /// False: there are `most` already.
+    async fn invitation_insert(&self, invitation: &InvitationRecord, by: &Actor, most: u32) -> Measured<bool>;
     async fn invitation_by_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<InvitationRecord>, Error>;
     /// Beginning after the invitation `after`.
     async fn invitations(
@@ -167,8 +167,8 @@ pub trait UserStore: Send + Sync + 'static {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<InvitationRecord>, Error>;
-    /// False: there is none.
-    async fn invitation_delete(&self, organization: OrganizationId, id: Uuid) -> Result<bool, Error>;
+    /// `by` takes none away that is open and to a role above their own. False: there is none.
+    async fn invitation_delete(&self, organization: OrganizationId, id: Uuid, by: &Actor) -> Measured<bool>;
     /// Uses the invitation up. `Conflict` with the field `email` when a new user's address is taken.
     async fn invitation_accept(
         &self,

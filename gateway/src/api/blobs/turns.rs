@@ -9,7 +9,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Enough to keep a line busy with small files, few enough that no plan takes all of an upstream's places.
+/// Enough to keep a line busy with small files. That transfers leave places of an upstream to others is for its limits to see
+/// to: they have half of them at most, and where that is less, some of these wait.
 const AT_ONCE: usize = 10;
 /// Seconds. An upload of a small file takes less.
 const RETRY_AFTER: u32 = 1;

@@ -100,6 +100,13 @@ pub struct Written {
     pub labels: Option<Arc<Labels>>,
 }
 
+impl Written {
+    /// How many bytes it holds. Its labels are kept by their connection.
+    pub fn held(&self) -> usize {
+        size_of::<Self>() + self.body.len()
+    }
+}
+
 pub struct Counters {
     by_distance: [IntCounter; 8],
     absent: IntCounter,

@@ -1,7 +1,9 @@
 //! The cache over a provider that counts how often it is asked, and fails when told.
 
 use super::*;
-use crate::model::Site;
+use crate::model::{Labels, MAX_LABELS, Site};
+use bytes::Bytes;
+use http::HeaderValue;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::time::{advance, sleep};
 
@@ -281,6 +283,30 @@ async fn long_words_stay_within_the_bound() {
     snapshots.0.absent.run_pending_tasks();
     let counts = (snapshots.0.kept.entry_count(), snapshots.0.absent.entry_count());
     assert!((1..=104).contains(&counts.0) && (1..=6).contains(&counts.1), "{counts:?}");
+}
+
+/// Labels are written into it, and nobody knew them when it was weighed.
+#[tokio::test]
+async fn what_was_written_is_kept_unless_it_is_longer_than_was_weighed() {
+    let text = serde_json::json!({
+        "id": "shop~site-1", "connection": "shop", "provider": "sandbox", "name": "Shop", "slug": "shop", "kind": "wordpress",
+        "status": "running", "url": "https://shop.example.com", "wordpress_version": "6.9", "php_version": "8.4",
+        "environments": [], "usage": {"storage": 123_456_789, "bandwidth": 123_456_789, "visits": 1234}, "labels": {},
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "native": null,
+    });
+    let site: Site = serde_json::from_str(&text.to_string()).unwrap();
+    let snapshot = Snapshot::new(Answer::Site(site.clone()), LIFETIME, Instant::now());
+    let written = |labels: Labels| {
+        let body = Bytes::from(serde_json::to_vec(&site.with(&labels)).unwrap());
+        Arc::new(Written { body, tag: HeaderValue::from_static("\"t\""), labels: Some(Arc::new(labels)) })
+    };
+    let few = [("stage", "live"), ("team", "web")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let ordinary = written(few.into());
+    let long = written((0..MAX_LABELS).map(|number| (format!("label-{number}"), "x".repeat(255))).collect());
+    for kept in [&ordinary, &long] {
+        snapshot.keep_written(kept);
+        assert!(snapshot.written().is_some_and(|kept| Arc::ptr_eq(&kept, &ordinary)), "{} bytes", kept.held());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,12 +11,19 @@ use crate::model::{
 use serde_json::value::RawValue;
 use std::mem::size_of;
 
+/// What JSON adds to the words of an answer: names of fields, times, and a few labels.
+const FRAME: usize = 512;
+
 /// About how many bytes an answer holds, itself among them.
 pub fn answer(answer: &Answer) -> u32 {
-    let bytes = size_of::<Answer>() + answer.held();
-    // What the API writes once is kept as it was written, too.
+    number((size_of::<Answer>() + answer.held()).saturating_add(room(answer)))
+}
+
+/// How many bytes of that are for the answer as the API writes it once and keeps it. Labels are written into it, which nobody
+/// knows when it is weighed.
+pub fn room(answer: &Answer) -> usize {
     let is_written = matches!(answer, Answer::Site(_) | Answer::SiteUsage(_) | Answer::Billing(BillingAnswer::Subscription(_)));
-    number(bytes.saturating_mul(if is_written { 2 } else { 1 }))
+    if is_written { size_of::<Answer>() + answer.held() + FRAME } else { 0 }
 }
 
 /// What a question holds beside itself.

@@ -22,6 +22,8 @@ pub(in crate::egress) enum Why {
     /// The answer to the one that goes first after a pause or a dry window.
     Scout(Doubt),
     Concurrency,
+    /// Other bulk transfers.
+    Bulk,
     /// Too many wait already.
     Queue,
     Breaker,
@@ -36,7 +38,7 @@ impl Why {
             Self::Rate => 0,
             Self::Quota | Self::Scout(Doubt::Dry) => 1,
             Self::Pause(_) | Self::Scout(Doubt::Pause(_)) => 2,
-            Self::Concurrency => 3,
+            Self::Concurrency | Self::Bulk => 3,
             Self::Queue => 4,
             Self::Breaker => 5,
         }
@@ -58,7 +60,15 @@ impl Limits {
                 let message = format!("all {most} requests that may run at once at the upstream {name:?} are running");
                 (Kind::RateLimited, message)
             }
-            Why::Queue => (Kind::RateLimited, format!("{} calls wait for the upstream {name:?} already", state.queue.len())),
+            Why::Bulk => {
+                let most = self.bulk.most;
+                let message = format!("all {most} bulk transfers that may run at once at the upstream {name:?} are running");
+                (Kind::RateLimited, message)
+            }
+            Why::Queue => {
+                let waiting = state.queue.len() + self.bulk.waiting();
+                (Kind::RateLimited, format!("{waiting} calls wait for the upstream {name:?} already"))
+            }
             Why::Breaker => {
                 let until = clock::now().plus_millis(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
                 let last = state.breaker.last();

@@ -75,7 +75,7 @@ impl Limits {
             rate: self.rate.map(|Rate { requests, per_seconds }| RateReport { requests, per_seconds }),
             concurrency: self.concurrency,
             running: state.running,
-            queued: state.queue.len(),
+            queued: state.queue.len() + self.bulk.waiting(),
             remaining: left.map(|(remaining, _)| remaining),
             reset_at: left.map(|(_, reset)| wall(reset, now)),
             paused_until: state.paused(now).map(|until| wall(until, now)),

@@ -1,5 +1,6 @@
 //! Limits under a paused clock: pace, places, pauses, quotas, fairness, circuits and budgets.
 
+mod bulk;
 mod counts;
 mod pauses;
 mod scouts;

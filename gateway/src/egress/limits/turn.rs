@@ -3,7 +3,7 @@
 //! In goes how it went; out, by dropping it, comes the place for the next. Invariant: each turn gives its place back exactly
 //! once, and a probe that nobody judged is one that never happened. That an answer began isn't how it went: its body may break.
 
-use super::{Limits, Need, breaker::Verdict};
+use super::{Limits, Need, breaker::Verdict, bulk::Share};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -12,11 +12,13 @@ pub(in crate::egress) struct Turn {
     since: Instant,
     probe: bool,
     answered: bool,
+    /// Of a bulk transfer.
+    share: Option<Share>,
 }
 
 impl Turn {
-    pub(super) fn new(limits: Arc<Limits>, probe: bool) -> Self {
-        Self { limits, since: Instant::now(), probe, answered: false }
+    pub(super) fn new(limits: Arc<Limits>, probe: bool, share: Option<Share>) -> Self {
+        Self { limits, since: Instant::now(), probe, answered: false, share }
     }
 
     /// The others wait for what it finds out.
@@ -32,6 +34,14 @@ impl Turn {
     /// Tells the circuit breaker what came of it.
     pub(in crate::egress) fn judge(&mut self, verdict: Verdict) {
         self.settle(Some(verdict));
+    }
+
+    /// It takes too long to find out anything: the next one probes, and this one goes on as any other.
+    pub(in crate::egress) fn pass_on(&mut self) {
+        let now = Instant::now();
+        let mut state = self.limits.lock();
+        state.judge(std::mem::take(&mut self.probe), Verdict::Silent, now, &self.limits.gauges);
+        state.moved(now, &self.limits.gauges);
     }
 
     /// Though it was answered, a further request goes under it, which the upstream has yet to count.
@@ -63,5 +73,8 @@ impl Drop for Turn {
         state.answered -= u32::from(self.answered);
         state.gone(Need::Place);
         state.settle(Instant::now(), &self.limits.gauges);
+        drop(state);
+        // The next transfer finds the place free, or waits for it as all do.
+        drop(self.share.take());
     }
 }

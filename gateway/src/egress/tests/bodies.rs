@@ -102,7 +102,7 @@ impl Host {
     }
 }
 
-async fn until(is_so: impl Fn() -> bool) {
+pub(super) async fn until(is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -112,7 +112,7 @@ async fn until(is_so: impl Fn() -> bool) {
 }
 
 /// The first failure opens the circuit.
-fn strict() -> EgressConfig {
+pub(super) fn strict() -> EgressConfig {
     EgressConfig { breaker_failures: 1, ..EgressConfig::default() }
 }
 
@@ -209,4 +209,19 @@ async fn a_download_that_probes_is_judged_by_its_first_piece() {
     assert!(half.body.frame().await.unwrap().is_ok());
     assert_eq!(host.circuit(), BreakerState::Closed, "the others needn't wait for its end");
     assert_eq!(host.upstreams.limits()[0].running, 1);
+}
+
+#[tokio::test]
+async fn downloads_leave_places_to_calls_that_take_a_moment() {
+    let config = EgressConfig { concurrency: 2, total_seconds: 1, ..EgressConfig::default() };
+    let host = Host::new(config, HALF).await;
+    let held = host.download().await.unwrap();
+    host.set(WHOLE);
+    let error = host.download().await.err().unwrap();
+    assert_eq!((error.kind, error.retry_after), (Kind::RateLimited, Some(1)), "{error}");
+    assert_eq!(host.asked.load(SeqCst), 1, "it wasn't sent");
+    host.send().await.expect("a place is left");
+    drop(held);
+    let next = host.download().await.expect("the first one's part is free");
+    assert!(next.body.collect().await.is_ok());
 }

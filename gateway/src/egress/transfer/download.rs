@@ -65,7 +65,7 @@ impl Upstream {
     ) -> Result<Download, Error> {
         let label = &self.target.label;
         let deadline = Instant::now() + self.shared.config.total_timeout();
-        let mut turn = self.limits.turn(Flow::present(Lane::Reads), deadline).await?;
+        let mut turn = self.limits.bulk_turn(Flow::present(Lane::Reads), deadline).await?;
         let started = Instant::now();
         let answer = timeout_at(deadline, self.follow(prepared, Flow::present(Lane::Reads), deadline)).await;
         let answer = answer.unwrap_or_else(|_| Err(Failure::other(fault::too_late(label))));

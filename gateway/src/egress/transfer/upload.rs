@@ -10,7 +10,15 @@ use super::{
     progress::{Phase, Progress},
 };
 use crate::{
-    egress::{Flow, Lane, bind::Upstream, fault, request::Prepared, retry, session::Pass},
+    egress::{
+        Flow, Lane,
+        bind::Upstream,
+        fault,
+        limits::{Turn, Verdict},
+        request::Prepared,
+        retry::{self, Failure},
+        session::Pass,
+    },
     model::{Error, Kind},
 };
 use bytes::Bytes;
@@ -51,7 +59,7 @@ impl Upstream {
     {
         let config = &self.shared.config;
         let deadline = Instant::now() + config.total_timeout();
-        let mut turn = self.limits.turn(Flow::present(Lane::Changes), deadline).await?;
+        let mut turn = self.limits.bulk_turn(Flow::present(Lane::Changes), deadline).await?;
         let pass = self.sign_in(Flow::present(Lane::Changes), deadline, &mut turn).await?;
         self.limits.earn();
         let mut check = Check::new(expected);
@@ -65,21 +73,20 @@ impl Upstream {
         let pieces = Pieces { held: None, last: None, is_whole };
         let outgoing = Outgoing { source, check, pieces, progress: Arc::clone(&progress), uploaded };
         let began = Instant::now();
-        let sent = progress.watch(self.put(prepared, pass.as_ref(), outgoing)).await;
+        let sending = progress.watch(self.put(prepared, pass.as_ref(), outgoing));
+        let sent = probing(sending, &progress, &mut turn).await;
         // What was wrong with the bytes comes first: it is why the rest failed.
         if let Some(fault) = progress.fault() {
             return Err(fault.into());
         }
-        let parts = match sent {
-            Ok(answer) => {
-                let parts = answer?;
-                self.limits.heed(parts.status, &parts.headers, began);
-                turn.judge(retry::verdict(parts.status));
-                parts
-            }
+        let answer = match sent {
+            Ok(answer) => answer,
             Err(Phase::Source) => return Err(SourceFault::Idle.into()),
-            Err(_) => return Err(fault::too_late(&self.target.label).into()),
+            Err(_) => Err(fault::too_late(&self.target.label)),
         };
+        let parts = answer.inspect_err(|error| turn.judge(verdict(error, &progress)))?;
+        self.limits.heed(parts.status, &parts.headers, began);
+        turn.judge(retry::verdict(parts.status));
         if let (Some(session), Some(pass)) = (&self.session, &pass)
             && parts.status == StatusCode::UNAUTHORIZED
         {
@@ -126,6 +133,31 @@ impl Upstream {
         };
         answer.map(|response| response.into_parts().0).map_err(|error| fault::broke(&error, label))
     }
+}
+
+/// What came of an upload. As a probe it would keep the others away until its client has sent everything, which may take
+/// hours.
+async fn probing<T>(sending: impl Future<Output = T>, progress: &Progress, turn: &mut Turn) -> T {
+    let mut sending = std::pin::pin!(sending);
+    if turn.is_probe() {
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent,
+            () = progress.drags() => turn.pass_on(),
+        }
+    }
+    sending.await
+}
+
+/// What it says of the upstream that no answer came. One that gives up on a client of ours whose bytes don't come has done no
+/// wrong.
+fn verdict(error: &Error, progress: &Progress) -> Verdict {
+    let phase = progress.phase();
+    if error.kind == Kind::Unavailable && phase != Phase::Answer && progress.waited_for_source() >= retry::SILENT {
+        return Verdict::Silent;
+    }
+    let failure = Failure { error: error.clone(), unconnected: phase == Phase::Beginning };
+    retry::verdict_of(&Err(failure), progress.silence())
 }
 
 /// The client's body on its way, checked.

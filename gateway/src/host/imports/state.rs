@@ -66,6 +66,10 @@ impl ConnectionState {
         }
     }
 
+    pub(in crate::host) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
     #[cfg(test)]
     pub(in crate::host) fn connection(&self) -> ConnectionId {
         self.connection
@@ -182,7 +186,7 @@ fn check_value(value: &[u8]) -> Result<(), Error> {
 impl Host for Data {
     async fn revision(&mut self) -> wasmtime::Result<u64> {
         self.count_state(0)?;
-        Ok(self.reach("state.revision")?.state.revision.load(Ordering::Acquire))
+        Ok(self.reach("state.revision")?.state.revision())
     }
 
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Error>> {

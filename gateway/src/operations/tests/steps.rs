@@ -32,6 +32,81 @@ async fn old_answers_are_gone_before_the_end_can_be_read() {
     }
 }
 
+#[tokio::test]
+async fn a_new_site_has_its_labels_before_its_end_can_be_read() {
+    let fake = Fake::new(Recovery::Neither);
+    let gateway = Gateway::start(&fake).await;
+    let input = r#"{"name": "n", "kind": "wordpress", "options": {}, "labels": {"protected": "yes"}}"#;
+    for done in 1..=20 {
+        let mutation = Mutation::SitesCreate(serde_json::from_str(input).unwrap());
+        let id = gateway.operations.submit(Submit { mutation, ..gateway.order() }).await.unwrap().operation.id;
+        let polled = async { while !gateway.get(&id).await.status.is_terminal() {} };
+        assert!(timeout(PATIENCE, polled).await.is_ok(), "{:?}", fake.log.borrow());
+        let told = fake.count(r#"labels of new site: {"protected": "yes"}"#);
+        assert_eq!(told, done, "it is there, and nobody knows that it is protected");
+    }
+}
+
+/// Runs one operation over scripts of its calls, and counts how often old answers went.
+async fn check_outdated(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (OperationStatus, usize)) {
+    let fake = Fake::new(recovery);
+    for (call, acts) in scripts {
+        fake.script(*call, acts);
+    }
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, fake.count("changed")), expected, "{scripts:?}");
+}
+
+#[tokio::test]
+async fn only_what_may_have_left_outdates_old_answers() {
+    use Call::{Mutate, Poll, Reconcile};
+    for kind in [Kind::Unavailable, Kind::InvalidInput, Kind::Timeout] {
+        check_outdated(Recovery::LookUp, &[(Mutate, &[Act::Fail(kind)])], (Failed, 0)).await;
+    }
+    // Once when it was carried out in the end, and once at the end itself.
+    check_outdated(Recovery::Neither, &[(Mutate, &[Act::Away]), (Mutate, &[Act::Away])], (Succeeded, 2)).await;
+    check_outdated(Recovery::Neither, &[(Mutate, &[Act::Send, Act::Fail(Kind::Conflict)])], (Failed, 1)).await;
+    let lost: (Call, &[Act]) = (Mutate, &[Act::Send, Act::Fail(Kind::Timeout)]);
+    check_outdated(Recovery::Neither, &[lost], (Interrupted, 2)).await;
+    check_outdated(Recovery::Neither, &[(Mutate, &[Act::Send, Act::Panic])], (Interrupted, 1)).await;
+    check_outdated(Recovery::LookUp, &[lost, (Reconcile, &[Act::Done])], (Succeeded, 3)).await;
+    let pending: (Call, &[Act]) = (Mutate, &[Act::Send, Act::Pending("h")]);
+    check_outdated(Recovery::Neither, &[pending, (Poll, &[Act::Failed(Kind::Conflict)])], (Failed, 2)).await;
+    check_outdated(Recovery::Neither, &[pending, (Poll, &[Act::Canceled])], (Canceled, 2)).await;
+}
+
+/// Forbids it when the first call is there, after what the call does `before`.
+async fn check_forbidden(before: &[Act], after: &[Act], expected: (OperationStatus, usize, usize)) -> Option<Error> {
+    let fake = Fake::new(Recovery::Keyed);
+    let gate = Arc::new(Semaphore::new(0));
+    let wait = [Act::Gate(Arc::clone(&gate))];
+    fake.script(Call::Mutate, &[before, wait.as_slice(), after].concat());
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    fake.until(if before.is_empty() { "Mutate" } else { "sent" }, 1).await;
+    fake.forbids.store(true, SeqCst);
+    gate.add_permits(1);
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, fake.count("Mutate"), fake.count("sent")), expected, "{before:?} {after:?}");
+    gateway.until_nothing_is_open().await;
+    ended.error
+}
+
+#[tokio::test]
+async fn what_is_forbidden_before_it_left_is_not_sent() {
+    // While it waits to be tried again, and while a call waits for its turn.
+    for after in [&[Act::Fail(Kind::Overloaded)] as &[Act], &[Act::Away], &[Act::Send, Act::Done]] {
+        let error = check_forbidden(&[], after, (Failed, 1, 0)).await;
+        let error = error.unwrap_or_else(|| panic!("{after:?}"));
+        assert_eq!((error.kind, error.code()), (Kind::Conflict, "protected"));
+    }
+    // Too late.
+    check_forbidden(&[Act::Send], &[Act::Send, Act::Done], (Succeeded, 1, 2)).await;
+    check_forbidden(&[Act::Send], &[Act::Fail(Kind::Timeout)], (Succeeded, 2, 2)).await;
+}
+
 /// Runs one operation over scripts of its calls.
 async fn check(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (OperationStatus, usize)) -> Operation {
     let fake = Fake::new(recovery);

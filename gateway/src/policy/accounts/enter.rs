@@ -10,7 +10,7 @@ use crate::{
     policy::{
         authentication::Principal,
         email::Email,
-        password,
+        password::{self, Asker},
         session::{invitation_hash, mint_session},
     },
     store::{self, InvitationRecord, Joined, Joiner, Membership, Organization, SessionRecord, UserRecord},
@@ -48,6 +48,7 @@ pub struct Acceptance {
 impl Accounts {
     /// The session that the browser had is ended, as far as the store can: there is another by then.
     pub async fn login(&self, login: Login, from: IpAddr, earlier: Option<[u8; 32]>) -> Result<Entered, AccountError> {
+        let earlier = self.earlier(earlier).await;
         let outcome = self.try_login(login, from).await;
         let label = match &outcome {
             Ok(_) => "succeeded",
@@ -58,14 +59,26 @@ impl Accounts {
         };
         self.logins.with_label_values(&[label]).inc();
         if let (Ok(_), Some(earlier)) = (&outcome, earlier) {
-            self.end_earlier(&earlier).await;
+            self.end_earlier(earlier).await;
         }
         outcome
     }
 
+    /// The session that the browser had, looked for when the login comes: until that is through it may get another secret. One
+    /// that can't be looked for is left, as one that can't be ended.
+    pub(super) async fn earlier(&self, hash: Option<[u8; 32]>) -> Option<Uuid> {
+        match self.store.session_by_hash(&hash?).await {
+            Ok(found) => found.map(|(session, _)| session.id),
+            Err(error) => {
+                tracing::warn!(%error, internal = error.internal, "a session that a login replaces could not be looked for");
+                None
+            }
+        }
+    }
+
     /// Its browser forgets it all the same. A failure would leave the session that was just made to nobody; and ended before that one
     /// is made, it would stand in the log as a login that may yet fail.
-    async fn end_earlier(&self, earlier: &[u8; 32]) {
+    pub(super) async fn end_earlier(&self, earlier: Uuid) {
         if let Err(error) = self.store.session_end(earlier).await {
             tracing::warn!(%error, internal = error.internal, "a session that a login replaced could not be ended");
         }
@@ -73,19 +86,24 @@ impl Accounts {
     }
 
     async fn try_login(&self, login: Login, from: IpAddr) -> Result<Entered, AccountError> {
-        let user = self.prove(&login.email.key, login.password, from).await?;
+        let user = self.prove(&login.email.key, login.password, (Asker::stranger(from), from)).await?;
         let memberships = self.store.user_memberships(user.id).await?;
         let membership = choose(memberships, login.organization.as_ref())?;
         self.enter(user, membership).await
     }
 
     /// The user of this address, if the password is theirs.
-    pub(super) async fn prove(&self, key: &str, password: Zeroizing<String>, from: IpAddr) -> Result<UserRecord, AccountError> {
+    pub(super) async fn prove(
+        &self,
+        key: &str,
+        password: Zeroizing<String>,
+        (asker, from): (Asker, IpAddr),
+    ) -> Result<UserRecord, AccountError> {
         let attempt = self.backoff.begin(key, from).map_err(AccountError::TooManyAttempts)?;
         let found = match self.store.user_by_email(key).await {
             Ok(user) => {
                 let kept = user.as_ref().map(|user| user.password.clone());
-                self.passwords.verify(password, kept).await.map(|right| (user, right))
+                self.passwords.verify(asker, password, kept).await.map(|right| (user, right))
             }
             Err(error) => Err(error),
         };
@@ -129,7 +147,7 @@ impl Accounts {
     }
 
     /// Makes an account, and an organization that it owns.
-    pub async fn register(&self, new: Registration) -> Result<Entered, AccountError> {
+    pub async fn register(&self, new: Registration, from: IpAddr) -> Result<Entered, AccountError> {
         if self.mode != Mode::Open {
             let detail = match self.mode {
                 Mode::Invitation => "an account is made by invitation: ask a member of the organization for one",
@@ -139,7 +157,7 @@ impl Accounts {
         }
         check_password(&new.password, &new.email.key)?;
         // Before it is known whether the address is taken, so that time doesn't tell.
-        let kept = self.passwords.hash(new.password).await?;
+        let kept = self.passwords.hash(Asker::stranger(from), new.password).await?;
         let user = new_user(new.email, new.name, kept);
         let organization = self.found(&user, new.organization).await?;
         self.enter(user, Membership { organization, role: Role::Owner }).await
@@ -175,7 +193,7 @@ impl Accounts {
     }
 
     /// Makes the account of somebody who was invited.
-    pub async fn accept(&self, token: &str, acceptance: Acceptance) -> Result<Entered, AccountError> {
+    pub async fn accept(&self, token: &str, acceptance: Acceptance, from: IpAddr) -> Result<Entered, AccountError> {
         let invitation = self.invitation(token).await?;
         if self.mode == Mode::Closed {
             return Err(AccountError::forbidden("registration_closed", "accounts are made by the operator alone"));
@@ -184,7 +202,7 @@ impl Accounts {
         if self.store.user_by_email(&invitation.email_key).await?.is_some() {
             return Err(account_exists());
         }
-        let kept = self.passwords.hash(acceptance.password).await?;
+        let kept = self.passwords.hash(Asker::stranger(from), acceptance.password).await?;
         let email = Email { address: invitation.email, key: invitation.email_key };
         let name = acceptance.name.unwrap_or_else(|| email.address.clone());
         let user = new_user(email, name, kept);

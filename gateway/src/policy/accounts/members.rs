@@ -1,8 +1,9 @@
 //! Members and invitations: who belongs to an organization, and who may.
 //!
-//! Invariant: nobody gives, takes or invites to a role above their own, tokens included, and who has limits beside the role gives
-//! none; what a removed member or token invited to is withdrawn; a change of somebody's role ends their
-//! sessions there, so that what they hold was given under the role that they have.
+//! Invariant: nobody gives, takes or invites to a role above their own as it is when that is stored, nor takes such an
+//! invitation away, tokens included; who has limits beside the role gives none; what a removed member or token invited to is
+//! withdrawn; a change of somebody's role ends their sessions there, so that what they hold was given under the role that they
+//! have.
 
 use super::{AccountError, Accounts, Entered, own::sole_owner};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         email::Email,
         session::mint_invitation,
     },
-    store::{self, InvitationRecord, MemberChange, MemberRecord},
+    store::{self, InvitationRecord, MemberChange, MemberRecord, Objection},
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -49,8 +50,8 @@ impl Accounts {
             Who::User { user, session } if user == member => Some(session),
             _ => None,
         };
-        let change = self.store.member_set_role(principal.organization, member, role, principal.role, own).await?;
-        let before = changed(change)?;
+        let by = principal.acting("members.update")?;
+        let before = changed(self.store.member_set_role(principal.organization, member, role, &by, own).await??)?;
         self.authenticator.forget();
         let entered = match own.filter(|_| before.role != role) {
             Some(_) => Some(self.refresh(principal, None).await?),
@@ -61,7 +62,8 @@ impl Accounts {
 
     pub async fn remove_member(&self, principal: &Principal, member: Uuid) -> Result<(), AccountError> {
         everywhere(principal)?;
-        changed(self.store.member_remove(principal.organization, member, principal.role).await?)?;
+        let by = principal.acting("members.delete")?;
+        changed(self.store.member_remove(principal.organization, member, &by).await??)?;
         self.authenticator.forget();
         Ok(())
     }
@@ -75,7 +77,8 @@ impl Accounts {
             }
         }
         let (token, hash) = mint_invitation()?;
-        let now = clock::now();
+        let by = principal.acting("invitations.create")?;
+        let now = by.at;
         let invitation = InvitationRecord {
             id: Uuid::now_v7(),
             organization: principal.organization,
@@ -83,12 +86,12 @@ impl Accounts {
             email_key: email.key,
             role,
             hash,
-            invited_by: principal.name(),
+            invited_by: by.name.clone(),
             created_at: now,
             expires_at: now.plus_millis(INVITATION_MS),
         };
         store::about(format!("/invitations/{}", invitation.id));
-        if !self.store.invitation_insert(&invitation, MAX_INVITATIONS).await? {
+        if !self.store.invitation_insert(&invitation, &by, MAX_INVITATIONS).await?? {
             let text = format!("an organization has at most {MAX_INVITATIONS} open invitations: withdraw some");
             return Err(Error::new(Kind::Conflict, text).with_code("too_many_invitations").into());
         }
@@ -106,7 +109,8 @@ impl Accounts {
 
     pub async fn withdraw(&self, principal: &Principal, invitation: Uuid) -> Result<(), AccountError> {
         everywhere(principal)?;
-        if self.store.invitation_delete(principal.organization, invitation).await? {
+        let by = principal.acting("invitations.delete")?;
+        if self.store.invitation_delete(principal.organization, invitation, &by).await?? {
             return Ok(());
         }
         Err(Error::new(Kind::NotFound, "there is no open invitation of this id").into())
@@ -118,7 +122,7 @@ impl Accounts {
     /// to invite is enough of a scope: whoever gave it meant that.
     async fn at_most(&self, principal: &Principal, role: Role) -> Result<(), AccountError> {
         if role > principal.role {
-            return Err(too_high(principal.role));
+            return Err(Objection::Above(principal.role).into());
         }
         if let Some(field) = principal.scopes.reach() {
             return Err(limited(field));
@@ -142,17 +146,10 @@ fn limited(field: &str) -> AccountError {
     AccountError::forbidden("forbidden", detail)
 }
 
-fn too_high(own: Role) -> AccountError {
-    AccountError::forbidden("role_too_high", format!("you have the role {}, and this is about a higher one", own.as_str()))
-}
-
 fn changed(change: MemberChange) -> Result<MemberRecord, AccountError> {
     match change {
         MemberChange::Changed(member) => Ok(member),
         MemberChange::NotFound => Err(Error::new(Kind::NotFound, "there is no member of this id").into()),
-        MemberChange::AboveYou => {
-            Err(AccountError::forbidden("role_too_high", "this member has a higher role than you: ask somebody who has it"))
-        }
         MemberChange::SoleOwner => Err(sole_owner().into()),
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock,
     model::{Error, Kind, OrganizationId, Slug},
-    policy::{authentication::Principal, session::mint_session},
+    policy::{authentication::Principal, password::Asker, session::mint_session},
     store::{self, PasswordChange, UserRecord},
 };
 use std::net::IpAddr;
@@ -43,9 +43,10 @@ impl Accounts {
         Ok(Entered { token, profile: self.profile_of(user, session).await? })
     }
 
+    /// The session is over, also where it was given another secret meanwhile.
     pub async fn logout(&self, principal: &Principal) -> Result<(), AccountError> {
-        person(principal)?;
-        self.store.session_end(&principal.credential.0).await?;
+        let (_, session) = person(principal)?;
+        self.store.session_end(session).await?;
         self.authenticator.forget();
         Ok(())
     }
@@ -64,8 +65,9 @@ impl Accounts {
         if *new == *current {
             return Err(AccountError::invalid("password", "not the one that you have"));
         }
-        let user = self.prove(&user.email_key, current, from).await?;
-        let kept = self.passwords.hash(new).await?;
+        let asker = Asker::SignedIn(principal.organization);
+        let user = self.prove(&user.email_key, current, (asker, from)).await?;
+        let kept = self.passwords.hash(asker, new).await?;
         let change = PasswordChange::Own { session, proven: user.password.clone() };
         let changed = self.store.user_set_password(id, &kept, change).await;
         // The other sessions are over from here on, whatever becomes of this one; and perhaps also where no answer came.

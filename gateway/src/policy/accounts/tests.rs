@@ -1,5 +1,8 @@
 //! Sessions over a real store: what they open, when they end, and how use is noted.
 
+mod late;
+mod line;
+
 use super::*;
 use crate::store::{SqliteStore, UserStore as _};
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
@@ -38,7 +41,7 @@ impl World {
             name: "Anna".to_owned(),
             organization: ("Studio".to_owned(), crate::model::Slug::parse("studio").unwrap()),
         };
-        self.accounts.register(registration).await.unwrap_or_else(|error| panic!("{error:?}"))
+        self.accounts.register(registration, HERE).await.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
     async fn login(&self, earlier: Option<&Entered>) -> Entered {
@@ -116,7 +119,7 @@ async fn use_is_noted_now_and_then_and_watching_is_no_use() {
     let quiet = super::super::session::principal(&record.0, record.1);
     assert!(world.authenticator.still_holds(&quiet).await.unwrap());
     assert_eq!(seen(&watching).await, record.0.seen_at);
-    world.store.session_end(&hash).await.unwrap();
+    world.store.session_end(record.0.id).await.unwrap();
     assert!(!world.authenticator.still_holds(&quiet).await.unwrap());
     assert!(world.authenticator.still_holds(&principal).await.unwrap());
 }
@@ -147,7 +150,8 @@ async fn another_password_ends_other_sessions_at_once_whatever_becomes_of_the_ow
     let other = world.login(None).await;
     let principal = world.principal(&own).await.unwrap();
     // It was ended elsewhere meanwhile, so it can't go on with another secret.
-    world.store.session_end(&hash_of(&own)).await.unwrap();
+    let (_, session) = person(&principal).unwrap();
+    world.store.session_end(session).await.unwrap();
     assert!(world.principal(&other).await.is_some());
     let word = |text: &str| Zeroizing::new(text.to_owned());
     let change = world.accounts.change_password(&principal, word(PASSWORD), word("other words that I remember"), HERE);

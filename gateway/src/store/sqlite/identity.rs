@@ -6,8 +6,8 @@ use super::{SqliteStore, sessions, users};
 use crate::{
     model::{Error, OrganizationId, Role, Timestamp},
     store::{
-        InvitationRecord, Joined, Joiner, MemberChange, MemberRecord, Membership, Organization, PasswordChange, SessionRecord,
-        UserRecord, UserStore,
+        Actor, InvitationRecord, Joined, Joiner, Measured, MemberChange, MemberRecord, Membership, Organization,
+        PasswordChange, SessionRecord, UserRecord, UserStore,
     },
 };
 use async_trait::async_trait;
@@ -52,14 +52,14 @@ impl UserStore for SqliteStore {
         organization: OrganizationId,
         user: Uuid,
         role: Role,
-        by: Role,
+        by: &Actor,
         keep: Option<Uuid>,
-    ) -> Result<MemberChange, Error> {
-        users::set_role(&self.writer, organization, user, (role, by), keep).await
+    ) -> Measured<MemberChange> {
+        users::set_role(&self.writer, organization, user, (role, by.clone()), keep).await
     }
 
-    async fn member_remove(&self, organization: OrganizationId, user: Uuid, by: Role) -> Result<MemberChange, Error> {
-        users::remove(&self.writer, organization, user, by).await
+    async fn member_remove(&self, organization: OrganizationId, user: Uuid, by: &Actor) -> Measured<MemberChange> {
+        users::remove(&self.writer, organization, user, by.clone()).await
     }
 
     async fn session_insert(&self, session: &SessionRecord, password: &str, most: u32) -> Result<bool, Error> {
@@ -84,16 +84,16 @@ impl UserStore for SqliteStore {
         sessions::rotate(&self.writer, (*old, *new), organization, now).await
     }
 
-    async fn session_end(&self, hash: &[u8; 32]) -> Result<(), Error> {
-        sessions::end(&self.writer, *hash).await
+    async fn session_end(&self, id: Uuid) -> Result<(), Error> {
+        sessions::end(&self.writer, id).await
     }
 
     async fn sessions_expire(&self, now: Timestamp, idle_before: Timestamp) -> Result<(), Error> {
         sessions::expire(&self.writer, now, idle_before).await
     }
 
-    async fn invitation_insert(&self, invitation: &InvitationRecord, most: u32) -> Result<bool, Error> {
-        sessions::invite(&self.writer, invitation.clone(), most).await
+    async fn invitation_insert(&self, invitation: &InvitationRecord, by: &Actor, most: u32) -> Measured<bool> {
+        sessions::invite(&self.writer, invitation.clone(), by.clone(), most).await
     }
 
     async fn invitation_by_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<InvitationRecord>, Error> {
@@ -110,8 +110,8 @@ impl UserStore for SqliteStore {
         sessions::invitations(&self.readers, organization, after, limit, now).await
     }
 
-    async fn invitation_delete(&self, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
-        sessions::withdraw(&self.writer, organization, id).await
+    async fn invitation_delete(&self, organization: OrganizationId, id: Uuid, by: &Actor) -> Measured<bool> {
+        sessions::withdraw(&self.writer, organization, id, by.clone()).await
     }
 
     async fn invitation_accept(

@@ -3,12 +3,13 @@
 //! Invariant: both are found by the hash of what was sent, and one that has expired isn't found, whether it was removed or not.
 
 use super::{
+    actors,
     rows::{blob, digest, role, time, uuid},
     writer::Writer,
 };
 use crate::{
-    model::{Error, Kind, OrganizationId, Role, Timestamp},
-    store::{InvitationRecord, SessionRecord},
+    model::{Error, OrganizationId, Role, Timestamp},
+    store::{Actor, InvitationRecord, Measured, SessionRecord},
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -93,8 +94,9 @@ pub async fn rotate(
     writer.write(move |c| Box::pin(async move { Ok(update.execute(c).await?.rows_affected() > 0) })).await
 }
 
-pub async fn end(writer: &Writer, hash: [u8; 32]) -> Result<(), Error> {
-    let delete = sqlx::query("DELETE FROM sessions WHERE hash = ?").bind(hash.to_vec());
+/// By its id, which it keeps when its hash is another one.
+pub async fn end(writer: &Writer, id: Uuid) -> Result<(), Error> {
+    let delete = sqlx::query("DELETE FROM sessions WHERE id = ?").bind(blob(id));
     writer.write(move |c| Box::pin(async move { Ok(delete.execute(c).await.map(drop)?) })).await
 }
 
@@ -139,13 +141,37 @@ macro_rules! select_invitation {
 }
 
 /// Takes the place of an earlier one to the same address. False: the organization has `most` already.
-pub async fn invite(writer: &Writer, invitation: InvitationRecord, most: u32) -> Result<bool, Error> {
-    let replaced = sqlx::query("DELETE FROM invitations WHERE organization = ? AND email_key = ?")
-        .bind(blob(invitation.organization.0))
+pub async fn invite(writer: &Writer, invitation: InvitationRecord, by: Actor, most: u32) -> Measured<bool> {
+    writer.write(move |c| Box::pin(invite_in(c, invitation, by, most))).await
+}
+
+async fn invite_in(c: &mut SqliteConnection, invitation: InvitationRecord, by: Actor, most: u32) -> Measured<bool> {
+    let organization = invitation.organization;
+    let earlier = sqlx::query(select_invitation!("WHERE organization = ? AND email_key = ?"))
+        .bind(blob(organization.0))
         .bind(invitation.email_key.clone());
-    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM invitations WHERE organization = ?")
-        .bind(blob(invitation.organization.0));
-    let (organization, role, by) = (invitation.organization, invitation.role, invitation.invited_by.clone());
+    let earlier = earlier.fetch_optional(&mut *c).await?.as_ref().map(read_invitation).transpose()?;
+    let about = open_role(earlier.as_ref(), by.at).max(Some(invitation.role));
+    if let Err(objection) = actors::measure(&mut *c, organization, &by, about).await? {
+        return Ok(Err(objection));
+    }
+    if let Some(earlier) = earlier {
+        sqlx::query("DELETE FROM invitations WHERE id = ?").bind(blob(earlier.id)).execute(&mut *c).await?;
+    }
+    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM invitations WHERE organization = ?");
+    if count.bind(blob(organization.0)).fetch_one(&mut *c).await? >= i64::from(most) {
+        return Ok(Ok(false));
+    }
+    insert_invitation(c, invitation).await?;
+    Ok(Ok(true))
+}
+
+/// The role that an invitation is to, unless it has expired: then it is nobody's any more.
+fn open_role(invitation: Option<&InvitationRecord>, now: Timestamp) -> Option<Role> {
+    invitation.filter(|invitation| now < invitation.expires_at).map(|invitation| invitation.role)
+}
+
+async fn insert_invitation(c: &mut SqliteConnection, invitation: InvitationRecord) -> Result<(), Error> {
     let insert = sqlx::query(
         "INSERT INTO invitations (id, organization, email, email_key, role, hash, invited_by, created_at, expires_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -156,38 +182,10 @@ pub async fn invite(writer: &Writer, invitation: InvitationRecord, most: u32) ->
     .bind(invitation.email_key)
     .bind(invitation.role.as_str())
     .bind(invitation.hash.to_vec())
-    .bind(invitation.invited_by.clone())
+    .bind(invitation.invited_by)
     .bind(invitation.created_at.as_millis())
     .bind(invitation.expires_at.as_millis());
-    writer
-        .write(move |c| {
-            Box::pin(async move {
-                if !may_invite(&mut *c, organization, &by, role).await? {
-                    let text = "who invites hasn't the role for it any more";
-                    return Err(Error::new(Kind::Conflict, text));
-                }
-                replaced.execute(&mut *c).await?;
-                if count.fetch_one(&mut *c).await? >= i64::from(most) {
-                    return Ok(false);
-                }
-                insert.execute(c).await?;
-                Ok(true)
-            })
-        })
-        .await
-}
-
-/// Whether the inviter is still there, with such a role: what they invited to was withdrawn when they went.
-async fn may_invite(c: &mut SqliteConnection, organization: OrganizationId, by: &str, role: Role) -> Result<bool, Error> {
-    let (table, id) = match by.split_once(':') {
-        Some(("user", id)) => ("SELECT role FROM members WHERE organization = ? AND user = ?", id),
-        Some(("token", id)) => ("SELECT role FROM tokens WHERE organization = ? AND id = ?", id),
-        _ => return Ok(false),
-    };
-    let Ok(id) = id.parse::<Uuid>() else { return Ok(false) };
-    let query = sqlx::query_scalar::<_, String>(table).bind(blob(organization.0)).bind(blob(id));
-    let present = query.fetch_optional(c).await?.and_then(|text| text.parse::<Role>().ok());
-    Ok(present.is_some_and(|present| present >= role))
+    Ok(insert.execute(c).await.map(drop)?)
 }
 
 pub async fn invitation_by_hash(
@@ -217,8 +215,18 @@ pub async fn invitations(
 }
 
 /// False: there is none.
-pub async fn withdraw(writer: &Writer, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
-    let delete =
-        sqlx::query("DELETE FROM invitations WHERE organization = ? AND id = ?").bind(blob(organization.0)).bind(blob(id));
-    writer.write(move |c| Box::pin(async move { Ok(delete.execute(c).await?.rows_affected() > 0) })).await
+pub async fn withdraw(writer: &Writer, organization: OrganizationId, id: Uuid, by: Actor) -> Measured<bool> {
+    writer.write(move |c| Box::pin(withdraw_in(c, organization, id, by))).await
+}
+
+async fn withdraw_in(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid, by: Actor) -> Measured<bool> {
+    let present = sqlx::query(select_invitation!("WHERE organization = ? AND id = ?"));
+    let present = present.bind(blob(organization.0)).bind(blob(id)).fetch_optional(&mut *c).await?;
+    let present = present.as_ref().map(read_invitation).transpose()?;
+    let about = open_role(present.as_ref(), by.at);
+    if let Err(objection) = actors::measure(&mut *c, organization, &by, about).await? {
+        return Ok(Err(objection));
+    }
+    let delete = sqlx::query("DELETE FROM invitations WHERE organization = ? AND id = ?");
+    Ok(Ok(delete.bind(blob(organization.0)).bind(blob(id)).execute(c).await?.rows_affected() > 0))
 }

@@ -3,13 +3,13 @@
 //! Invariant: a token is found by its hash through an index, whether it is the present one or the one before.
 
 use super::{
-    SqliteStore,
+    SqliteStore, actors,
     connections::unless_taken,
     rows::{blob, digest, json, optional_json, optional_time, role, time, to_json, uuid},
 };
 use crate::{
-    model::{Error, Kind, Network, OrganizationId, Timestamp},
-    store::{MAX_TOKENS, TokenRecord, TokenRotation, TokenStore},
+    model::{Error, Kind, Network, OrganizationId, Role, Timestamp},
+    store::{Actor, MAX_TOKENS, Measured, TokenRecord, TokenRotation, TokenStore},
 };
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
@@ -32,6 +32,11 @@ impl TokenStore for SqliteStore {
         self.writer.write(move |c| Box::pin(insert(c, token))).await
     }
 
+    async fn token_make(&self, token: &TokenRecord, by: &Actor) -> Measured<()> {
+        let (token, by) = (token.clone(), by.clone());
+        self.writer.write(move |c| Box::pin(make(c, token, by))).await
+    }
+
     async fn token_by_hash(&self, hash: &[u8; 32]) -> Result<Option<TokenRecord>, Error> {
         let query = sqlx::query(select!("WHERE hash = ?1 OR previous_hash = ?1")).bind(hash.to_vec());
         query.fetch_optional(&self.readers).await?.as_ref().map(read).transpose()
@@ -50,32 +55,18 @@ impl TokenStore for SqliteStore {
         query.fetch_all(&self.readers).await?.iter().map(read).collect()
     }
 
-    async fn token_rotate(&self, organization: OrganizationId, id: Uuid, rotation: &TokenRotation) -> Result<bool, Error> {
-        let update = sqlx::query(
-            "UPDATE tokens SET previous_hash = hash, previous_until = ?, hash = ?, prefix = ? WHERE organization = ? AND id = ? \
-             AND hash = ?",
-        )
-        .bind(rotation.previous_until.as_millis())
-        .bind(rotation.hash.to_vec())
-        .bind(rotation.prefix.clone())
-        .bind(blob(organization.0))
-        .bind(blob(id))
-        .bind(rotation.present.to_vec());
-        self.writer.write(move |c| Box::pin(async move { Ok(update.execute(c).await?.rows_affected() > 0) })).await
+    async fn token_rotate(&self, of: OrganizationId, id: Uuid, rotation: &TokenRotation, by: &Actor) -> Measured<bool> {
+        let (rotation, by) = (rotation.clone(), by.clone());
+        self.writer.write(move |c| Box::pin(rotate(c, of, id, rotation, by))).await
     }
 
     async fn token_delete(&self, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
-        let delete =
-            sqlx::query("DELETE FROM tokens WHERE organization = ? AND id = ?").bind(blob(organization.0)).bind(blob(id));
-        // Whom it invited, it invited for as long as it was trusted.
-        let invited = sqlx::query("DELETE FROM invitations WHERE organization = ? AND invited_by = ?")
-            .bind(blob(organization.0))
-            .bind(format!("token:{id}"));
-        let work = async move |c: &mut SqliteConnection| {
-            invited.execute(&mut *c).await?;
-            Ok(delete.execute(c).await?.rows_affected() > 0)
-        };
-        self.writer.write(move |c| Box::pin(work(c))).await
+        self.writer.write(move |c| Box::pin(delete(c, organization, id))).await
+    }
+
+    async fn token_revoke(&self, organization: OrganizationId, id: Uuid, by: &Actor) -> Measured<bool> {
+        let by = by.clone();
+        self.writer.write(move |c| Box::pin(revoke(c, organization, id, by))).await
     }
 
     async fn tokens_used(&self, uses: &[(Uuid, Timestamp)]) -> Result<(), Error> {
@@ -113,6 +104,59 @@ async fn insert(c: &mut SqliteConnection, token: TokenRecord) -> Result<(), Erro
     .bind(token.previous.map(|(hash, _)| hash.to_vec()))
     .bind(token.previous.map(|(_, until)| until.as_millis()));
     insert.execute(c).await.map(drop).map_err(|error| unless_taken(error, "this token exists"))
+}
+
+async fn make(c: &mut SqliteConnection, token: TokenRecord, by: Actor) -> Measured<()> {
+    match actors::measure(&mut *c, token.organization, &by, Some(token.role)).await? {
+        Ok(_) => insert(c, token).await.map(Ok),
+        Err(objection) => Ok(Err(objection)),
+    }
+}
+
+async fn rotate(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    id: Uuid,
+    rotation: TokenRotation,
+    by: Actor,
+) -> Measured<bool> {
+    let about = role_of(&mut *c, organization, id).await?;
+    if let Err(objection) = actors::measure(&mut *c, organization, &by, about).await? {
+        return Ok(Err(objection));
+    }
+    let update = sqlx::query(
+        "UPDATE tokens SET previous_hash = hash, previous_until = ?, hash = ?, prefix = ? WHERE organization = ? AND id = ? \
+         AND hash = ?",
+    )
+    .bind(rotation.previous_until.as_millis())
+    .bind(rotation.hash.to_vec())
+    .bind(rotation.prefix)
+    .bind(blob(organization.0))
+    .bind(blob(id))
+    .bind(rotation.present.to_vec());
+    Ok(Ok(update.execute(c).await?.rows_affected() > 0))
+}
+
+async fn role_of(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid) -> Result<Option<Role>, Error> {
+    let query = sqlx::query("SELECT role FROM tokens WHERE organization = ? AND id = ?");
+    let row = query.bind(blob(organization.0)).bind(blob(id)).fetch_optional(c).await?;
+    row.as_ref().map(|row| role(row, "role")).transpose()
+}
+
+async fn revoke(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid, by: Actor) -> Measured<bool> {
+    let about = role_of(&mut *c, organization, id).await?;
+    match actors::measure(&mut *c, organization, &by, about).await? {
+        Ok(_) => delete(c, organization, id).await.map(Ok),
+        Err(objection) => Ok(Err(objection)),
+    }
+}
+
+/// Whom it invited, it invited for as long as it was trusted.
+async fn delete(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
+    let invited = sqlx::query("DELETE FROM invitations WHERE organization = ? AND invited_by = ?");
+    invited.bind(blob(organization.0)).bind(format!("token:{id}")).execute(&mut *c).await?;
+    let delete = sqlx::query("DELETE FROM tokens WHERE organization = ? AND id = ?");
+    Ok(delete.bind(blob(organization.0)).bind(blob(id)).execute(c).await?.rows_affected() > 0)
 }
 
 async fn note_uses(c: &mut SqliteConnection, uses: Vec<(Uuid, Timestamp)>) -> Result<(), Error> {

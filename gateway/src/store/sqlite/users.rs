@@ -4,13 +4,17 @@
 //! transaction that would change it.
 
 use super::{
+    actors,
     connections::{self, unless_taken},
     rows::{blob, role, slug, time, uuid},
     writer::Writer,
 };
 use crate::{
     model::{Error, OrganizationId, Role, Timestamp},
-    store::{Joined, Joiner, MemberChange, MemberRecord, Membership, Organization, PasswordChange, UserRecord},
+    store::{
+        Actor, Joined, Joiner, Measured, MemberChange, MemberRecord, Membership, Objection, Organization, PasswordChange,
+        UserRecord,
+    },
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -200,18 +204,18 @@ async fn member_in(c: &mut SqliteConnection, organization: OrganizationId, user:
     row.as_ref().map(read_member).transpose()
 }
 
-/// None: the change may be made.
-async fn objection(
+/// What becomes of a change of this member that may not be made. None: it may.
+async fn hindrance(
     c: &mut SqliteConnection,
     organization: OrganizationId,
     member: &MemberRecord,
-    by: Role,
-) -> Result<Option<MemberChange>, Error> {
-    if member.role > by {
-        return Ok(Some(MemberChange::AboveYou));
+    own: Role,
+) -> Result<Option<Result<MemberChange, Objection>>, Error> {
+    if member.role > own {
+        return Ok(Some(Err(Objection::Above(own))));
     }
     let sole = member.role == Role::Owner && owners(c, organization).await? <= 1;
-    Ok(sole.then_some(MemberChange::SoleOwner))
+    Ok(sole.then_some(Ok(MemberChange::SoleOwner)))
 }
 
 async fn owners(c: &mut SqliteConnection, organization: OrganizationId) -> Result<i64, Error> {
@@ -224,28 +228,36 @@ pub async fn set_role(
     writer: &Writer,
     organization: OrganizationId,
     user: Uuid,
-    (new, by): (Role, Role),
+    (new, by): (Role, Actor),
     keep: Option<Uuid>,
-) -> Result<MemberChange, Error> {
-    writer
-        .write(move |c| {
-            Box::pin(async move {
-                let Some(member) = member_in(&mut *c, organization, user).await? else { return Ok(MemberChange::NotFound) };
-                if member.role == new {
-                    return Ok(MemberChange::Changed(member));
-                }
-                if let Some(objection) = objection(&mut *c, organization, &member, by).await? {
-                    return Ok(objection);
-                }
-                let update = sqlx::query("UPDATE members SET role = ? WHERE organization = ? AND user = ?");
-                update.bind(new.as_str()).bind(blob(organization.0)).bind(blob(user)).execute(&mut *c).await?;
-                let end = sqlx::query("DELETE FROM sessions WHERE organization = ? AND user = ? AND id IS NOT ?");
-                end.bind(blob(organization.0)).bind(blob(user)).bind(keep.map(blob)).execute(&mut *c).await?;
-                withdraw_above(c, organization, user, Some(new)).await?;
-                Ok(MemberChange::Changed(member))
-            })
-        })
-        .await
+) -> Measured<MemberChange> {
+    writer.write(move |c| Box::pin(set_role_in(c, organization, user, (new, by), keep))).await
+}
+
+async fn set_role_in(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    user: Uuid,
+    (new, by): (Role, Actor),
+    keep: Option<Uuid>,
+) -> Measured<MemberChange> {
+    let own = match actors::measure(&mut *c, organization, &by, Some(new)).await? {
+        Ok(own) => own,
+        Err(objection) => return Ok(Err(objection)),
+    };
+    let Some(member) = member_in(&mut *c, organization, user).await? else { return Ok(Ok(MemberChange::NotFound)) };
+    if member.role == new {
+        return Ok(Ok(MemberChange::Changed(member)));
+    }
+    if let Some(hindrance) = hindrance(&mut *c, organization, &member, own).await? {
+        return Ok(hindrance);
+    }
+    let update = sqlx::query("UPDATE members SET role = ? WHERE organization = ? AND user = ?");
+    update.bind(new.as_str()).bind(blob(organization.0)).bind(blob(user)).execute(&mut *c).await?;
+    let end = sqlx::query("DELETE FROM sessions WHERE organization = ? AND user = ? AND id IS NOT ?");
+    end.bind(blob(organization.0)).bind(blob(user)).bind(keep.map(blob)).execute(&mut *c).await?;
+    withdraw_above(c, organization, user, Some(new)).await?;
+    Ok(Ok(MemberChange::Changed(member)))
 }
 
 /// What somebody invited to that is above the role that they have now, or everything, if they have none.
@@ -263,23 +275,25 @@ async fn withdraw_above(
 }
 
 /// Sessions in the organization and open invitations go along, and the user with the last membership.
-pub async fn remove(writer: &Writer, organization: OrganizationId, user: Uuid, by: Role) -> Result<MemberChange, Error> {
-    writer
-        .write(move |c| {
-            Box::pin(async move {
-                let Some(member) = member_in(&mut *c, organization, user).await? else { return Ok(MemberChange::NotFound) };
-                if let Some(objection) = objection(&mut *c, organization, &member, by).await? {
-                    return Ok(objection);
-                }
-                let delete = sqlx::query("DELETE FROM members WHERE organization = ? AND user = ?");
-                delete.bind(blob(organization.0)).bind(blob(user)).execute(&mut *c).await?;
-                withdraw_above(&mut *c, organization, user, None).await?;
-                let lonely = "DELETE FROM users WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE user = ?1)";
-                sqlx::query(lonely).bind(blob(user)).execute(c).await?;
-                Ok(MemberChange::Changed(member))
-            })
-        })
-        .await
+pub async fn remove(writer: &Writer, organization: OrganizationId, user: Uuid, by: Actor) -> Measured<MemberChange> {
+    writer.write(move |c| Box::pin(remove_in(c, organization, user, by))).await
+}
+
+async fn remove_in(c: &mut SqliteConnection, organization: OrganizationId, user: Uuid, by: Actor) -> Measured<MemberChange> {
+    let own = match actors::measure(&mut *c, organization, &by, None).await? {
+        Ok(own) => own,
+        Err(objection) => return Ok(Err(objection)),
+    };
+    let Some(member) = member_in(&mut *c, organization, user).await? else { return Ok(Ok(MemberChange::NotFound)) };
+    if let Some(hindrance) = hindrance(&mut *c, organization, &member, own).await? {
+        return Ok(hindrance);
+    }
+    let delete = sqlx::query("DELETE FROM members WHERE organization = ? AND user = ?");
+    delete.bind(blob(organization.0)).bind(blob(user)).execute(&mut *c).await?;
+    withdraw_above(&mut *c, organization, user, None).await?;
+    let lonely = "DELETE FROM users WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE user = ?1)";
+    sqlx::query(lonely).bind(blob(user)).execute(c).await?;
+    Ok(Ok(MemberChange::Changed(member)))
 }
 
 /// False: the user is the only owner of an organization.

@@ -106,8 +106,11 @@ async fn what_changes_nothing_is_not_done(store: &dyn Store) {
     let reservation = Reservation { key: key.clone(), fingerprint: [1; 32], owner, now: at(10), expires_at: at(1000), limit };
     assert_eq!(store.idempotency_reserve(&reservation).await.unwrap(), Reserved::New);
     let cause = Arc::new(Cause::new(Some(organization), "token:1", "members.remove"));
-    let nobody = under_key(key.clone(), store.member_remove(organization, Uuid::new_v4(), crate::model::Role::Owner));
-    assert_eq!(caused_by(Arc::clone(&cause), nobody).await.unwrap(), MemberChange::NotFound);
+    let token = TokenRecord { role: crate::model::Role::Admin, ..super::tokens::record(organization, 151) };
+    store.token_insert(&token).await.unwrap();
+    let by = super::actors::admin(format!("token:{}", token.id));
+    let nobody = under_key(key.clone(), store.member_remove(organization, Uuid::new_v4(), &by));
+    assert_eq!(caused_by(Arc::clone(&cause), nobody).await.unwrap(), Ok(MemberChange::NotFound));
     assert!(!cause.is_recorded() && rows(store, organization).await.is_empty(), "told as done");
     store.idempotency_end(&key, owner, &KeyEnd::AnsweredIfChanged(vec![9])).await.unwrap();
     assert_eq!(store.idempotency_reserve(&reservation).await.unwrap(), Reserved::New, "the key isn't free");

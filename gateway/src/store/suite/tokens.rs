@@ -56,10 +56,14 @@ async fn rotation(store: &dyn Store) {
     let (mine, other) = (organization(store, "rotate").await, organization(store, "rotate-other").await);
     let token = record(mine, 10);
     store.token_insert(&token).await.unwrap();
-    let rotate = async |whose, present: u8, hash: u8, until: i64| {
+    let theirs = record(other, 13);
+    store.token_insert(&theirs).await.unwrap();
+    let rotate = async |whose: OrganizationId, present: u8, hash: u8, until: i64| {
+        let by = if whose == mine { token.id } else { theirs.id };
+        let by = Actor { name: format!("token:{by}"), least: Role::Operator, at: at(5) };
         let present = [present; 32];
         let rotation = TokenRotation { present, hash: [hash; 32], prefix: format!("ptk_{hash}"), previous_until: at(until) };
-        store.token_rotate(whose, token.id, &rotation).await.unwrap()
+        store.token_rotate(whose, token.id, &rotation, &by).await.unwrap().unwrap()
     };
     assert!(!rotate(other, 10, 11, 50).await);
     assert!(rotate(mine, 10, 11, 50).await);

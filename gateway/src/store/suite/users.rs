@@ -2,10 +2,13 @@
 //!
 //! Invariant: what another organization has, and what has ended, is never found.
 
-use super::{at, kind, organization};
+use super::{actors::person, at, kind, organization};
 use crate::{
     model::{Kind, OrganizationId, Role, Slug},
-    store::{InvitationRecord, Joined, Joiner, MemberChange, Organization, PasswordChange, SessionRecord, Store, UserRecord},
+    store::{
+        Actor, InvitationRecord, Joined, Joiner, MemberChange, Objection, Organization, PasswordChange, SessionRecord, Store,
+        UserRecord,
+    },
 };
 use uuid::Uuid;
 
@@ -25,7 +28,7 @@ fn user(name: &str) -> UserRecord {
     UserRecord { id: Uuid::now_v7(), email, email_key, name: name.to_owned(), password: "phc".to_owned(), created_at: at(5) }
 }
 
-async fn registered(store: &dyn Store, id: OrganizationId, name: &str, role: Role) -> UserRecord {
+pub async fn registered(store: &dyn Store, id: OrganizationId, name: &str, role: Role) -> UserRecord {
     let (user, organization) = (user(name), store.organization(id).await.unwrap().unwrap());
     store.user_register(&user, &organization, role).await.unwrap();
     user
@@ -66,42 +69,42 @@ async fn members(store: &dyn Store) {
     let (mine, other) = (organization(store, "members").await, organization(store, "members-other").await);
     let mut all = Vec::new();
     for (name, role) in [("m-owner", Role::Owner), ("m-admin", Role::Admin), ("m-operator", Role::Operator)] {
-        all.push(registered(store, mine, name, role).await.id);
+        all.push(registered(store, mine, name, role).await);
     }
-    registered(store, other, "m-stranger", Role::Owner).await;
+    let stranger = person(&registered(store, other, "m-stranger", Role::Owner).await);
     let mut walked = Vec::new();
     while let Ok(page) = store.members(mine, walked.last().copied(), 2).await
         && !page.is_empty()
     {
         walked.extend(page.iter().map(|member| member.user));
     }
-    assert_eq!(walked, all);
-    let [owner, admin, operator] = all[..] else { panic!("three") };
-    let set = async |user, role, by| store.member_set_role(mine, user, role, by, None).await.unwrap();
-    assert_eq!(set(owner, Role::Viewer, Role::Admin).await, MemberChange::AboveYou);
-    assert_eq!(store.member_set_role(other, admin, Role::Viewer, Role::Owner, None).await.unwrap(), MemberChange::NotFound);
-    assert!(
-        matches!(set(operator, Role::Viewer, Role::Admin).await, MemberChange::Changed(before) if before.role == Role::Operator)
-    );
-    assert_eq!(role_of(store, mine, operator).await, Some(Role::Viewer));
-    assert_eq!(store.member_remove(other, admin, Role::Owner).await.unwrap(), MemberChange::NotFound);
-    assert!(matches!(store.member_remove(mine, operator, Role::Admin).await.unwrap(), MemberChange::Changed(_)));
-    assert!(store.user(operator).await.unwrap().is_none(), "a user without an organization");
+    assert_eq!(walked, all.iter().map(|user| user.id).collect::<Vec<_>>());
+    let [owner, admin, operator] = &all[..] else { panic!("three") };
+    let by = person(admin);
+    let set = async |of, user, by: &Actor| store.member_set_role(of, user, Role::Viewer, by, None).await.unwrap();
+    assert_eq!(set(mine, owner.id, &by).await, Err(Objection::Above(Role::Admin)));
+    assert_eq!(set(other, admin.id, &stranger).await, Ok(MemberChange::NotFound));
+    let changed = set(mine, operator.id, &by).await;
+    assert!(matches!(changed, Ok(MemberChange::Changed(before)) if before.role == Role::Operator));
+    assert_eq!(role_of(store, mine, operator.id).await, Some(Role::Viewer));
+    assert_eq!(store.member_remove(other, admin.id, &stranger).await.unwrap(), Ok(MemberChange::NotFound));
+    assert!(matches!(store.member_remove(mine, operator.id, &by).await.unwrap(), Ok(MemberChange::Changed(_))));
+    assert!(store.user(operator.id).await.unwrap().is_none(), "a user without an organization");
 }
 
 async fn owners_stay(store: &dyn Store) {
     let (mine, other) = (organization(store, "owners").await, organization(store, "owners-other").await);
     let (one, two) = (registered(store, mine, "o-one", Role::Owner).await, registered(store, mine, "o-two", Role::Admin).await);
-    let demote = async |user: &UserRecord| store.member_set_role(mine, user.id, Role::Viewer, Role::Owner, None).await.unwrap();
-    assert_eq!(demote(&one).await, MemberChange::SoleOwner);
-    assert_eq!(store.member_remove(mine, one.id, Role::Owner).await.unwrap(), MemberChange::SoleOwner);
+    let by = person(&one);
+    let set = async |user: &UserRecord, role| store.member_set_role(mine, user.id, role, &by, None).await.unwrap();
+    assert_eq!(set(&one, Role::Viewer).await, Ok(MemberChange::SoleOwner));
+    assert_eq!(store.member_remove(mine, one.id, &by).await.unwrap(), Ok(MemberChange::SoleOwner));
     assert!(!store.user_delete(one.id).await.unwrap());
     assert_eq!(role_of(store, mine, one.id).await, Some(Role::Owner));
     // The same role again is no change, also of the only owner.
-    let same = store.member_set_role(mine, one.id, Role::Owner, Role::Owner, None).await.unwrap();
-    assert!(matches!(same, MemberChange::Changed(_)));
-    store.member_set_role(mine, two.id, Role::Owner, Role::Owner, None).await.unwrap();
-    assert!(matches!(demote(&one).await, MemberChange::Changed(_)));
+    for (user, role) in [(&one, Role::Owner), (&two, Role::Owner), (&one, Role::Viewer)] {
+        assert!(matches!(set(user, role).await, Ok(MemberChange::Changed(_))));
+    }
     assert!(store.user_delete(one.id).await.unwrap());
     assert!(store.user(one.id).await.unwrap().is_none());
     // Owner of another organization alone: that one counts, too.
@@ -109,7 +112,7 @@ async fn owners_stay(store: &dyn Store) {
     invited(store, mine, &two, "o-three@example.com", 31).await;
     store.invitation_accept(&[31; 32], &Joiner::Known(three.id), 10, at(10)).await.unwrap();
     assert!(!store.user_delete(three.id).await.unwrap());
-    assert!(matches!(store.member_remove(mine, three.id, Role::Owner).await.unwrap(), MemberChange::Changed(_)));
+    assert!(matches!(store.member_remove(mine, three.id, &person(&two)).await.unwrap(), Ok(MemberChange::Changed(_))));
     assert!(store.user(three.id).await.unwrap().is_some(), "a member of another organization went");
 }
 
@@ -152,14 +155,17 @@ async fn sessions(store: &dyn Store) {
     assert_eq!((opens(store, 103).await, opens(store, 105).await), (None, Some(Role::Owner)), "the oldest ends");
     assert_eq!(opens(store, 102).await, Some(Role::Operator), "another user's ended");
 
-    store.session_end(&[105; 32]).await.unwrap();
-    assert_eq!(opens(store, 105).await, None);
-    store.member_set_role(mine, bert.id, Role::Viewer, Role::Owner, None).await.unwrap();
+    // Also where it has another hash than the one that it was found by.
+    let (found, _) = store.session_by_hash(&[105; 32]).await.unwrap().unwrap();
+    assert!(store.session_rotate(&[105; 32], &[109; 32], mine, at(65)).await.unwrap());
+    store.session_end(found.id).await.unwrap();
+    assert_eq!((opens(store, 105).await, opens(store, 109).await), (None, None));
+    store.member_set_role(mine, bert.id, Role::Viewer, &person(&anna), None).await.unwrap().unwrap();
     assert_eq!(opens(store, 102).await, None, "a session outlived its role");
     assert!(insert(&bert, 108, 60).await);
     store.sessions_expire(at(70), at(55)).await.unwrap();
     assert_eq!((opens(store, 106).await, opens(store, 107).await), (None, Some(Role::Owner)), "idle ones end");
-    store.member_remove(mine, bert.id, Role::Owner).await.unwrap();
+    store.member_remove(mine, bert.id, &person(&anna)).await.unwrap().unwrap();
     assert_eq!(opens(store, 108).await, None, "a session outlived its membership");
     store.sessions_expire(at(1000), at(0)).await.unwrap();
     assert_eq!(opens(store, 107).await, None, "expired ones end");
@@ -196,7 +202,7 @@ async fn invited(store: &dyn Store, organization: OrganizationId, by: &UserRecor
         created_at: at(5),
         expires_at: at(100),
     };
-    assert!(store.invitation_insert(&invitation, 2).await.unwrap());
+    assert_eq!(store.invitation_insert(&invitation, &person(by), 2).await.unwrap(), Ok(true));
     invitation
 }
 
@@ -206,7 +212,8 @@ async fn invitations(store: &dyn Store) {
     let first = invited(store, mine, &owner, "i-anna@example.com", 121).await;
     let second = invited(store, mine, &owner, "i-bert@example.com", 122).await;
     let third = InvitationRecord { id: Uuid::now_v7(), email_key: "c".to_owned(), hash: [123; 32], ..first.clone() };
-    assert!(!store.invitation_insert(&third, 2).await.unwrap(), "more than there may be");
+    let (by, stranger) = (person(&owner), person(&registered(store, other, "i-stranger", Role::Owner).await));
+    assert_eq!(store.invitation_insert(&third, &by, 2).await.unwrap(), Ok(false), "more than there may be");
     let ids = async |after| {
         let page = store.invitations(mine, after, 10, at(50)).await.unwrap();
         page.into_iter().map(|one| one.id).collect::<Vec<_>>()
@@ -230,9 +237,9 @@ async fn invitations(store: &dyn Store) {
     assert_eq!(role_of(store, mine, anna.id).await, Some(Role::Operator));
     assert_eq!(accept(124, Joiner::New(user("i-late")), 9, 50).await.unwrap(), Joined::Gone, "it was used twice");
 
-    assert!(!store.invitation_delete(other, second.id).await.unwrap());
-    assert!(store.invitation_delete(mine, second.id).await.unwrap());
-    assert!(!store.invitation_delete(mine, second.id).await.unwrap());
+    assert_eq!(store.invitation_delete(other, second.id, &stranger).await.unwrap(), Ok(false));
+    assert_eq!(store.invitation_delete(mine, second.id, &by).await.unwrap(), Ok(true));
+    assert_eq!(store.invitation_delete(mine, second.id, &by).await.unwrap(), Ok(false));
     invited(store, mine, &owner, "i-old@example.com", 125).await;
     store.sessions_expire(at(100), at(0)).await.unwrap();
     assert!(store.invitation_by_hash(&[125; 32], at(50)).await.unwrap().is_none());
@@ -241,12 +248,13 @@ async fn invitations(store: &dyn Store) {
 /// What somebody invited to ends with what they may.
 async fn inviters(store: &dyn Store) {
     let mine = organization(store, "inviters").await;
-    registered(store, mine, "v-owner", Role::Owner).await;
+    let owner = person(&registered(store, mine, "v-owner", Role::Owner).await);
     let (bert, cleo) =
         (registered(store, mine, "v-bert", Role::Admin).await, registered(store, mine, "v-cleo", Role::Admin).await);
     let token = super::tokens::record(mine, 149);
     store.token_insert(&token).await.unwrap();
     let invite = async |hash: u8, by: String, role| {
+        let by = Actor { name: by, least: Role::Viewer, at: at(5) };
         let (id, email) = (Uuid::now_v7(), format!("v-{hash}@example.com"));
         let (email_key, hash, expires_at) = (email.clone(), [hash; 32], at(100));
         let one = InvitationRecord {
@@ -256,26 +264,27 @@ async fn inviters(store: &dyn Store) {
             email_key,
             role,
             hash,
-            invited_by: by,
+            invited_by: by.name.clone(),
             created_at: at(5),
             expires_at,
         };
-        store.invitation_insert(&one, 9).await
+        store.invitation_insert(&one, &by, 9).await.unwrap()
     };
     let user = |user: &UserRecord| format!("user:{}", user.id);
-    assert!(invite(141, user(&bert), Role::Admin).await.unwrap());
-    assert!(invite(142, user(&bert), Role::Operator).await.unwrap());
-    assert!(invite(143, user(&cleo), Role::Admin).await.unwrap());
-    assert!(invite(144, format!("token:{}", token.id), Role::Viewer).await.unwrap());
+    assert_eq!(invite(141, user(&bert), Role::Admin).await, Ok(true));
+    assert_eq!(invite(142, user(&bert), Role::Operator).await, Ok(true));
+    assert_eq!(invite(143, user(&cleo), Role::Admin).await, Ok(true));
+    assert_eq!(invite(144, format!("token:{}", token.id), Role::Viewer).await, Ok(true));
     let open = async || {
         let page = store.invitations(mine, None, 10, at(50)).await.unwrap();
         page.into_iter().map(|one| one.hash[0]).collect::<Vec<_>>()
     };
-    store.member_set_role(mine, bert.id, Role::Operator, Role::Owner, None).await.unwrap();
+    store.member_set_role(mine, bert.id, Role::Operator, &owner, None).await.unwrap().unwrap();
     assert_eq!(open().await, [142, 143, 144], "to a role that the inviter hasn't any more");
-    assert_eq!(kind(invite(145, user(&bert), Role::Admin).await), Kind::Conflict, "who was an admin when it began");
-    store.member_remove(mine, bert.id, Role::Owner).await.unwrap();
-    assert_eq!(kind(invite(145, user(&bert), Role::Viewer).await), Kind::Conflict, "who was a member when it began");
+    let refused = invite(145, user(&bert), Role::Admin).await;
+    assert_eq!(refused, Err(Objection::Above(Role::Operator)), "who was an admin when it began");
+    store.member_remove(mine, bert.id, &owner).await.unwrap().unwrap();
+    assert_eq!(invite(145, user(&bert), Role::Viewer).await, Err(Objection::Gone), "who was a member when it began");
     assert_eq!(open().await, [143, 144]);
     assert!(store.token_delete(mine, token.id).await.unwrap());
     assert_eq!(open().await, [143]);
