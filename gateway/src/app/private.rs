@@ -5,7 +5,10 @@
 //! written leaves everything as it was.
 
 use anyhow::{Context as _, bail};
-use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
+use rustix::{
+    fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr},
+    io::Errno,
+};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write as _},
@@ -85,13 +88,27 @@ fn make_like(draft: &File, before: &File) -> anyhow::Result<()> {
         fchown(draft, Some(user), Some(group))
             .with_context(|| format!("it belongs to user {user} and group {group}: run this as that user, or as root"))?;
     }
-    draft.set_permissions(then.permissions())?;
+    // The list before the mode, whose bits for the group are the most of what a list allows.
+    keep_list(draft, before).context("can't keep its access list")?;
+    Ok(draft.set_permissions(then.permissions())?)
+}
+
+/// Where the other one has no list, this one has none either: the folder may give one to whatever is made in it.
+fn keep_list(draft: &File, before: &File) -> rustix::io::Result<()> {
     let mut list = [0_u8; MOST_OF_LIST];
-    // No answer is no list: not every file system has them.
-    if let Ok(length) = fgetxattr(before, ACCESS_LIST, &mut list) {
-        fsetxattr(draft, ACCESS_LIST, &list[..length], XattrFlags::empty()).context("can't keep its access list")?;
+    match fgetxattr(before, ACCESS_LIST, &mut list) {
+        Ok(length) => fsetxattr(draft, ACCESS_LIST, &list[..length], XattrFlags::empty()),
+        Err(error) if is_no_list(error) => match fremovexattr(draft, ACCESS_LIST) {
+            Err(error) if !is_no_list(error) => Err(error),
+            _ => Ok(()),
+        },
+        Err(error) => Err(error),
     }
-    Ok(())
+}
+
+/// There is none, or the file system knows none.
+fn is_no_list(error: Errno) -> bool {
+    matches!(error, Errno::NODATA | Errno::NOTSUP)
 }
 
 fn publish(mut draft: File, path: &Path, file: &Path, content: &[u8]) -> anyhow::Result<()> {
@@ -143,6 +160,7 @@ mod tests {
     fn what_is_replaced_keeps_its_owner() {
         let (_outer, file, _) = laid(0o640);
         if let Err(error) = std::os::unix::fs::chown(&file, Some(12_345), Some(54_321)) {
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
             eprintln!("not tried, since this user can't give files away: {error}");
             return;
         }
@@ -151,16 +169,37 @@ mod tests {
         assert_eq!((after.uid(), after.gid(), mode(&file)), (12_345, 54_321, 0o640));
     }
 
-    #[test]
-    fn what_is_replaced_keeps_its_access_list() {
-        let (_outer, file, _) = laid(0o640);
-        // For the owner, user 12345, the group, the mask, and all others: a kind, what is allowed, and an id.
+    /// For the owner, user 12345, the group, the mask, and all others: a kind, what is allowed, and an id.
+    fn list() -> Vec<u8> {
         let entries: [(u16, u16, u32); 5] = [(1, 6, !0), (2, 4, 12_345), (4, 0, !0), (16, 4, !0), (32, 0, !0)];
         let mut list = 2_u32.to_le_bytes().to_vec();
         for (kind, allowed, id) in entries {
             list.extend(kind.to_le_bytes().into_iter().chain(allowed.to_le_bytes()).chain(id.to_le_bytes()));
         }
+        list
+    }
+
+    #[test]
+    fn what_is_replaced_takes_no_list_of_its_folder() {
+        let (outer, file, _) = laid(0o640);
+        let folder = File::open(outer.path()).unwrap();
+        if let Err(error) = fsetxattr(folder, "system.posix_acl_default", &list(), XattrFlags::empty()) {
+            assert_eq!(error, Errno::NOTSUP);
+            eprintln!("not tried, since this file system has no access lists: {error}");
+            return;
+        }
+        replace(&file, b"new").unwrap();
+        let mut found = [0_u8; MOST_OF_LIST];
+        assert_eq!(fgetxattr(File::open(&file).unwrap(), ACCESS_LIST, &mut found), Err(Errno::NODATA));
+        assert_eq!(mode(&file), 0o640);
+    }
+
+    #[test]
+    fn what_is_replaced_keeps_its_access_list() {
+        let (_outer, file, _) = laid(0o640);
+        let list = list();
         if let Err(error) = fsetxattr(File::open(&file).unwrap(), ACCESS_LIST, &list, XattrFlags::empty()) {
+            assert_eq!(error, Errno::NOTSUP);
             eprintln!("not tried, since this file system has no access lists: {error}");
             return;
         }

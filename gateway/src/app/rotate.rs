@@ -92,7 +92,11 @@ fn alone(config: &Config) -> anyhow::Result<File> {
 /// already may lead to anything.
 fn lock(path: &Path, folder: &Path) -> io::Result<File> {
     match File::options().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => give_to_owner(&file, folder).map(|()| file),
+        Ok(file) => match give_to_owner(&file, folder) {
+            Ok(()) => Ok(file),
+            // One of root's would be in the owner's way for good.
+            Err(error) => fs::remove_file(path).and(Err(error)),
+        },
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::options().write(true).open(path),
         Err(error) => Err(error),
     }
@@ -245,6 +249,7 @@ mod tests {
         fs::write(&other, "").unwrap();
         let ours = fs::metadata(&other).unwrap().uid();
         if let Err(error) = chown(folder.path(), Some(12_345), None) {
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
             eprintln!("not tried, since this user can't give files away: {error}");
             return;
         }

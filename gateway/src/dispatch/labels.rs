@@ -18,6 +18,9 @@ use tokio::sync::Mutex;
 
 type BySite = HashMap<String, Arc<Labels>>;
 
+/// New values (`Some`), and labels that go (`None`).
+type Changes = BTreeMap<String, Option<String>>;
+
 /// The labels of one connection's sites.
 #[derive(Default)]
 pub struct Shelf {
@@ -58,9 +61,17 @@ impl Shelf {
         self.look().of(site).cloned()
     }
 
-    /// Takes over what the store has.
-    pub(super) async fn reload(&self, store: &dyn Store, on: &ConnectionRecord, native: &str) -> Result<(), Error> {
-        let coming = self.coming.lock().await;
+    /// Takes over what the store has after these changes.
+    pub(super) async fn reload(
+        &self,
+        store: &dyn Store,
+        (on, native): (&ConnectionRecord, &str),
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        let mut coming = self.coming.lock().await;
+        if let Some(early) = coming.get_mut(&whole(&on.slug, native)) {
+            Arc::make_mut(early).retain(|key, _| !changes.get(key).is_some_and(Option::is_none));
+        }
         self.take_over(&coming, store, on, native).await
     }
 
@@ -115,17 +126,12 @@ fn over(early: &Labels, said: Option<&Labels>) -> Labels {
 
 impl Dispatch {
     /// Sets (`Some`) and removes (`None`) labels of a site (native id). `InvalidInput` when it would have too many.
-    pub async fn change_labels(
-        &self,
-        connection: &Arc<Connection>,
-        native: &str,
-        changes: BTreeMap<String, Option<String>>,
-    ) -> Result<(), Error> {
+    pub async fn change_labels(&self, connection: &Arc<Connection>, native: &str, changes: Changes) -> Result<(), Error> {
         let (store, connection, native) = (Arc::clone(&self.store), Arc::clone(connection), native.to_owned());
         // In a task of its own: a client that leaves in the middle must not leave the memory behind the store.
         let task = tokio::spawn(inherit(async move {
             store.labels_change(connection.record.id, &native, &changes, clock::now()).await?;
-            connection.labels.reload(&*store, &connection.record, &native).await
+            connection.labels.reload(&*store, (&connection.record, &native), &changes).await
         }));
         task.await.map_err(|error| Error::gateway(format_args!("a change of labels ended early: {error}")))?
     }
@@ -154,8 +160,10 @@ mod tests {
         assert_eq!(shown(), made);
         let changes = [("team".to_owned(), Some("b".to_owned()))].into();
         store.labels_change(on.id, "new", &changes, clock::now()).await.unwrap();
-        shelf.reload(&store, &on, "new").await.unwrap();
+        shelf.reload(&store, (&on, "new"), &changes).await.unwrap();
         assert_eq!(shown(), labels(&[("protected", "yes"), ("team", "b")]), "a reload shows less than was announced");
+        shelf.reload(&store, (&on, "new"), &[("protected".to_owned(), None)].into()).await.unwrap();
+        assert_eq!(shown(), labels(&[("team", "b")]), "what was taken away is shown");
         // The store has no more than this, since the end was never written there.
         for _ in 0..2 {
             shelf.settle(&store, &on, "new").await.unwrap();

@@ -8,7 +8,7 @@ use super::now;
 use crate::{
     dispatch::{StillAllowed, for_good},
     egress,
-    model::Error,
+    model::{Error, Kind},
     store::{Fence, Store},
 };
 use async_trait::async_trait;
@@ -68,6 +68,11 @@ impl Intent {
             Some(error) if !self.committed() => Err(error.clone()),
             _ => outcome,
         }
+    }
+
+    /// Whether nothing was let go since it has to be found out first whether it may be.
+    pub fn is_unclear(&self) -> bool {
+        self.forbidden.get().is_some_and(|error| error.kind == Kind::Overloaded) && !self.committed()
     }
 
     /// What has left can't be called back, so only the first request depends on it.

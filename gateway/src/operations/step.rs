@@ -81,7 +81,8 @@ impl Runner {
         let intent = match self.permitted(held).await {
             Ok(intent) => intent,
             Err(error) if is_definite(error.kind) => return self.fail(held, error).await,
-            Err(error) => return self.not_now(held, error, tries).await,
+            // Whatever keeps that from being found out says nothing of what was accepted.
+            Err(error) => return self.queue_again(held, error, tries).await,
         };
         let context = self.context(held, intent.clone());
         let call = self.carrier.mutate(held.record.connection, &held.mutation, &context);
@@ -108,7 +109,7 @@ impl Runner {
     }
 
     async fn not_sent_through(&self, held: &Held, intent: &Intent, error: Error, tries: Tries) -> Result<Next, Error> {
-        if intent.refused() {
+        if intent.refused() || intent.is_unclear() {
             return Ok(self.later(tries, None));
         }
         if is_definite(error.kind) {
@@ -124,11 +125,16 @@ impl Runner {
 
     /// Nothing was carried out: tries again for a while, where waiting can help.
     pub(super) async fn not_now(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
-        let patience = i64::try_from(self.options.patience.as_millis()).unwrap_or(i64::MAX);
         // Who knows when the host is back said so.
         let returns = error.kind == Kind::Unavailable && error.retry_after.is_some();
         let waits = returns || matches!(error.kind, Kind::Overloaded | Kind::RateLimited | Kind::Gateway);
-        if !waits || now() > held.record.operation.created_at.plus_millis(patience) {
+        if waits { self.queue_again(held, error, tries).await } else { self.fail(held, error).await }
+    }
+
+    /// While there is patience.
+    async fn queue_again(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
+        let patience = i64::try_from(self.options.patience.as_millis()).unwrap_or(i64::MAX);
+        if now() > held.record.operation.created_at.plus_millis(patience) {
             return self.fail(held, error).await;
         }
         let message = Some(format!("waits, and tries again: {}", error.message));

@@ -152,7 +152,10 @@ impl Admission {
         if self.authenticator.epoch() == self.epoch && self.at.elapsed() < ADMITTED {
             return Ok(true);
         }
-        self.authenticator.still_holds(principal).await
+        match principal.who {
+            Who::Token(_) => self.authenticator.still_holds(principal).await,
+            Who::User { .. } => self.authenticator.session_goes_on(principal).await,
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub struct PasswordsConfig {
     /// Hashes computed at once; each takes 19 MiB and, for some 30 ms, a processor. 0 is half as many as there are processors.
     pub at_once: usize,
     /// Callers that wait for their turn; the next gets 503. A quarter of all places is the most of one network (IPv4: a
-    /// /24, IPv6: a /48) or organization, and a quarter is for those who are signed in.
+    /// /24, IPv6: a /48) or user, a quarter is for those who are signed in, and one for those who aren't.
     pub waiting: usize,
 }
 

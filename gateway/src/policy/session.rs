@@ -167,6 +167,17 @@ impl Authenticator {
         Ok(found.filter(|(session, _)| clock::now() < self.sessions.ends_at(session)))
     }
 
+    /// The same where a request goes on that began before the session was given another secret: that takes nothing away.
+    pub(super) async fn session_goes_on(&self, now: &Principal) -> Result<bool, Error> {
+        let Who::User { session, .. } = now.who else { return Ok(false) };
+        if self.session_holds(now).await? {
+            return Ok(true);
+        }
+        let found = self.store.session(session).await?.filter(|(session, _)| clock::now() < self.sessions.ends_at(session));
+        let same = |(session, role)| Principal { credential: now.credential, ..principal(&session, role) } == *now;
+        Ok(found.is_some_and(same))
+    }
+
     /// Asks without noting it as use: a stream that is open doesn't keep its session alive.
     pub(super) async fn session_holds(&self, now: &Principal) -> Result<bool, Error> {
         let hash = now.credential.0;

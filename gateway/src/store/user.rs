@@ -78,7 +78,8 @@ pub enum MemberChange {
 /// Who gives a user another password.
 #[derive(Clone, Debug)]
 pub enum PasswordChange {
-    /// The user, in this session, which stays; the hash that they proved to know must still be there.
+    /// The user, in this session, which stays under another id, so that nothing goes on by it that somebody else began with its
+    /// secret; the hash that they proved to know must still be there.
     Own {
         session: Uuid,
         proven: String,
@@ -141,6 +142,8 @@ pub trait UserStore: Send + Sync + 'static {
     async fn session_insert(&self, session: &SessionRecord, password: &str, most: u32) -> Result<bool, Error>;
     /// With the role of its user, whether it has expired or not.
     async fn session_by_hash(&self, hash: &[u8; 32]) -> Result<Option<(SessionRecord, Role)>, Error>;
+    /// The same by its id, which it keeps with another hash.
+    async fn session(&self, id: Uuid) -> Result<Option<(SessionRecord, Role)>, Error>;
     async fn session_touch(&self, id: Uuid, now: Timestamp) -> Result<(), Error>;
     /// Gives a session another hash. False: the old one opens nothing any more.
     async fn session_rotate(

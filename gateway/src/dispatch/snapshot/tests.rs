@@ -300,8 +300,7 @@ async fn what_was_written_is_kept_unless_it_is_longer_than_was_weighed() {
         let body = Bytes::from(serde_json::to_vec(&site.with(&labels)).unwrap());
         Arc::new(Written { body, tag: HeaderValue::from_static("\"t\""), labels: Some(Arc::new(labels)) })
     };
-    let few = [("stage", "live"), ("team", "web")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let ordinary = written(few.into());
+    let ordinary = written((0..16).map(|number| (format!("label-{number:04}"), "x".repeat(30))).collect());
     let long = written((0..MAX_LABELS).map(|number| (format!("label-{number}"), "x".repeat(255))).collect());
     for kept in [&ordinary, &long] {
         snapshot.keep_written(kept);

@@ -11,8 +11,8 @@ use crate::model::{
 use serde_json::value::RawValue;
 use std::mem::size_of;
 
-/// What JSON adds to the words of an answer: names of fields, times, and a few labels.
-const FRAME: usize = 512;
+/// What JSON adds to the words of an answer: names of fields, times, and labels as people set them.
+const FRAME: usize = 2048;
 
 /// About how many bytes an answer holds, itself among them.
 pub fn answer(answer: &Answer) -> u32 {

@@ -20,6 +20,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+/// How often one that waits here looks whether the host has become hopeless meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
 pub(super) struct Bulk {
     /// Transfers at the same time.
     pub most: u32,
@@ -59,13 +62,20 @@ impl Limits {
             Ok(share) => return Ok(share),
             Err(waiting) => waiting,
         };
+        if self.bulk.waiting() > queue::MOST {
+            return Err(self.refused(&self.lock(), Why::Queue, Duration::from_secs(1)));
+        }
         self.has_hope(flow, waiting.ahead, deadline, since)?;
-        match timeout_at(deadline, &mut waiting.answer).await {
-            Ok(Ok(share)) => {
-                self.gauges.waited.observe(since.elapsed().as_secs_f64());
-                Ok(share)
+        loop {
+            let now = Instant::now();
+            match timeout_at(deadline.min(now + LOOK), &mut waiting.answer).await {
+                Ok(Ok(share)) => {
+                    self.gauges.waited.observe(since.elapsed().as_secs_f64());
+                    return Ok(share);
+                }
+                Err(_) if now + LOOK < deadline => self.has_hope(flow, 0, deadline, Instant::now())?,
+                Ok(Err(_)) | Err(_) => return Err(self.in_vain(flow)),
             }
-            Ok(Err(_)) | Err(_) => Err(self.in_vain(flow)),
         }
     }
 
@@ -74,9 +84,6 @@ impl Limits {
         let state = self.lock();
         if let Some(pause) = state.is_broken(Need::Place, now) {
             return Err(self.refused(&state, Why::Breaker, pause));
-        }
-        if self.bulk.waiting() > queue::MOST {
-            return Err(self.refused(&state, Why::Queue, Duration::from_secs(1)));
         }
         let ahead = state.queue.ahead(Need::Place, flow).saturating_add(ahead);
         self.in_time(&state, Need::Place, ahead, deadline, now)

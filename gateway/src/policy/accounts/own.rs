@@ -65,7 +65,7 @@ impl Accounts {
         if *new == *current {
             return Err(AccountError::invalid("password", "not the one that you have"));
         }
-        let asker = Asker::SignedIn(principal.organization);
+        let asker = Asker::SignedIn(id);
         let user = self.prove(&user.email_key, current, (asker, from)).await?;
         let kept = self.passwords.hash(asker, new).await?;
         let change = PasswordChange::Own { session, proven: user.password.clone() };

@@ -1,18 +1,18 @@
 //! Who waits to have a password hashed, or has it hashed: so many altogether, and nobody all of them.
 //!
-//! In goes who asks; out comes a place, or none. Invariant: one customer's network never holds more than a quarter of the places,
-//! nor does one organization, and a quarter is left to those who are signed in, whatever strangers do; memory is that of the
-//! places that are held.
+//! In goes who asks; out comes a place, or none. Invariant: strangers of one customer's network never hold more than a quarter of
+//! the places, nor does one user, and a quarter is left to those who are signed in, whatever strangers do, and one to strangers;
+//! memory is that of the places that are held.
 
-use crate::model::OrganizationId;
 use ahash::RandomState;
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use uuid::Uuid;
 
-/// One in so many places is the most of one network or organization, and is kept for those who are signed in.
+/// One in so many places is the most of one network or user, and is kept from all strangers, and from all users.
 const PART: usize = 4;
 
 /// For whom a password is hashed.
@@ -20,7 +20,7 @@ const PART: usize = 4;
 pub enum Asker {
     Operator,
     /// Wherever they are: strangers of the same network take nothing of theirs.
-    SignedIn(OrganizationId),
+    SignedIn(Uuid),
     /// From this network. None: this machine, on which a proxy may speak for everybody.
     Stranger(Option<u128>),
 }
@@ -32,6 +32,10 @@ impl Asker {
 
     const fn is_stranger(self) -> bool {
         matches!(self, Self::Stranger(_))
+    }
+
+    const fn is_signed_in(self) -> bool {
+        matches!(self, Self::SignedIn(_))
     }
 
     const fn has_a_share(self) -> bool {
@@ -58,6 +62,7 @@ pub struct Line {
 struct Held {
     all: usize,
     strangers: usize,
+    signed_in: usize,
     by_asker: HashMap<Asker, usize, RandomState>,
 }
 
@@ -86,7 +91,12 @@ impl Line {
         let part = self.most / PART;
         let own = held.by_asker.get(&asker).copied().unwrap_or_default();
         let has_share = !asker.has_a_share() || own < part.max(1);
-        held.all < self.most && has_share && (!asker.is_stranger() || held.strangers < self.most - part)
+        let of_its_kind = match asker {
+            Asker::Operator => 0,
+            Asker::SignedIn(_) => held.signed_in,
+            Asker::Stranger(_) => held.strangers,
+        };
+        held.all < self.most && has_share && of_its_kind < self.most - part
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -105,12 +115,14 @@ impl Held {
     fn take(&mut self, asker: Asker) {
         self.all += 1;
         self.strangers += usize::from(asker.is_stranger());
+        self.signed_in += usize::from(asker.is_signed_in());
         *self.by_asker.entry(asker).or_default() += 1;
     }
 
     fn give_back(&mut self, asker: Asker) {
         self.all -= 1;
         self.strangers -= usize::from(asker.is_stranger());
+        self.signed_in -= usize::from(asker.is_signed_in());
         if let Some(own) = self.by_asker.get_mut(&asker) {
             *own -= 1;
             if *own == 0 {
@@ -139,8 +151,8 @@ mod tests {
         clients.iter().flat_map(|client| std::iter::from_fn(move || line.enter(stranger(client)))).collect()
     }
 
-    const fn signed_in(organization: u128) -> Asker {
-        Asker::SignedIn(OrganizationId(uuid::Uuid::from_u128(organization)))
+    const fn signed_in(user: u128) -> Asker {
+        Asker::SignedIn(Uuid::from_u128(user))
     }
 
     #[test]
@@ -166,11 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn one_organization_takes_a_quarter_too() {
+    fn one_user_takes_a_quarter_too_and_all_of_them_leave_one() {
         let line = Line::new(16);
         let own: Vec<_> = std::iter::from_fn(|| line.enter(signed_in(1))).collect();
         assert_eq!(own.len(), 4);
-        assert!(line.enter(signed_in(2)).is_some() && line.enter(stranger("192.0.2.1")).is_some());
+        let line = &line;
+        let others: Vec<_> = (2..9).flat_map(|user| std::iter::from_fn(move || line.enter(signed_in(user)))).collect();
+        assert_eq!(others.len(), 8);
+        assert_eq!(fill(line, &["192.0.2.1"]).len(), 4);
     }
 
     #[test]

@@ -70,6 +70,10 @@ impl UserStore for SqliteStore {
         sessions::by_hash(&self.readers, hash).await
     }
 
+    async fn session(&self, id: Uuid) -> Result<Option<(SessionRecord, Role)>, Error> {
+        sessions::by_id(&self.readers, id).await
+    }
+
     async fn session_touch(&self, id: Uuid, now: Timestamp) -> Result<(), Error> {
         sessions::touch(&self.writer, id, now).await
     }

@@ -1,6 +1,6 @@
 //! Sessions and invitations, in SQLite.
 //!
-//! Invariant: both are found by the hash of what was sent, and one that has expired isn't found, whether it was removed or not.
+//! Invariant: both are found by the hash of what was sent (a session also by its id, of somebody who was let in), and one that has expired isn't found, whether it was removed or not.
 
 use super::{
     actors,
@@ -65,12 +65,25 @@ pub async fn insert(writer: &Writer, session: SessionRecord, password: String, m
 }
 
 /// With the role that its user has in its organization now.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT s.id, s.organization, s.user, s.hash, s.created_at, s.seen_at, s.expires_at, m.role FROM sessions s ",
+            "JOIN members m ON m.organization = s.organization AND m.user = s.user WHERE ",
+            $which
+        )
+    };
+}
+
 pub async fn by_hash(readers: &SqlitePool, hash: &[u8; 32]) -> Result<Option<(SessionRecord, Role)>, Error> {
-    let query = sqlx::query(
-        "SELECT s.id, s.organization, s.user, s.hash, s.created_at, s.seen_at, s.expires_at, m.role FROM sessions s \
-         JOIN members m ON m.organization = s.organization AND m.user = s.user WHERE s.hash = ?",
-    );
-    let row = query.bind(hash.to_vec()).fetch_optional(readers).await?;
+    found(sqlx::query(select!("s.hash = ?")).bind(hash.to_vec()).fetch_optional(readers).await?)
+}
+
+pub async fn by_id(readers: &SqlitePool, id: Uuid) -> Result<Option<(SessionRecord, Role)>, Error> {
+    found(sqlx::query(select!("s.id = ?")).bind(blob(id)).fetch_optional(readers).await?)
+}
+
+fn found(row: Option<SqliteRow>) -> Result<Option<(SessionRecord, Role)>, Error> {
     row.as_ref().map(|row| Ok((read(row)?, role(row, "role")?))).transpose()
 }
 

@@ -328,13 +328,15 @@ pub async fn set_password(writer: &Writer, user: Uuid, password: String, change:
     let update = sqlx::query("UPDATE users SET password = ?1 WHERE id = ?2 AND (?3 IS NULL OR password = ?3)");
     let update = update.bind(password).bind(blob(user)).bind(proven);
     let end = sqlx::query("DELETE FROM sessions WHERE user = ? AND id IS NOT ?").bind(blob(user)).bind(keep.map(blob));
+    let rename = sqlx::query("UPDATE sessions SET id = ? WHERE id = ?").bind(blob(Uuid::now_v7())).bind(keep.map(blob));
     writer
         .write(move |c| {
             Box::pin(async move {
                 if update.execute(&mut *c).await?.rows_affected() == 0 {
                     return Ok(false);
                 }
-                end.execute(c).await?;
+                end.execute(&mut *c).await?;
+                rename.execute(c).await?;
                 Ok(true)
             })
         })

@@ -148,6 +148,8 @@ async fn sessions(store: &dyn Store) {
 
     assert!(store.session_rotate(&[101; 32], &[103; 32], mine, at(30)).await.unwrap());
     assert_eq!((opens(store, 101).await, opens(store, 103).await), (None, Some(Role::Owner)));
+    let (by_id, role) = store.session(found.id).await.unwrap().unwrap();
+    assert_eq!((by_id.hash, role), ([103; 32], Role::Owner));
     assert!(!store.session_rotate(&[101; 32], &[104; 32], mine, at(30)).await.unwrap());
     for (hash, created) in [(105, 40), (106, 50), (107, 60)] {
         assert!(insert(&anna, hash, created).await);
@@ -180,6 +182,7 @@ async fn passwords(store: &dyn Store) {
     let own = |proven: &str| PasswordChange::Own { session: kept.id, proven: proven.to_owned() };
     assert!(store.user_set_password(anna.id, "new", own("phc")).await.unwrap());
     assert_eq!((opens(store, 111).await, opens(store, 112).await), (Some(Role::Owner), None));
+    assert!(store.session(kept.id).await.unwrap().is_none(), "it has the id that it had");
     assert!(!store.session_insert(&session(&anna, mine, 113, 10), "phc", 9).await.unwrap(), "a login with the old password");
     assert!(store.user_set_password(anna.id, "newer", PasswordChange::Operator).await.unwrap());
     assert_eq!(opens(store, 111).await, None);

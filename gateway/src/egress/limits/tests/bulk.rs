@@ -122,6 +122,21 @@ async fn a_transfer_that_cannot_be_in_time_is_refused_at_once_though_it_waits_fo
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transfer_that_waits_for_others_is_told_when_the_host_wants_a_longer_pause() {
+    let limits = limits(None, 2);
+    let _held = transfer(&limits, 0).await.unwrap();
+    let start = Instant::now();
+    let pause = async {
+        tokio::time::sleep(seconds(3)).await;
+        limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(60));
+    };
+    let (waited, ()) = tokio::join!(transfer(&limits, 30), pause);
+    let error = waited.err().unwrap();
+    assert_eq!(error.kind, Kind::RateLimited, "{error}");
+    assert!(start.elapsed() <= seconds(4) && error.retry_after.is_some_and(|wait| wait > 50), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_passes_the_probe_on_says_nothing_of_it_any_more() {
     let limits = limits(None, 8);
     for _ in 0..5 {

@@ -3,7 +3,7 @@
 //! Invariant: a principal is kept from before the change, as a request has it that was let in before.
 
 use super::*;
-use crate::policy::{TokenError, TokenWish, Tokens};
+use crate::policy::{Admission, TokenError, TokenWish, Tokens};
 
 impl World {
     /// Somebody new, in the organization of who invites them.
@@ -131,4 +131,30 @@ async fn an_invitation_above_the_own_role_is_nobodys_to_take() {
     world.execute("UPDATE invitations SET expires_at = 1").await;
     let again = invite(&bert, Role::Admin).await.unwrap();
     assert_eq!(told(world.accounts.withdraw(&bert, again.invitation.id).await), "done");
+}
+
+#[tokio::test]
+async fn a_request_goes_on_when_its_session_gets_another_secret_and_ends_with_it() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    let admission = Admission::now(&world.authenticator);
+    let principal = world.principal(&entered).await.unwrap();
+    let _ = world.accounts.refresh(&principal, None).await.unwrap();
+    assert!(admission.still_holds(&principal).await.unwrap(), "nothing was taken away");
+    assert!(!world.authenticator.still_holds(&principal).await.unwrap(), "what goes on for hours ends with its secret");
+    world.accounts.logout(&principal).await.unwrap();
+    assert!(!admission.still_holds(&principal).await.unwrap());
+}
+
+#[tokio::test]
+async fn who_was_let_in_by_a_stolen_secret_goes_no_further_after_another_password() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    let admission = Admission::now(&world.authenticator);
+    let principal = world.principal(&entered).await.unwrap();
+    let word = |text: &str| Zeroizing::new(text.to_owned());
+    let change = world.accounts.change_password(&principal, word(PASSWORD), word("other words that I remember"), HERE);
+    let next = change.await.unwrap();
+    assert!(!admission.still_holds(&principal).await.unwrap(), "somebody else may have sent it");
+    assert!(world.principal(&next).await.is_some_and(|next| next.role == Role::Owner));
 }
