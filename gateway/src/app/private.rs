@@ -54,11 +54,13 @@ fn behind(file: &Path) -> anyhow::Result<Option<PathBuf>> {
 fn put(file: &Path, content: &[u8], before: Option<&File>) -> anyhow::Result<()> {
     let path = draft_of(file)?;
     let written = draft(&path, before).and_then(|draft| publish(draft, &path, file, content));
-    if written.is_err() {
-        // It isn't there any more, or it never was.
-        drop(fs::remove_file(&path));
-    }
-    written.with_context(|| format!("can't write {}", file.display()))
+    let failed = written.err().map(|error| match fs::remove_file(&path) {
+        Err(left) if left.kind() != ErrorKind::NotFound => {
+            error.context(format!("take {} away, which may hold a secret: {left}", path.display()))
+        }
+        _ => error,
+    });
+    failed.map_or(Ok(()), |error| Err(error.context(format!("can't write {}", file.display()))))
 }
 
 fn draft_of(file: &Path) -> anyhow::Result<PathBuf> {

@@ -47,8 +47,8 @@ async fn a_new_site_has_its_labels_before_its_end_can_be_read() {
     }
 }
 
-/// Runs one operation over scripts of its calls, and counts how often old answers went.
-async fn check_outdated(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (OperationStatus, usize)) {
+/// Runs one operation over scripts of its calls, to its end.
+async fn run(recovery: Recovery, scripts: &[(Call, &[Act])]) -> (Arc<Fake>, Gateway, Operation) {
     let fake = Fake::new(recovery);
     for (call, acts) in scripts {
         fake.script(*call, acts);
@@ -56,6 +56,12 @@ async fn check_outdated(recovery: Recovery, scripts: &[(Call, &[Act])], expected
     let gateway = Gateway::start(&fake).await;
     let id = gateway.submit().await;
     let ended = gateway.end_of(&id).await;
+    (fake, gateway, ended)
+}
+
+/// Counts how often old answers went.
+async fn check_outdated(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (OperationStatus, usize)) {
+    let (fake, _gateway, ended) = run(recovery, scripts).await;
     assert_eq!((ended.status, fake.count("changed")), expected, "{scripts:?}");
 }
 
@@ -107,15 +113,9 @@ async fn what_is_forbidden_before_it_left_is_not_sent() {
     check_forbidden(&[Act::Send], &[Act::Fail(Kind::Timeout)], (Succeeded, 2, 2)).await;
 }
 
-/// Runs one operation over scripts of its calls.
+/// Counts how often something was sent.
 async fn check(recovery: Recovery, scripts: &[(Call, &[Act])], expected: (OperationStatus, usize)) -> Operation {
-    let fake = Fake::new(recovery);
-    for (call, acts) in scripts {
-        fake.script(*call, acts);
-    }
-    let gateway = Gateway::start(&fake).await;
-    let id = gateway.submit().await;
-    let ended = gateway.end_of(&id).await;
+    let (fake, gateway, ended) = run(recovery, scripts).await;
     assert_eq!((ended.status, fake.count("sent")), expected, "{recovery:?} {scripts:?}");
     gateway.until_nothing_is_open().await;
     ended
