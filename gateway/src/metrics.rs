@@ -22,8 +22,11 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Of all requests, those that were answered before the stack.
     pub hot_path_answers: IntCounter,
-    /// policy (`ip`, `token`, `organization`, `login`, `in_flight`, `in_flight_per_organization`, `queue`)
+    /// policy (`ip`, `token`, `organization`, `login`, `in_flight`, `in_flight_per_organization`, `in_flight_without_credential`,
+    /// `unsent_bytes`, `unsent_bytes_per_organization`, `queue`)
     pub requests_refused: IntCounterVec,
+    /// Of large answers that their clients haven't taken yet.
+    pub unsent_bytes: IntGauge,
     pub connections_open: IntGauge,
     /// reason
     pub connections_closed: IntCounterVec,
@@ -119,6 +122,7 @@ impl Metrics {
             request_seconds: histogram("request_seconds", "Time to answer HTTP requests", &["route", "provider"], LATENCY)?,
             requests_in_flight: gauge("requests_in_flight", "HTTP requests being answered")?,
             requests_refused: counter("requests_refused_total", "HTTP requests refused by a limit", &["policy"])?,
+            unsent_bytes: gauge("unsent_bytes", "Bytes of large answers that wait for their clients")?,
             connections_open: gauge("connections_open", "Client connections open")?,
             connections_closed: counter("connections_closed_total", "Client connections that were cut", &["reason"])?,
             tls_handshakes: counter("tls_handshakes_total", "TLS handshakes with clients", &["outcome"])?,

@@ -69,7 +69,8 @@ pub struct Submitted {
 /// How patient the runner is. The defaults are for production; tests hurry.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Calls to providers at the same time. Most of them wait for an upstream; the host limits those that compute.
+    /// Calls to providers at the same time; one organization has half of them at most. Most of them wait for an upstream; the host
+    /// limits those that compute.
     pub concurrency: usize,
     /// Queued operations that one organization may have.
     pub queue_limit: u32,
@@ -260,7 +261,7 @@ async fn accept(runner: &Runner, submit: Submit) -> Result<Submitted, Error> {
     };
     match runner.store.operation_accept(&new).await? {
         Acceptance::Accepted => {
-            runner.accepted(&new.operation);
+            runner.accepted(&new.operation, new.organization);
             Ok(Submitted { operation: new.operation, replayed: false })
         }
         Acceptance::Existing(operation) => Ok(Submitted { operation: *operation, replayed: true }),

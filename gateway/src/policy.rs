@@ -33,7 +33,9 @@ pub use client_address::{ClientAddress, ForwardedHeader, Secure, TrustedProxies}
 pub use cors::CorsConfig;
 pub use email::Email;
 pub use fair::{Fair, Walk};
-pub use limits::{AnswerBy, Busy, Lane, Limits, LimitsConfig, Place, Policy, Quota, Rate, Verdict, Window};
+pub use limits::{
+    AnswerBy, Busy, Lane, Limits, LimitsConfig, Owed, PIECE, Place, Policy, Quota, Rate, Repeatable, Unsent, Verdict, Window,
+};
 pub use origin::{Provenance, is_safe, provenance};
 pub use password::{Asker, Passwords, PasswordsConfig, generate as generate_password};
 pub use scopes::Scopes;

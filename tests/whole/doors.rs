@@ -6,7 +6,13 @@
 use http::Method;
 use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -29,6 +35,17 @@ async fn begun(gateway: &Gateway, path: &str, headers: &[(&str, &str)], body: &s
     );
     stream.write_all(head.as_bytes()).await.expect("it reads");
     stream.write_all(&body.as_bytes()[..length - held]).await.expect("it reads");
+    stream
+}
+
+/// With `expect: 100-continue`, whose answer comes when the body is asked for: whoever sends it was let in by then.
+async fn let_in(gateway: &Gateway, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+    const ASKED_FOR: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let headers = [headers, &[("expect", "100-continue")]].concat();
+    let mut stream = begun(gateway, path, &headers, body, 1).await;
+    let mut said = [0; ASKED_FOR.len()];
+    let _ = stream.read_exact(&mut said).await.expect("the body is asked for");
+    assert_eq!(said, ASKED_FOR, "{}", String::from_utf8_lossy(&said));
     stream
 }
 
@@ -124,9 +141,7 @@ async fn who_loses_the_credential_while_sending_changes_nothing() {
         let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
         let before = gateway.api.get(list).await.is(200).json()["data"].clone();
         let bearer = format!("Bearer {}", text(&made["token"]));
-        let mut sending = begun(&gateway, path, &[("authorization", &bearer)], &body.to_string(), 1).await;
-        // It was let in, and its body is waited for.
-        let _ = tokio::time::timeout(Duration::from_millis(200), sending.read_u8()).await.expect_err("it was answered");
+        let mut sending = let_in(&gateway, path, &[("authorization", &bearer)], &body.to_string()).await;
         let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
         sending.write_all(b"}").await.expect("it reads");
         let said = rest(sending).await;
@@ -145,13 +160,54 @@ async fn who_loses_the_credential_while_sending_is_not_shown_an_earlier_answer()
     let (going, bearer) = (gateway.api.with_token(text(&made["token"])), format!("Bearer {}", text(&made["token"])));
     let (body, key) = (json!({"name": "given"}), ("idempotency-key", "once"));
     let given = going.json(Method::POST, "/tokens", &[key], &body).await.is(201).json();
-    let mut sending = begun(&gateway, "/tokens", &[("authorization", &bearer), key], &body.to_string(), 1).await;
-    let _ = tokio::time::timeout(Duration::from_millis(200), sending.read_u8()).await.expect_err("it was answered");
+    let mut sending = let_in(&gateway, "/tokens", &[("authorization", &bearer), key], &body.to_string()).await;
     let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
     sending.write_all(b"}").await.expect("it reads");
     let said = rest(sending).await;
     assert!(said.starts_with("HTTP/1.1 401 ") && said.contains("\"code\":\"unauthenticated\""), "{said}");
     assert!(!said.contains(text(&given["token"])), "{said}");
+}
+
+/// A change of labels, what shows something for this once, and a look at what the host has.
+#[tokio::test]
+async fn who_loses_the_credential_while_a_host_is_asked_is_a_stranger() {
+    let takes_its_time = Arc::new(AtomicBool::new(false));
+    let slow = Arc::clone(&takes_its_time);
+    let upstream = Upstream::start(move |_| match slow.load(Ordering::Relaxed) {
+        true => Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!({})))),
+        false => Answer::Json(200, json!({})),
+    })
+    .await;
+    let gateway = Gateway::start().await;
+    let settings = json!({"seed_sites": 2, "latency_url": upstream.url()});
+    gateway.connect("slow", "sandbox", settings).await;
+    // What is known of a site isn't asked for: each has its own.
+    let site = |number: usize| format!("/sites/slow~seed-0000{}", number + 1);
+    let plan = json!({"files": [{"path": "/n", "size": 1, "blake3": "a".repeat(64), "sha256": "a".repeat(64)}]});
+    for (number, key) in [None, Some(("idempotency-key", "once"))].into_iter().enumerate() {
+        for (method, path, body) in [
+            (Method::PATCH, site(number), json!({"labels": {"team": "gone"}})),
+            (Method::POST, format!("{}/deployments/plans", site(number)), plan.clone()),
+            (Method::POST, "/billing/checkout".to_owned(), json!({"connection": "slow", "plan": "starter"})),
+        ] {
+            let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
+            let going = gateway.api.with_token(text(&made["token"]));
+            takes_its_time.store(true, Ordering::Relaxed);
+            let before = upstream.seen().len();
+            let meanwhile = async {
+                eventually(&format!("the host to be asked for {path}"), async || {
+                    (upstream.seen().len() > before).then_some(())
+                })
+                .await;
+                let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
+            };
+            let headers: Vec<_> = key.into_iter().collect();
+            let (told, ()) = tokio::join!(going.json(method, &path, &headers, &body), meanwhile);
+            takes_its_time.store(false, Ordering::Relaxed);
+            told.problem(401, "unauthenticated");
+        }
+        assert_eq!(gateway.api.get(&site(number)).await.is(200).json()["labels"], json!({}));
+    }
 }
 
 /// What is shown once is left to those who may still see it.
@@ -288,9 +344,23 @@ async fn who_leaves_is_missed_by_every_organization() {
     let joined = bert.json(Method::POST, "/invitations/accept", &[], &json!({"token": invited["token"]})).await.is(201);
     let cookie = joined.header("set-cookie").and_then(|given| given.split(';').next()).expect("a cookie").to_owned();
     let bert = stranger.with_session(&cookie);
+    // Whoever goes over to another organization comes in there, and a password is that of all of them.
+    let now = bert.get("/auth/me").await.is(200).json()["organization"]["id"].clone();
+    let mine = bert.get("/auth/me").await.is(200).json()["organizations"].clone();
+    let other =
+        mine.as_array().expect("organizations").iter().find(|one| one["organization"]["id"] != now).expect("a second one");
+    let gone_over = bert.post("/auth/refresh", &json!({"organization": other["organization"]["id"]})).await.is(200);
+    let cookie = gone_over.header("set-cookie").and_then(|given| given.split(';').next()).expect("a cookie").to_owned();
+    let bert = stranger.with_session(&cookie);
+    let passwords = json!({"current": PASSWORD, "password": "other words that I remember"});
+    let changed = bert.json(Method::PATCH, "/auth/password", &[], &passwords).await.is(200);
+    let cookie = changed.header("set-cookie").and_then(|given| given.split(';').next()).expect("a cookie").to_owned();
+    let bert = stranger.with_session(&cookie);
     let _ = bert.delete("/account").await.is(204);
     for api in [&anna, &gateway.api] {
         assert_eq!(outcomes(api, "invitations.accept").await, ["done"]);
+        assert_eq!(outcomes(api, "auth.refresh").await, ["done"]);
+        assert_eq!(outcomes(api, "auth.password").await, ["done"]);
         assert_eq!(outcomes(api, "account.delete").await, ["done"]);
     }
     eventually("the session to end", async || (bert.get("/auth/me").await.status == 401).then_some(())).await;

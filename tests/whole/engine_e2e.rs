@@ -16,6 +16,9 @@ use tokio::sync::{Mutex, MutexGuard};
 /// WordPress that asks nobody outside: without it, its first page takes as long as those are waited for.
 pub const QUIET: &str = "define('WP_HTTP_BLOCK_EXTERNAL', true); define('DISABLE_WP_CRON', true);";
 
+/// Seconds for a WordPress site to become healthy: many, since a busy machine is no failure.
+pub const HEALTHY_WITHIN: u64 = 600;
+
 /// The Engine. None, and why, for a developer who may not start one; in CI that is a failure.
 pub async fn engine() -> Option<Engine> {
     let user = std::fs::metadata("/proc/self").expect("this process").uid();
@@ -55,7 +58,7 @@ async fn follow(api: &Api, method: Method, path: &str, body: &Value) -> (Value, 
     assert!(accepted.status.is_success(), "{}", accepted.text());
     let id = accepted.json()["id"].as_str().expect("an operation").to_owned();
     let mut said = BTreeSet::new();
-    let end = wait_until(&format!("the end of {path}"), Duration::from_secs(240), async || {
+    let end = wait_until(&format!("the end of {path}"), Duration::from_secs(HEALTHY_WITHIN + 60), async || {
         let now = api.get(&format!("/operations/{id}")).await.is(200).json();
         said.insert(format!("{} {}", now["progress"], now["message"]));
         (!["queued", "running"].contains(&text(&now["status"]))).then_some(now)
@@ -76,6 +79,7 @@ async fn a_wordpress_site_from_create_to_delete() {
         "images": {"wordpress": WORDPRESS_IMAGE, "database": DATABASE_IMAGE},
         "pull": "never",
         "environment": {"WORDPRESS_CONFIG_EXTRA": QUIET},
+        "health": {"timeout": HEALTHY_WITHIN},
     });
     let gateway = start(&engine, settings).await;
     let api = &gateway.api;

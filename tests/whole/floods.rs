@@ -13,6 +13,7 @@ use frames::{
 use http::Method;
 use portico_tests::{Gateway, Setup, eventually, wait_until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 use std::{io::Write as _, ops::Deref, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -194,8 +195,8 @@ async fn who_breaks_off_everything_it_asks_is_sent_away() {
     // Each answer has begun when it is reset, so the protocol library sees nothing wrong.
     let gateway = gateway("").await;
     let mut stream = connect(&gateway, &[]).await;
-    let (token, mut sent) = (std::fs::read_to_string(gateway.data().join("dev-token")).expect("its token"), 0_u32);
-    let head = [get("/api/v1/events"), field("authorization", &format!("Bearer {}", token.trim()))].concat();
+    let mut sent = 0_u32;
+    let head = [get("/api/v1/events"), credential(&gateway)].concat();
     let ended = wait_until("the end of the connection", Duration::from_secs(30), async || {
         for _ in 0..10 {
             let id = 2 * sent + 1;
@@ -323,6 +324,55 @@ async fn who_takes_nothing_of_its_answers_is_cut() {
     };
     tokio::time::timeout(Duration::from_secs(60), served_during(&gateway, attack)).await.expect("all are cut");
     assert!(cut(&gateway, "stalled").await >= 21.0);
+}
+
+/// The field that says who asks, as the gateway's own developer does.
+fn credential(gateway: &Gateway) -> Vec<u8> {
+    let token = std::fs::read_to_string(gateway.data().join("dev-token")).expect("its token");
+    field("authorization", &format!("Bearer {}", token.trim()))
+}
+
+#[tokio::test]
+async fn what_nobody_takes_of_large_answers_is_bounded() {
+    // A quarter is one organization's: three of the lists below. None of them ends by itself while this lasts.
+    let gateway = gateway("[server]\nstall_timeout_ms = 300000\n[limits]\nunsent_bytes = 1000000\n").await;
+    // Twice in each of a hundred rows, it makes the list longer than 64 KiB.
+    let id = "m".repeat(63);
+    let other = gateway.api.with_token(&gateway.new_token("other"));
+    let settings = json!({"seed_sites": 100, "cache": {"sites.list": 3600}});
+    gateway.connect(&id, "sandbox", settings.clone()).await;
+    let body = json!({"id": id, "provider": "sandbox", "name": "Many", "settings": settings});
+    let _ = other.post("/connections", &body).await.is(201);
+    let (large, small) = (format!("/sites?connection={id}&limit=100"), format!("/sites?connection={id}&limit=10"));
+    let whole = gateway.api.get(&large).await.is(200);
+    let size = whole.body.len();
+    assert_eq!(whole.header("content-length"), Some(&*size.to_string()));
+    assert!((65_537..83_333).contains(&size), "{size} bytes");
+    let unsent = async |bytes: usize| {
+        let now = async || (gateway.metric("portico_unsent_bytes", &[]).await == bytes as f64).then_some(());
+        eventually(&format!("{bytes} bytes that wait"), now).await;
+    };
+    unsent(0).await;
+    let mut stream = connect(&gateway, &setting(4, 0)).await;
+    let head = [get(&format!("/api/v1{large}")), credential(&gateway)].concat();
+    let asked: Vec<u8> = (0..10_u32).flat_map(|n| frame(HEADERS, END_HEADERS | END_STREAM, 2 * n + 1, &head)).collect();
+    stream.write_all(&asked).await.expect("it is open");
+    let begun = tokio::time::timeout(PATIENCE, begun(&mut stream, 10)).await;
+    begun.expect("answers in time").expect("the heads of answers");
+    let refused =
+        async || gateway.metric("portico_requests_refused_total", &["policy=\"unsent_bytes_per_organization\""]).await;
+    assert_eq!(refused().await, 7.0);
+    unsent(3 * size).await;
+    // Neither small answers nor other organizations are held up by it.
+    let refusal = gateway.api.get(&large).await;
+    assert!(refusal.header("retry-after").is_some(), "{refusal:?}");
+    refusal.problem(503, "overloaded");
+    assert_eq!(refused().await, 8.0);
+    let _ = gateway.api.get(&small).await.is(200);
+    let _ = other.get(&large).await.is(200);
+    drop(stream);
+    unsent(0).await;
+    let _ = gateway.api.get(&large).await.is(200);
 }
 
 #[tokio::test]

@@ -286,8 +286,13 @@ async fn a_repetition_gets_its_operation_whatever_has_changed_since() {
         let headers = [("idempotency-key", key), ("prefer", prefer)];
         api.send(Method::DELETE, &format!("/api/v1{site}"), &headers, bytes::Bytes::new()).await
     };
-    // Long enough to have left, or the label would stop it.
-    let first = delete("once", "wait=2").await.is(202).json();
+    let first = delete("once", "respond-async").await.is(202).json();
+    let operation = format!("/operations/{}", first["id"].as_str().expect("an id"));
+    eventually("the deletion to have left, or the label would stop it", async || {
+        let now = api.get(&operation).await.is(200).json();
+        (now["status"] == "running" && !now["progress"].is_null()).then_some(())
+    })
+    .await;
     let _ = api.json(Method::PATCH, &site, &[], &json!({"labels": {"protected": "yes"}})).await.is(200);
     // Another one would be refused; this one is what it was.
     delete("twice", "respond-async").await.problem(409, "protected");

@@ -34,6 +34,7 @@ mod identity;
 mod labels;
 mod limits;
 mod misread;
+mod operations;
 mod overload;
 mod own_writes;
 mod paging;

@@ -54,3 +54,24 @@ async fn who_polls_an_operation_to_its_end_finds_what_it_made() {
         reader.await.expect("reading goes on");
     }
 }
+
+/// The sandbox keeps its sites here and asks nobody, so there is no request whose leaving could tell that they change.
+#[tokio::test]
+async fn what_a_change_does_before_its_end_is_seen_at_once() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    let settings = json!({"seed_sites": 1, "work_seconds": 20, "cache": {"sites.get": 3600, "sites.list": 3600}});
+    gateway.connect("slow", "sandbox", settings).await;
+    let sites = api.get("/sites?connection=slow").await.is(200).json();
+    let path = format!("/sites/{}", sites["data"][0]["id"].as_str().expect("an id"));
+    assert_eq!(api.get(&path).await.is(200).json()["status"], "running");
+    let accepted = api.send(Method::DELETE, &path, &[("prefer", "respond-async")], Bytes::new()).await.is(202).json();
+    let operation = format!("/operations/{}", accepted["id"].as_str().expect("an id"));
+    wait_until("the deletion to go on", Duration::from_secs(10), async || {
+        let now = api.get(&operation).await.is(200).json();
+        (now["status"] == "running" && !now["progress"].is_null()).then_some(())
+    })
+    .await;
+    assert_eq!(api.get(&path).await.is(200).json()["status"], "deleting");
+    assert_eq!(api.get("/sites?connection=slow").await.is(200).json()["data"][0]["status"], "deleting");
+}

@@ -3,7 +3,7 @@
 //! Invariant: instants are random; the client behaves as documented and repeats a request that it got no answer to, with the
 //! same Idempotency-Key. What is counted at the end is counted where the sites are: in the sandbox, on the Engine, at the upstream.
 
-use super::engine_e2e::QUIET;
+use super::engine_e2e::{HEALTHY_WITHIN, QUIET};
 use http::Method;
 use portico_tests::{
     Answer, Api, Chance, Gateway, Reply, Setup, Upstream,
@@ -73,7 +73,7 @@ fn operation_id(reply: &Reply) -> String {
 
 /// Its end, however long that takes.
 async fn finished(api: &Api, operation: &str) -> Value {
-    wait_until(&format!("the end of {operation}"), Duration::from_secs(120), async || {
+    wait_until(&format!("the end of {operation}"), Duration::from_secs(HEALTHY_WITHIN + 60), async || {
         let now = api.get(&format!("/operations/{operation}?wait=20s")).await.is(200).json();
         (!["queued", "running"].contains(&now["status"].as_str().unwrap_or_default())).then_some(now)
     })
@@ -125,7 +125,12 @@ pub async fn docker_creations_survive_kills() {
     let (image, _turn) = super::engine_e2e::plain_image(&engine).await;
     let mut gateway = Gateway::start_with(Setup { config: docker_grant(&engine), ..Setup::default() }).await;
     let images = json!({"plain": image, "wordpress": WORDPRESS_IMAGE, "database": DATABASE_IMAGE});
-    let settings = json!({"namespace": "killed", "images": images, "environment": {"WORDPRESS_CONFIG_EXTRA": QUIET}});
+    let settings = json!({
+        "namespace": "killed",
+        "images": images,
+        "environment": {"WORDPRESS_CONFIG_EXTRA": QUIET},
+        "health": {"timeout": HEALTHY_WITHIN},
+    });
     gateway.connect("killed", "docker", settings).await;
     // A WordPress site is made in many steps, and the kills of those after it come while it still is. One: it takes much of a machine.
     let with_database = |n: usize| n == 2;

@@ -182,6 +182,11 @@ async fn commands_make_list_and_revoke_beside_a_running_gateway() {
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), said(&output.stdout), said(&output.stderr))
     };
+    // Whose organization it is, or that there was none of the name.
+    for (organization, words) in [("demo", "nobody who logs in owns it"), ("new-one", "Made the organization new-one.")] {
+        let (made, token, told) = run(&["create", "--organization", organization]);
+        assert!(made && told.contains(words) && token.starts_with("ptk_") && token.lines().count() == 1, "{told}");
+    }
     let (listed, list, _) = run(&["list", "--organization", "demo"]);
     let prefix = &token[..10];
     let line = list.lines().find(|line| line.contains(prefix)).unwrap_or_else(|| panic!("{prefix} isn't in {list}"));

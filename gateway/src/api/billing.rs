@@ -5,7 +5,7 @@
 
 use super::{
     Api, Caller, Fresh, Shared,
-    extract::{Json, Query},
+    extract::{Json, Query, Waiting},
     names,
     problem::Problem,
     respond::{self, Read},
@@ -126,6 +126,7 @@ pub async fn invoices(
 pub async fn checkout(
     State(api): Shared,
     Extension(principal): Caller,
+    waiting: Waiting,
     Json(body): Json<CheckoutBody>,
 ) -> Result<Response, Problem> {
     names::text("plan", Some(&body.plan), 100)?;
@@ -138,6 +139,7 @@ pub async fn checkout(
     let Prepared::Checkout(url) = api.dispatch.prepare(&connection, &preparation).await? else {
         return Err(super::answer_of_another_kind());
     };
+    waiting.still_admits(&principal).await?;
     let view = CheckoutView { url };
     let mut response = respond::json(StatusCode::OK, respond::to_bytes(&view)?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -5,7 +5,7 @@
 use super::{
     Caller, Shared,
     cursor::Scope,
-    extract::{Json, Path, Query, object},
+    extract::{Json, Path, Query, Waiting, object},
     mutation::NoBody,
     names,
     problem::Problem,
@@ -173,6 +173,7 @@ pub async fn get(
 pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
+    waiting: Waiting,
     Json(body): Json<CreateBody>,
 ) -> Result<Response, Problem> {
     names::display_name("name", &body.name)?;
@@ -193,7 +194,10 @@ pub async fn create(
         secrets: body.secrets,
         tls: body.tls,
     };
-    let connection = api.dispatch.create_connection(principal.organization, new).await?;
+    let draft = api.dispatch.new_connection(principal.organization, new).await?;
+    // Its provider may have taken its time to configure it.
+    waiting.still_admits(&principal).await?;
+    let connection = api.dispatch.create_connection(draft).await?;
     api.dispatch.learn_features(&connection).await;
     let mut response = written(StatusCode::CREATED, &connection)?;
     let path = format!("/api/v1/connections/{}", connection.record.slug);
@@ -207,6 +211,7 @@ pub async fn update(
     State(api): Shared,
     Extension(principal): Caller,
     Path(id): Path<String>,
+    waiting: Waiting,
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
     let present = find(&api, &principal, &id).await?;
@@ -222,7 +227,9 @@ pub async fn update(
         secrets: body.secrets.into_iter().map(|(name, value)| (name, change(value))).collect(),
         tls: body.tls,
     };
-    let connection = api.dispatch.update_connection(&present, patch).await?;
+    let draft = api.dispatch.changed_connection(&present, patch).await?;
+    waiting.still_admits(&principal).await?;
+    let connection = api.dispatch.update_connection(draft).await?;
     api.dispatch.learn_features(&connection).await;
     written(StatusCode::OK, &connection)
 }

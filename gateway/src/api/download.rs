@@ -3,7 +3,12 @@
 //! In goes a backup's id; out comes a body that streams. Invariant: whatever the host calls the bytes, a browser saves them and
 //! runs none of them; and a body that breaks off breaks the client's connection, so that no file is silently short.
 
-use super::{Caller, Shared, extract::Path, names, problem::Problem};
+use super::{
+    Caller, Shared,
+    extract::{Path, Waiting},
+    names,
+    problem::Problem,
+};
 use crate::model::{Action, Error};
 use axum::{Extension, body::Body, extract::State, response::Response};
 use http::{HeaderName, HeaderValue, header};
@@ -32,11 +37,14 @@ pub async fn backup(
     State(api): Shared,
     Extension(principal): Caller,
     Path((site, backup)): Path<(String, String)>,
+    waiting: Waiting,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
     let native = names::native(&backup)?;
     api.dispatch.require_action(&connection, Action::BackupsDownload).await?;
     let download = api.dispatch.download_backup(&connection, id.native, native).await?;
+    // Before its first byte.
+    waiting.still_admits(&principal).await?;
     let name = download.file_name.unwrap_or_else(|| format!("backup-{backup}"));
     let mut response = Response::new(Body::new(download.body));
     let headers = response.headers_mut();

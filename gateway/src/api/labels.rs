@@ -3,11 +3,11 @@
 //! Invariant: Portico keeps labels itself, so a change of them alone makes no operation and answers with the site; what a key
 //! or a value may be is decided here and nowhere else.
 
-use super::{Api, mutation::Manner, names, problem::Problem, respond, served_by};
+use super::{Api, extract::still_admitted, mutation::Manner, names, problem::Problem, respond, served_by};
 use crate::{
     dispatch::{Connection, Freshness},
     model::{Answer, Labels, MAX_LABELS, Query, ResourceId},
-    policy::Principal,
+    policy::{Admission, Principal},
 };
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -87,20 +87,23 @@ impl Api {
     /// Changes labels of a site that is there, and answers with the site.
     pub(super) async fn change_labels(
         self: &Arc<Self>,
-        principal: &Principal,
+        principal: &Arc<Principal>,
         connection: &Arc<Connection>,
         id: ResourceId,
         changes: Changes,
         manner: &Manner,
     ) -> Result<Response, Problem> {
-        let Some(key) = manner.key_of(principal) else { return self.labels_changed(connection, id, changes).await };
+        let sender = (Arc::clone(principal), manner.waiting.admission());
+        let Some(key) = manner.key_of(principal) else { return self.labels_changed(sender, connection, id, changes).await };
         let fingerprint = self.fingerprint(&("labels", connection.record.id, &id.native, &changes))?;
         let (api, connection) = (Arc::clone(self), Arc::clone(connection));
-        self.once(key, fingerprint, async move { api.labels_changed(&connection, id, changes).await.into_response() }).await
+        let change = async move { api.labels_changed(sender, &connection, id, changes).await.into_response() };
+        self.once(key, fingerprint, change).await
     }
 
     async fn labels_changed(
         &self,
+        (principal, admission): (Arc<Principal>, Option<Admission>),
         connection: &Arc<Connection>,
         id: ResourceId,
         changes: Changes,
@@ -112,6 +115,8 @@ impl Api {
         let query = Query::SitesGet { site: id.native.clone() };
         let snapshot = self.dispatch.query(connection, query, Freshness::Cached).await?;
         let Answer::Site(site) = &snapshot.answer else { return Err(super::answer_of_another_kind()) };
+        // The host may have taken its time.
+        still_admitted(admission.as_ref(), &principal).await?;
         // The host's own spelling of the id, whatever else it takes.
         let own = ResourceId::parse(&site.id).map_or(id.native, |id| id.native);
         self.dispatch.change_labels(connection, &own, changes).await?;

@@ -31,7 +31,7 @@ pub struct Manner {
     pub wait: Option<Duration>,
     key: Option<String>,
     route: String,
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Manner {

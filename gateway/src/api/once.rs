@@ -2,7 +2,11 @@
 //!
 //! In go a request with a key and the work that it asks for; out comes the work's answer, or the one that it gave before. Changes
 //! that a provider carries out have their key in their operation. Invariant: nothing is done before the key is reserved
-//! durably, and nothing that was changed under a key is changed again; answers are kept sealed.
+//! durably, and nothing that was changed under a key is changed again; answers are kept sealed ([`kept`]).
+
+mod kept;
+#[cfg(test)]
+mod tests;
 
 use super::{
     Api, extract,
@@ -16,7 +20,7 @@ use crate::{
     operations::KEY_LIFETIME_MILLIS,
     policy::{self, Principal},
     seal::Purpose,
-    store::{self, KeyEnd, KeyLimit, KeyRef, Reservation, Reserved},
+    store::{self, KeyLimit, KeyRef, Reservation, Reserved},
 };
 use axum::{
     body::Body,
@@ -24,37 +28,16 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
-use serde::{Deserialize, Serialize};
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use http::{HeaderName, HeaderValue, StatusCode};
+use kept::{Keeper, Kept, ended, facts};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use zeroize::Zeroizing;
 
 /// On an answer that was given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The largest answer of a change: a plan of ten thousand files, none of which the host has.
-const MAX_ANSWER: usize = 2 << 20;
 /// Of one organization, for a day: 7 changes a minute, or a hundred large plans.
 const LIMIT: KeyLimit = KeyLimit { keys: 10_000, bytes: 64 << 20 };
-/// What a repetition needs of an answer's head.
-const HEADERS: [HeaderName; 4] = [header::CONTENT_TYPE, header::LOCATION, header::ETAG, header::CACHE_CONTROL];
-/// Tries to keep an answer, through short troubles of the store.
-const TRIES: u32 = 5;
-
-/// An answer as it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    status: u16,
-    headers: Vec<(String, String)>,
-    /// In base64: bytes in JSON would take four times as many.
-    body: String,
-    /// A problem is written anew, since it names the request: its code, detail and fields.
-    problem: Option<KeptProblem>,
-}
-
-type KeptProblem = (String, String, Vec<(String, String)>);
 
 /// Around every endpoint that changes something here and answers without an operation.
 pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Result<Response, Problem> {
@@ -120,66 +103,10 @@ impl Api {
     async fn carried_out(&self, key: &KeyRef, work: impl Future<Output = Response> + Send) -> Response {
         let work = AssertUnwindSafe(store::under_key(key.clone(), work)).catch_unwind();
         let panicked = |_| Problem::from(Error::gateway("a handler panicked")).into_response();
-        let (end, response) = self.ended(key, work.await.unwrap_or_else(panicked)).await;
-        self.end(key, &end).await;
+        let (end, response) = ended(work.await.unwrap_or_else(panicked)).await;
+        let keeper = Keeper { store: &*self.store, sealer: &self.sealer, owner: self.operations.process() };
+        keeper.end(key, &end).await;
         response
-    }
-
-    /// What becomes of the key, and the answer for the client.
-    async fn ended(&self, key: &KeyRef, response: Response) -> (KeyEnd, Response) {
-        let status = response.status();
-        let (parts, body) = response.into_parts();
-        let body = match Limited::new(body, MAX_ANSWER).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) => {
-                let problem = Problem::from(Error::gateway(format_args!("an answer could not be kept for its key: {error}")));
-                return (KeyEnd::AnswerLost, problem.into_response());
-            }
-        };
-        let response = Response::from_parts(parts, Body::from(body.clone()));
-        // It may pass, and nothing came of it: the same key may try again.
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            return (KeyEnd::Free, response);
-        }
-        let sealed = match self.sealed(key, &response, &body) {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                tracing::error!(%error, internal = error.internal, "an answer could not be sealed for its key");
-                return (KeyEnd::AnswerLost, response);
-            }
-        };
-        // What was refused has changed nothing, and may be corrected. After a failure of ours nobody knows.
-        let settled = status.is_success() || status == StatusCode::INTERNAL_SERVER_ERROR;
-        let end = if settled { KeyEnd::Answered(sealed) } else { KeyEnd::AnsweredIfChanged(sealed) };
-        (end, response)
-    }
-
-    fn sealed(&self, key: &KeyRef, response: &Response, body: &[u8]) -> Result<Vec<u8>, Error> {
-        let header = |name: &HeaderName| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some((name.as_str().to_owned(), value.to_owned()))
-        };
-        let problem = response.extensions().get::<Arc<Problem>>().map(|problem| {
-            let fields = problem.fields.iter().map(|field| (field.field.clone(), field.message.clone()));
-            (problem.code.clone(), problem.detail.clone(), fields.collect())
-        });
-        let headers = HEADERS.iter().filter_map(header).collect();
-        let kept = Kept { status: response.status().as_u16(), headers, body: BASE64_STANDARD.encode(body), problem };
-        let plain = serde_json::to_vec(&kept).map(Zeroizing::new).map_err(Error::gateway)?;
-        self.sealer.seal(Purpose::Operation, &facts(key), &plain)
-    }
-
-    /// Until it is written, the key is in progress; so it is tried for a while, and then until the next start.
-    async fn end(&self, key: &KeyRef, end: &KeyEnd) {
-        for attempt in 1..=TRIES {
-            match self.store.idempotency_end(key, self.operations.process(), end).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::error!(%error, internal = error.internal, attempt, "an answer could not be kept for its key")
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
-        }
     }
 
     fn replay(&self, key: &KeyRef, sealed: &[u8]) -> Result<Response, Problem> {
@@ -194,32 +121,6 @@ impl Api {
     }
 }
 
-impl Kept {
-    fn response(self) -> Option<Response> {
-        let status = StatusCode::from_u16(self.status).ok()?;
-        let mut response = match self.problem {
-            Some((code, detail, fields)) => {
-                let mut problem = Problem::new(status, code, detail);
-                problem.fields = fields.into_iter().map(|(field, message)| super::problem::Field { field, message }).collect();
-                problem.into_response()
-            }
-            None => {
-                let mut response = Response::new(Body::from(BASE64_STANDARD.decode(self.body).ok()?));
-                *response.status_mut() = status;
-                response
-            }
-        };
-        for (name, value) in self.headers {
-            response.headers_mut().insert(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(&value).ok()?);
-        }
-        Some(response)
-    }
-}
-
-fn facts(key: &KeyRef) -> Vec<u8> {
-    [b"answer\0", key.organization.0.as_bytes().as_slice(), key.scope.as_bytes(), b"\0", key.key.as_bytes()].concat()
-}
-
 fn refusal(reserved: &Reserved) -> Problem {
     match reserved {
         Reserved::InProgress => {
@@ -229,7 +130,8 @@ fn refusal(reserved: &Reserved) -> Problem {
         }
         Reserved::AnswerLost => {
             let detail = "the first request with this Idempotency-Key changed something, but its answer was lost when the gateway \
-                          stopped; it is not done again. Look at what is there, and choose a new key for a new request";
+                          stopped, or could not be kept; it is not done again. Look at what is there, and choose a new key for \
+                          a new request";
             Problem::new(StatusCode::CONFLICT, "idempotency_answer_lost", detail)
         }
         Reserved::Full => {

@@ -95,6 +95,9 @@ pub async fn get(
     if !operation.status.is_terminal() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if secrets.is_empty() {
+        response.extensions_mut().insert(policy::Repeatable);
+    }
     Ok(response)
 }
 

@@ -6,7 +6,7 @@
 use super::{
     Caller, Shared,
     deployments::MAX_MESSAGE,
-    extract::{Json, Path, object},
+    extract::{Json, Path, Waiting, object},
     mutation::Manner,
     names,
     problem::Problem,
@@ -81,6 +81,7 @@ pub async fn create(
     State(api): Shared,
     Extension(principal): Caller,
     Path(site): Path<String>,
+    waiting: Waiting,
     Json(body): Json<CreateBody, MAX_BODY>,
 ) -> Result<Response, Problem> {
     let (connection, id) = api.site(&principal, &site).await?;
@@ -88,6 +89,7 @@ pub async fn create(
     let Prepared::Plan(plan) = api.dispatch.prepare(&connection, &preparation).await? else {
         return Err(super::answer_of_another_kind());
     };
+    waiting.still_admits(&principal).await?;
     let mut response = respond::json(StatusCode::CREATED, respond::to_bytes(&plan)?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(super::served_by(&connection, response))

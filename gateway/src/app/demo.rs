@@ -31,7 +31,9 @@ pub async fn prepare(app: &App) -> anyhow::Result<String> {
             secrets: Default::default(),
             tls: TlsTrust::default(),
         };
-        app.dispatch.create_connection(organization.id, new).await.context("can't make the sandbox connection")?;
+        let draft =
+            app.dispatch.new_connection(organization.id, new).await.context("can't configure the sandbox connection")?;
+        app.dispatch.create_connection(draft).await.context("can't make the sandbox connection")?;
     }
     token(app, organization.id).await
 }

@@ -21,14 +21,14 @@ pub fn verify(common: &Common, noted: Option<&str>) -> anyhow::Result<()> {
         );
     }
     for finding in &report.findings {
-        let place = finding.row.map_or("head record".to_owned(), |row| format!("row {row}"));
-        println!("{place}: {}", finding.what);
+        let place = finding.row.map_or_else(String::new, |row| format!("row {row}: "));
+        println!("{place}{}", finding.what);
     }
     if let Some(first) = report.findings.iter().find_map(|finding| finding.row) {
         bail!("the audit log is not whole: the first bad row is {first}");
     }
     if !report.findings.is_empty() {
-        bail!("the audit log is not whole: its head record is bad");
+        bail!("the audit log is not whole: its head record is bad, or its index");
     }
     tell(&report);
     Ok(())

@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 use std::sync::Arc;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// Tokens that are read at once.
+/// Tokens, or members, that are read at once.
 const PAGE: u32 = 200;
 
 #[derive(Subcommand)]
@@ -185,12 +185,26 @@ fn organization_slug(text: &str) -> anyhow::Result<Slug> {
     Slug::parse(text).with_context(|| format!("--organization {text:?}"))
 }
 
+/// Tells which of both on standard error: where people may register by themselves, the name may be somebody else's.
+#[expect(clippy::print_stderr, reason = "standard output is for what was made")]
 pub async fn find_or_make(store: &dyn Store, slug: Slug) -> anyhow::Result<Organization> {
     if let Some(found) = store.organization_by_slug(&slug).await? {
+        eprintln!("There is an organization {} since {}; {}.", found.slug, found.created_at, owners(store, found.id).await?);
         return Ok(found);
     }
     let name = slug.as_str().to_owned();
     let organization = Organization { id: OrganizationId(uuid::Uuid::now_v7()), slug, name, created_at: clock::now() };
     store.organization_insert(&organization).await?;
+    eprintln!("Made the organization {}.", organization.slug);
     Ok(organization)
+}
+
+/// Those of its first page of members.
+async fn owners(store: &dyn Store, organization: OrganizationId) -> anyhow::Result<String> {
+    let members = store.members(organization, None, PAGE).await?;
+    let owners: Vec<_> = members.iter().filter(|one| one.role == Role::Owner).map(|one| one.email.as_str()).collect();
+    Ok(match owners.as_slice() {
+        [] => "nobody who logs in owns it".to_owned(),
+        some => format!("it is owned by {}", some.join(", ")),
+    })
 }

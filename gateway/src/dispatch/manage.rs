@@ -38,12 +38,12 @@ pub enum SecretChange {
     Remove,
 }
 
+/// A connection as it is to be stored: it fits, it can be configured and bound, and its secrets are sealed.
+pub struct Draft(ConnectionRecord);
+
 impl Dispatch {
-    pub async fn create_connection(
-        self: &Arc<Self>,
-        organization: OrganizationId,
-        new: NewConnection,
-    ) -> Result<Arc<Connection>, Error> {
+    /// Calls the provider; stores nothing.
+    pub async fn new_connection(&self, organization: OrganizationId, new: NewConnection) -> Result<Draft, Error> {
         let now = clock::now();
         let record = ConnectionRecord {
             id: ConnectionId(uuid::Uuid::now_v7()),
@@ -59,8 +59,11 @@ impl Dispatch {
             updated_at: now,
         };
         let changes = new.secrets.into_iter().map(|(name, value)| (name, SecretChange::Set(value))).collect();
-        let record = self.prepared(record, changes).await?;
-        let slug = record.slug.clone();
+        self.prepared(record, changes).await.map(Draft)
+    }
+
+    pub async fn create_connection(self: &Arc<Self>, Draft(record): Draft) -> Result<Arc<Connection>, Error> {
+        let (organization, slug) = (record.organization, record.slug.clone());
         self.to_the_end(organization, |this| async move { this.store.connection_insert(&record).await }).await?;
         self.connection(organization, &slug).await
     }
@@ -70,7 +73,8 @@ impl Dispatch {
         self.store.connection_slug_used(organization, slug).await
     }
 
-    pub async fn update_connection(self: &Arc<Self>, present: &Connection, patch: Patch) -> Result<Arc<Connection>, Error> {
+    /// Calls the provider; stores nothing.
+    pub async fn changed_connection(&self, present: &Connection, patch: Patch) -> Result<Draft, Error> {
         // Those in memory may be sealed under a master key that was replaced since.
         let mut record = present.stored().await?;
         record.revision += 1;
@@ -78,7 +82,11 @@ impl Dispatch {
         record.name = patch.name.unwrap_or(record.name);
         record.settings = patch.settings.unwrap_or(record.settings);
         record.tls = patch.tls.unwrap_or(record.tls);
-        let record = self.prepared(record, patch.secrets).await?;
+        self.prepared(record, patch.secrets).await.map(Draft)
+    }
+
+    /// `Conflict` where it was changed since the draft was made.
+    pub async fn update_connection(self: &Arc<Self>, Draft(record): Draft) -> Result<Arc<Connection>, Error> {
         let (id, organization, slug) = (record.id, record.organization, record.slug.clone());
         let change = |this: Arc<Self>| async move {
             this.store.connection_update(&record).await?;

@@ -1,10 +1,11 @@
-//! Limits on requests: rates, room and time, and the headers that tell them.
+//! Limits on requests: rates, room, time and the bytes of answers that wait, and the headers that tell them.
 //!
 //! In go requests; out come 429, 503 or 504, or the answers of the layers below, each with the headers of the tightest rate limit.
 //! Invariant: what refuses before authentication does no more than look into tables, and every answer says what is left, refusals
 //! and errors included.
 
 mod fields;
+mod unsent;
 
 use super::problem;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::{Error, Timestamp},
-    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Verdict},
+    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Unsent, Verdict},
 };
 use axum::{
     body::Body,
@@ -33,16 +34,19 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use unsent::Asked;
 
 pub struct Gate {
     limits: Arc<Limits>,
+    unsent: Arc<Unsent>,
     fields: Fields,
     metrics: Arc<Metrics>,
 }
 
 impl Gate {
     pub fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
-        Self { fields: Fields::new(&limits), limits, metrics }
+        let unsent = Unsent::new(limits.unsent_bytes(), metrics.unsent_bytes.clone());
+        Self { fields: Fields::new(&limits), limits, unsent, metrics }
     }
 }
 
@@ -90,7 +94,7 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     gate.told(response, Verdict::tightest(verdict, place.verdict()))
 }
 
-/// After authentication: the token, the organization, and its share of the room.
+/// After authentication: the token, the organization, its share of the room, and of what may wait for clients.
 pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, Problem> {
     let extensions = request.extensions();
     let (Some(principal), Some(place), Some(lane)) =
@@ -104,7 +108,10 @@ pub async fn principal(State(gate): State<Arc<Gate>>, request: Request, next: Ne
         return Err(gate.limited(&refused));
     }
     place.of(principal.organization, *lane).map_err(|busy| gate.busy(busy))?;
-    Ok(next.run(request).await)
+    let asked = Asked::new(&request, principal.organization);
+    asked.may_begin(&gate.unsent).map_err(|busy| gate.busy(busy))?;
+    let response = next.run(request).await;
+    asked.counted(&gate.unsent, response).map_err(|busy| gate.busy(busy))
 }
 
 /// Where nobody authenticates: a share of the room, and of that a share for each address. Documents are given at once, and need none.
@@ -236,6 +243,8 @@ impl Gate {
             Busy::Organization => "as many requests of the organization are in progress as it may have",
             Busy::Strangers => "as many requests without a credential are in progress as may be, of all or from your address",
             Busy::Queue => "more requests come than the gateway can answer in time",
+            Busy::Unsent => "as many bytes of answers wait for their clients as the gateway has room for",
+            Busy::UnsentOfOrganization => "as many bytes of answers wait for clients of the organization as it may have",
         };
         Error::overloaded(detail).into()
     }

@@ -2,7 +2,7 @@
 //!
 //! In go an operation with an intent and no outcome, after a crash, a timeout or a trap; out comes a way on. Invariant: it is
 //! sent again only if the upstream honours the key, or was asked and certainly has nothing; otherwise it ends `interrupted`,
-//! with words for people, and is never retried by itself.
+//! with words for people, and is never retried by itself. What a later try came to says nothing of an earlier one.
 
 use super::{
     intent::Intent,
@@ -51,30 +51,45 @@ impl Runner {
             Ok(class) => class,
             Err(error) => return self.could_not_look(held, error, tries).await,
         };
-        match class {
-            Recovery::Neither => match cause {
-                Cause::Declined(error) => {
-                    self.commit(&held.fence, &Outcome::Absent).await?;
-                    self.not_now(held, error, tries).await
-                }
-                cause => self.interrupt(held, cause.error()).await,
-            },
-            Recovery::Keyed if now() > held.record.operation.created_at.plus_millis(KEYED_FOR_MILLIS) => {
-                self.interrupt(held, cause.error()).await
+        match (class, cause) {
+            (Recovery::Neither | Recovery::Keyed, Cause::Declined(error)) => {
+                self.commit(&held.fence, &Outcome::Absent).await?;
+                self.not_now(held, error, tries).await
             }
-            Recovery::Keyed => match cause.error() {
-                Some(error) => {
-                    self.say(held, format!("waits, and sends it again: {}", error.message)).await?;
-                    Ok(self.later(tries, error.retry_after))
-                }
-                None => Box::pin(self.send(held, tries)).await,
-            },
-            Recovery::LookUp => match (cause.error(), self.settling(held)) {
+            (Recovery::Neither, cause) => self.interrupt(held, cause.error()).await,
+            (Recovery::Keyed, cause) => self.send_again(held, tries, cause.error()).await,
+            (Recovery::LookUp, cause) => match (cause.error(), self.settling(held)) {
                 (Some(error), pause) => Ok(at_least(self.later(tries, error.retry_after), pause)),
                 (None, Some(pause)) => Ok(Next::After { pause, tries }),
                 (None, None) => self.look_up(held, tries).await,
             },
         }
+    }
+
+    /// As long as the upstream knows the key; after a failure not at once.
+    async fn send_again(&self, held: &Held, tries: Tries, failure: Option<Error>) -> Result<Next, Error> {
+        if now() > held.record.operation.created_at.plus_millis(KEYED_FOR_MILLIS) {
+            return self.interrupt(held, failure).await;
+        }
+        match failure {
+            Some(error) => self.send_later(held, error, tries).await,
+            None => Box::pin(self.send(held, tries)).await,
+        }
+    }
+
+    async fn send_later(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
+        self.say(held, format!("waits, and sends it again: {}", error.message)).await?;
+        Ok(self.later(tries, error.retry_after))
+    }
+
+    /// Something was sent before this try, which was refused for certain. What went before may have been carried out all the same:
+    /// what was to be deleted is gone then. A credential may be mended.
+    pub(super) async fn refused_again(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
+        if matches!(error.kind, Kind::Unauthenticated | Kind::Forbidden) {
+            return self.send_later(held, error, tries).await;
+        }
+        let known = format!(", and a second try was refused ({})", error.message);
+        self.interrupt_as(held, Some(error), &known).await
     }
 
     /// How much longer a request that was cut off may still be on its way: until then "absent" proves nothing.
@@ -120,14 +135,17 @@ impl Runner {
     }
 
     async fn interrupt(&self, held: &Held, cause: Option<Error>) -> Result<Next, Error> {
+        let why = cause.as_ref().map_or("its answer was lost", |error| error.message.as_str());
+        let known = format!(" ({why}); it was not sent again");
+        self.interrupt_as(held, cause, &known).await
+    }
+
+    /// `known` goes on from "its outcome is unknown".
+    async fn interrupt_as(&self, held: &Held, cause: Option<Error>, known: &str) -> Result<Next, Error> {
         let connection = &held.record.operation.connection;
-        let why = match &cause {
-            Some(error) => format!("({})", error.message),
-            None => "(the gateway was stopped in the middle)".to_owned(),
-        };
         let text = format!(
-            "the request had left for {connection}, but its outcome is unknown {why}; it was not sent again. Check at the host {} \
-             before you repeat it",
+            "the request had left for {connection}, but its outcome is unknown{known}. Check at the host {} before you \
+             repeat it",
             what_to_check(&held.mutation)
         );
         // Whatever the cause was, this must not look like something to try again.

@@ -1,7 +1,7 @@
 //! The runner: takes due operations one step further, renews its lease, and stops cleanly.
 //!
-//! In go what clients submitted and what an earlier process left; out goes each operation's next step, as a task. Invariant: at
-//! most `concurrency` steps run, an operation that sleeps holds none of them, and a panic in one step ends nothing else.
+//! In go what clients submitted and what an earlier process left; out goes each operation's next step, as a task. Invariant: a step
+//! runs only when the queue gives it out, an operation that sleeps holds none, and a panic in one step ends nothing else.
 
 use super::{
     Options, now,
@@ -14,7 +14,7 @@ use crate::{
     dispatch::Carrier,
     host::{CallContext, OperationContext},
     metrics::Metrics,
-    model::{Error, Kind, Mutation, Operation, OperationId, OperationStatus},
+    model::{Error, Kind, Mutation, Operation, OperationId, OperationStatus, OrganizationId},
     policy::{Caller, Trail},
     seal::Sealer,
     store::{Fence, OperationRecord, Store},
@@ -87,7 +87,7 @@ impl Runner {
             running: open(OperationStatus::Running),
             finished: metrics.operations_finished.clone(),
         };
-        let (queue, waiters, owner) = (Queue::default(), Waiters::default(), Uuid::new_v4());
+        let (queue, waiters, owner) = (Queue::new(options.concurrency), Waiters::default(), Uuid::new_v4());
         Self { store, sealer, carrier, queue, waiters, options, numbers, owner }
     }
 
@@ -100,9 +100,9 @@ impl Runner {
         self.sweep().await
     }
 
-    pub fn accepted(&self, operation: &Operation) {
+    pub fn accepted(&self, operation: &Operation, organization: OrganizationId) {
         self.numbers.queued.inc();
-        self.queue.enter(&operation.id);
+        self.queue.enter(&operation.id, organization);
     }
 
     /// Works until `shutdown`, then lets running calls finish, and releases what it owns.
@@ -122,7 +122,7 @@ impl Runner {
                     let runner = Arc::clone(&self);
                     upkeep.spawn(async move { runner.keep().await });
                 }
-                task = self.queue.next(), if steps.len() < self.options.concurrency => {
+                task = self.queue.next() => {
                     let runner = Arc::clone(&self);
                     steps.spawn(async move { runner.take_step(task).await });
                 }
@@ -143,7 +143,7 @@ impl Runner {
     }
 
     async fn take_step(&self, task: Task) {
-        let id = task.id.clone();
+        let id = &task.id;
         let next = match AssertUnwindSafe(self.step(&task)).catch_unwind().await {
             Ok(Ok(next)) => next,
             Ok(Err(error)) => {
@@ -156,8 +156,8 @@ impl Runner {
             }
         };
         match next {
-            Next::Never => self.queue.forget(&id),
-            Next::After { pause, tries } => self.queue.again(Task { id, tries }, Instant::now() + pause),
+            Next::Never => self.queue.forget(&task),
+            Next::After { pause, tries } => self.queue.again(Task { tries, ..task }, Instant::now() + pause),
         }
     }
 
@@ -182,10 +182,27 @@ impl Runner {
         let mut last: Option<OperationId> = None;
         loop {
             let page = self.store.operations_claimable(now(), last.as_ref(), PAGE).await?;
-            page.iter().for_each(|id| self.queue.enter(id));
+            for id in &page {
+                self.enter(id).await;
+            }
             match page.into_iter().last() {
                 Some(id) => last = Some(id),
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// What this process accepted is known. Of what another one left, the record says whose it is; one that can't be read is asked for
+    /// again with the next sweep, and holds up nothing else.
+    async fn enter(&self, id: &OperationId) {
+        if self.queue.knows(id) {
+            return;
+        }
+        match self.store.operation_record(id).await {
+            Ok(Some(record)) => self.queue.enter(id, record.organization),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(operation = %id, %error, internal = error.internal, "could not be read, will try again");
             }
         }
     }

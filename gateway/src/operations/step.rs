@@ -112,6 +112,9 @@ impl Runner {
         if intent.refused() || intent.is_unclear() {
             return Ok(self.later(tries, None));
         }
+        if is_definite(error.kind) && held.record.sent_at.is_some() {
+            return self.refused_again(held, error, tries).await;
+        }
         if is_definite(error.kind) {
             return self.fail(held, error).await;
         }

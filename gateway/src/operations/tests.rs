@@ -6,6 +6,7 @@
 mod clients;
 mod crash;
 mod steps;
+mod turns;
 
 use super::*;
 use crate::{

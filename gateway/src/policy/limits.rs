@@ -1,4 +1,5 @@
-//! Limits on requests: rates of each address, token, organization and login; room for requests in progress; load.
+//! Limits on requests: rates of each address, token, organization and login; room for requests in progress, and for answers that wait
+//! for their clients; load.
 //!
 //! In go addresses, ids and lanes; out come verdicts and places. Invariant: functions that ask nobody and wait for nothing but their
 //! turn, memory that doesn't grow with the number of callers, and a refused request takes nothing of the limits behind the one that
@@ -10,10 +11,12 @@ mod queue;
 mod rate;
 mod room;
 mod strangers;
+mod unsent;
 
 pub use rate::{Quota, Rate, Window};
 pub use room::Place;
 pub use strangers::Visitor;
+pub use unsent::{Owed, PIECE, Repeatable, Unsent};
 
 use crate::model::OrganizationId;
 use ahash::RandomState;
@@ -50,6 +53,9 @@ pub struct LimitsConfig {
     /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress. Half of them may
     /// be of one organization.
     pub waiting: NonZeroUsize,
+    /// Bytes of large answers that their clients haven't taken yet. A read that would make more is refused. A quarter of them may be one
+    /// organization's.
+    pub unsent_bytes: NonZeroUsize,
     /// How long a request should wait for a processor at most: while they wait longer, some are refused. 0 refuses none.
     pub queue_ms: u64,
     /// From a request's head to its answer's; uploads take as long as they need.
@@ -72,6 +78,7 @@ impl Default for LimitsConfig {
             in_flight: count(512),
             in_flight_per_organization: count(128),
             waiting: count(4096),
+            unsent_bytes: count(256 * 1024 * 1024),
             queue_ms: 2,
             request_seconds: NonZeroU32::MIN.saturating_add(119),
         }
@@ -154,6 +161,10 @@ pub enum Busy {
     Strangers,
     /// Requests wait too long for a processor.
     Queue,
+    /// Too many bytes of answers wait for their clients.
+    Unsent,
+    /// Too many of this organization's do.
+    UnsentOfOrganization,
 }
 
 impl Busy {
@@ -163,6 +174,8 @@ impl Busy {
             Self::Organization => "in_flight_per_organization",
             Self::Strangers => "in_flight_without_credential",
             Self::Queue => "queue",
+            Self::Unsent => "unsent_bytes",
+            Self::UnsentOfOrganization => "unsent_bytes_per_organization",
         }
     }
 }
@@ -183,6 +196,7 @@ pub struct Limits {
     hasher: RandomState,
     epoch: Instant,
     request_time: Duration,
+    unsent_bytes: usize,
 }
 
 impl Limits {
@@ -208,6 +222,7 @@ impl Limits {
             hasher: RandomState::new(),
             epoch: Instant::now(),
             request_time: Duration::from_secs(config.request_seconds.get().into()),
+            unsent_bytes: config.unsent_bytes.get(),
         }
     }
 
@@ -259,6 +274,11 @@ impl Limits {
     /// From a request's head to its answer's.
     pub const fn request_time(&self) -> Duration {
         self.request_time
+    }
+
+    /// Of large answers that may wait for their clients.
+    pub const fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
     }
 
     /// The quota of a policy that isn't off.

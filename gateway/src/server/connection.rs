@@ -18,7 +18,7 @@ use crate::{
     clock,
     hot_path::{Answer, Way, Whence, bodied},
     metrics::Metrics,
-    policy::{ClientAddress, TrustedProxies},
+    policy::{ClientAddress, PIECE, TrustedProxies},
 };
 use axum::body::Body;
 use futures_util::{FutureExt as _, StreamExt as _, future::Either, stream::FuturesUnordered};
@@ -43,8 +43,6 @@ pub(super) const MAX_HEAD: usize = 32 * 1024;
 /// What h2 reads of one, so that we refuse what is longer. Beyond this h2 does, and `wire` adds the fields that answers have; beyond
 /// four times of it, h2 ends the connection.
 const MAX_READ: u32 = 128 * 1024;
-/// What of an answer waits in memory for one slow stream.
-const MAX_UNSENT: usize = 64 * 1024;
 /// Requests at the same time of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 250;
 /// Streams that a client opened and reset before they were looked at (CVE-2023-44487), and those that we reset for its errors
@@ -137,7 +135,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .max_local_error_reset_streams(MAX_ERRORS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(MAX_UNSENT)
+        // What h2 keeps of an answer for one slow stream, beside the next piece.
+        .max_send_buf_size(PIECE)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_PATIENCE);
     builder

@@ -1,9 +1,11 @@
 //! A request in flight: from its head to the last byte of its answer, or to where it was broken off.
 //!
 //! In goes a connection's life; it is told of the request's beginning and end. Invariant: every beginning has one end, whether
-//! the answer was taken whole, failed, or was dropped on the way.
+//! the answer was taken whole, failed, or was dropped on the way. An answer is handed out in pieces, the next one when the protocol has
+//! room for it, so that what isn't taken stays here.
 
 use super::life::{Life, Turn};
+use crate::policy::PIECE;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Version;
@@ -11,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 pub struct Flight {
@@ -37,7 +39,7 @@ impl Flight {
         } else {
             self.hand();
         }
-        Watched { body, flight: self }
+        Watched { body, rest: Bytes::new(), flight: self }
     }
 
     /// It is the client's turn: over HTTP/2 an answer may wait for its window before the first piece.
@@ -62,7 +64,32 @@ impl Drop for Flight {
 /// An answer's body that tells how it is taken.
 pub struct Watched {
     body: Body,
+    /// Of what came at once, and leaves in pieces.
+    rest: Bytes,
     flight: Flight,
+}
+
+impl Watched {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), context)) {
+                Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.len() > PIECE) => {
+                    self.rest = frame.into_data().unwrap_or_default();
+                }
+                other => return Poll::Ready(other),
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.next_piece()))))
+    }
+
+    /// The last one is a copy: the protocol may keep it for long after the flight has ended, and all of the answer with it.
+    fn next_piece(&mut self) -> Bytes {
+        if self.rest.len() > PIECE {
+            self.rest.split_to(PIECE)
+        } else {
+            Bytes::copy_from_slice(&std::mem::take(&mut self.rest))
+        }
+    }
 }
 
 impl http_body::Body for Watched {
@@ -72,10 +99,10 @@ impl http_body::Body for Watched {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         this.flight.take_back();
-        let polled = Pin::new(&mut this.body).poll_frame(context);
+        let polled = this.poll_piece(context);
         match &polled {
             Poll::Ready(Some(Ok(_))) => {
-                this.flight.whole = this.body.is_end_stream();
+                this.flight.whole = this.is_end_stream();
                 // Over HTTP/1 the last piece ends the flight as soon as it is taken.
                 if this.flight.multiplexed || !this.flight.whole {
                     this.flight.hand();
@@ -88,11 +115,11 @@ impl http_body::Body for Watched {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        SizeHint::with_exact(self.rest.len() as u64) + self.body.size_hint()
     }
 }
 
@@ -128,5 +155,53 @@ mod tests {
         assert_eq!(life.rests_since(), None);
         drop(answer);
         assert_eq!(life.rests_since(), Some(begun + Duration::from_secs(9)));
+    }
+
+    fn answer(version: Version, body: impl Into<Body>) -> Watched {
+        Flight::begin(&Arc::new(Life::new()), version).answer(body.into())
+    }
+
+    /// The next piece, which is data.
+    async fn piece(answer: &mut Watched) -> Option<Bytes> {
+        let polled = poll_fn(|context| Pin::new(&mut *answer).poll_frame(context)).await;
+        polled.map(|frame| frame.unwrap().into_data().unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_answer_goes_in_pieces_and_its_size_is_known_throughout() {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for (size, pieces) in [(0, 0), (1, 1), (PIECE, 1), (PIECE + 1, 2), (3 * PIECE, 3), (3 * PIECE + 7, 4)] {
+                let whole: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+                let (mut answer, mut taken, mut count) = (answer(version, whole.clone()), Vec::new(), 0);
+                loop {
+                    let left = size - taken.len();
+                    assert_eq!(answer.size_hint().exact(), Some(left as u64), "{size}");
+                    assert_eq!((answer.is_end_stream(), answer.flight.whole), (left == 0, left == 0), "{size}");
+                    let Some(piece) = piece(&mut answer).await else { break };
+                    assert!(piece.len() <= PIECE);
+                    taken.extend_from_slice(&piece);
+                    count += 1;
+                }
+                assert!(taken == whole && count == pieces, "{count} pieces of {size} bytes");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_piece_keeps_nothing_of_the_others() {
+        struct Owner(Vec<u8>, #[expect(dead_code, reason = "held until the bytes go")] Arc<()>);
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let held = Arc::new(());
+        let mut answer = answer(Version::HTTP_2, Bytes::from_owner(Owner(vec![1; PIECE + 1], Arc::clone(&held))));
+        let first = piece(&mut answer).await.unwrap();
+        let last = piece(&mut answer).await.unwrap();
+        drop(answer);
+        assert_eq!((last.len(), Arc::strong_count(&held)), (1, 2));
+        drop(first);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -81,7 +81,7 @@ pub struct AuditReport {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditFinding {
-    /// The row that it is about; none: the head record itself.
+    /// The row that it is about; none: the head record itself, or the index by which the log is listed.
     pub row: Option<i64>,
     pub what: String,
 }

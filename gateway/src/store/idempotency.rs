@@ -60,6 +60,8 @@ pub enum KeyEnd {
     AnsweredIfChanged(Vec<u8>),
     /// The answer can't be kept.
     AnswerLost,
+    /// The same, if something was changed; otherwise the key is free again.
+    AnswerLostIfChanged,
     /// Nothing was done: the key is free again.
     Free,
 }

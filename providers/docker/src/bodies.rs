@@ -91,14 +91,15 @@ pub fn web(names: &Names, spec: &Spec, network: &str, port: u16, database: Optio
 }
 
 /// WordPress itself, asked from inside: this page answers 200 before and after the installation, and 500 without a database.
-/// PHP asks, since every WordPress image has it. Failures don't count while the site may still be starting.
+/// PHP asks, since every WordPress image has it. Failures don't count while the site may still be starting. A first page compiles
+/// much, and on a busy machine takes its time: it has Docker's own default.
 fn probe(spec: &Spec) -> Value {
     let url = format!("http://127.0.0.1:{}/wp-admin/install.php", spec.container_port);
     let script = format!("exit(@file_get_contents('{url}') === false ? 1 : 0);");
     json!({
         "Test": ["CMD", "php", "-r", script],
         "Interval": u64::from(spec.probe_interval) * NANOSECONDS,
-        "Timeout": 10 * NANOSECONDS,
+        "Timeout": 30 * NANOSECONDS,
         "Retries": 3,
         "StartPeriod": u64::from(spec.health_timeout) * NANOSECONDS,
     })
@@ -168,6 +169,7 @@ mod tests {
         assert_eq!(body["Labels"], json!({"ns.site": "1", "ns.operation": "op_1", "ns.role": "web", "ns.port": "20001"}));
         assert_eq!(body["StopSignal"], "SIGWINCH");
         assert_eq!(body["Healthcheck"]["Interval"], 5_000_000_000_u64);
+        assert_eq!(body["Healthcheck"]["Timeout"], 30_000_000_000_u64);
     }
 
     #[test]

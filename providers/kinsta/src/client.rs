@@ -122,6 +122,11 @@ fn found<T>(answer: Result<T, Error>) -> Result<bool, Error> {
 /// A change that Kinsta accepted: the id of its operation, if it named one.
 pub type Started = Option<String>;
 
+fn wp_cli(environment: &str, command: &str) -> Request {
+    let body = json!({ "wp_command": format!("wp {command}") });
+    API.post(["sites", "environments", environment, "run-wp-cli-command"]).json_body(&body)
+}
+
 /// Who asks for a change: a call, or `poll` going on with one.
 #[derive(Clone, Copy)]
 pub struct Sender<'a> {
@@ -158,10 +163,14 @@ impl<'a> Sender<'a> {
         self.send(API.delete(path).json_body(body))
     }
 
-    /// WordPress' own command line; `command` without its `wp`.
+    /// WordPress' own command line; `command` without its `wp`. One that leads to the same when it is sent again.
     pub fn wp_cli(self, environment: &str, command: &str) -> Result<Started, Error> {
-        let body = json!({ "wp_command": format!("wp {command}") });
-        self.post_repeatable(&["sites", "environments", environment, "run-wp-cli-command"], &body)
+        self.send(wp_cli(environment, command).repeatable())
+    }
+
+    /// One that fails when it was carried out already.
+    pub fn wp_cli_once(self, environment: &str, command: &str) -> Result<Started, Error> {
+        self.send(wp_cli(environment, command))
     }
 
     fn send(self, request: Request) -> Result<Started, Error> {

@@ -3,8 +3,8 @@
 //! Invariant: "absent" is said only where Kinsta itself refused it (429), or where sending it again can't do more than was wanted;
 //! a creation that can't be told from an older one is unknown.
 
-use crate::{backups, client, convert::BackupId, domains, handle::Goal, operations::environment_exists, place};
-use portico_sdk::{Completion, Error, ErrorKind, Finding, Work, json};
+use crate::{backups, client, convert::BackupId, domains, handle::Goal, operations::environment_exists, place, wordpress};
+use portico_sdk::{Completion, Error, ErrorKind, Finding, Work, json, wordpress::ExtensionKind};
 use serde::Deserialize;
 
 /// What is needed of a call's arguments. The body's fields stand in `input`, or beside the ids.
@@ -13,6 +13,8 @@ struct Arguments {
     site: Option<String>,
     environment: Option<String>,
     backup: Option<String>,
+    /// Of a plugin or theme.
+    id: Option<String>,
     name: Option<String>,
     #[serde(default)]
     primary: bool,
@@ -27,6 +29,7 @@ impl Arguments {
             site: self.site,
             environment: self.environment.or(input.environment),
             backup: self.backup,
+            id: self.id,
             name: self.name.or(input.name),
             primary: input.primary,
             input: None,
@@ -54,6 +57,8 @@ pub fn reconcile(operation_id: &str, action: &str, args: &str) -> Result<Finding
         }
         ("domains.delete", environment, _, Some(name)) => Ok(unless_there(has_domain(site, environment, name)?)),
         ("domains.create", environment, _, Some(name)) => added(site, environment, name, args.primary),
+        ("wordpress.plugins.delete", environment, ..) => deleted(site, environment, ExtensionKind::Plugin, args.id.as_deref()),
+        ("wordpress.themes.delete", environment, ..) => deleted(site, environment, ExtensionKind::Theme, args.id.as_deref()),
         _ => Ok(Finding::Unknown),
     }
 }
@@ -78,6 +83,16 @@ fn has_domain(site: &str, environment: Option<&str>, name: &str) -> Result<bool,
         }
     }
     Ok(false)
+}
+
+/// It was there before, as `change_extension` had looked.
+fn deleted(site: &str, environment: Option<&str>, kind: ExtensionKind, id: Option<&str>) -> Result<Finding, Error> {
+    let Some(id) = id else { return Ok(Finding::Unknown) };
+    let place = match place(site, environment) {
+        Err(error) if error.is(ErrorKind::NotFound) => return Ok(unless_there(false)),
+        place => place?,
+    };
+    Ok(unless_there(wordpress::extensions(place.id(), kind)?.iter().any(|one| one.id == id)))
 }
 
 /// It wasn't there before, as `create` had looked. What comes after it is `poll`'s.

@@ -22,7 +22,7 @@ pub struct Settings {
 }
 
 /// What sending twice does no harm: the same state is wanted again.
-const REPEATABLE: [&str; 19] = [
+const REPEATABLE: [&str; 17] = [
     "sites.update",
     "environments.update",
     "domains.set_primary",
@@ -30,11 +30,9 @@ const REPEATABLE: [&str; 19] = [
     "wordpress.plugins.activate",
     "wordpress.plugins.deactivate",
     "wordpress.plugins.update",
-    "wordpress.plugins.delete",
     "wordpress.themes.install",
     "wordpress.themes.activate",
     "wordpress.themes.update",
-    "wordpress.themes.delete",
     "wordpress.core.update",
     "wordpress.core.reinstall",
     "wordpress.maintenance",
@@ -44,8 +42,9 @@ const REPEATABLE: [&str; 19] = [
     "wordpress.cache.purge",
 ];
 
-/// Found by what they made or removed, or known to have been refused.
-const LOOKED_UP: [&str; 11] = [
+/// Found by what they made or removed, or known to have been refused. Deletions are all here: of what is gone already, a second one is
+/// refused.
+const LOOKED_UP: [&str; 13] = [
     "sites.create",
     "sites.clone",
     "sites.delete",
@@ -57,6 +56,8 @@ const LOOKED_UP: [&str; 11] = [
     "backups.restore",
     "domains.create",
     "domains.delete",
+    "wordpress.plugins.delete",
+    "wordpress.themes.delete",
 ];
 
 const MORE_FEATURES: [&str; 25] = [
@@ -139,5 +140,13 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!((names.len(), all), (30, 30));
+    }
+
+    #[test]
+    fn every_deletion_is_looked_up() {
+        let configuration = json::read::<Settings>(&json!({})).unwrap().configuration();
+        let deletions: Vec<_> = configuration.recovery.iter().filter(|(name, _)| name.ends_with(".delete")).collect();
+        assert_eq!(deletions.len(), 6);
+        assert!(deletions.iter().all(|(_, recovery)| matches!(recovery, Recovery::LookUp)), "{deletions:?}");
     }
 }

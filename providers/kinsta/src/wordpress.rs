@@ -103,7 +103,10 @@ impl Wordpress for Kinsta {
             ExtensionAction::Delete if found.active => {
                 return Err(conflict(format!("the {} is active: deactivate it first", word(kind).0)));
             }
-            ExtensionAction::Delete => (run(sender, &place, kind, "delete", id)?, Condition::Absent),
+            ExtensionAction::Delete => {
+                let command = format!("{} delete {}", word(kind).0, safe("id", id)?);
+                (sender.wp_cli_once(place.id(), &command)?, Condition::Absent)
+            }
         };
         accepted([started], wanted(&place, kind, id, is), "Kinsta changes it")
     }

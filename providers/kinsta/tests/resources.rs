@@ -195,6 +195,32 @@ fn plugins_are_what_they_were_asked_to_be_or_it_failed() {
 }
 
 #[test]
+fn a_deletion_that_nobody_heard_of_is_found_by_what_is_gone() {
+    let (host, kinsta) = (host(), kinsta(json!({})));
+    let target = Target { site: "s1".into(), environment: None };
+    let akismet = json!([{"name": "akismet", "title": "Akismet", "status": "inactive", "version": "1.0.1", "update": "none",
+        "update_version": null, "update_status": ""}]);
+    let reconcile = |action: &str, site: &str| {
+        let args = json!({"site": site, "environment": null, "id": "akismet"});
+        kinsta.reconcile("op_1", action, &args.to_string()).unwrap()
+    };
+    let done = Finding::Found(Completion::default().into());
+    plugins(&host, akismet);
+    assert_eq!(reconcile("wordpress.plugins.delete", "s1"), Finding::Absent, "sending it again does no harm");
+    assert_eq!(reconcile("wordpress.themes.delete", "s1"), done, "another kind's");
+    plugins(&host, json!([]));
+    assert_eq!(reconcile("wordpress.plugins.delete", "s1"), done);
+    host.on(Method::Get, "/sites/gone/environments").reply(404, json!({"message": "m", "status": 404}));
+    assert_eq!(reconcile("wordpress.plugins.delete", "gone"), done);
+    // What never was there is no deletion.
+    for kind in [ExtensionKind::Plugin, ExtensionKind::Theme] {
+        let refused = kinsta.change_extension(&call(), &target, kind, "akismet", ExtensionAction::Delete).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::NotFound);
+    }
+    assert!(host.requests().iter().all(|request| request.method == Method::Get));
+}
+
+#[test]
 fn caches_are_cleared_one_after_the_other() {
     let (host, kinsta) = (host(), kinsta(json!({})));
     let target = Target { site: "s1".into(), environment: Some("Staging".into()) };

@@ -184,6 +184,22 @@ async fn a_change_that_was_refused_for_now_is_sent_again_and_one_that_is_lost_is
 }
 
 #[tokio::test]
+async fn a_plugin_whose_deletion_nobody_heard_of_is_deleted_once_and_that_succeeds() {
+    let world = World::new().await;
+    let site = world.site("Shop").await;
+    world.host.world(|kinsta| (kinsta.unknown_for, kinsta.running_for) = (0, 0));
+    for extension in ["plugins/akismet", "themes/twentytwentyfour"] {
+        let path = format!("{site}/wordpress/{extension}");
+        world.host.inject(Method::POST, "/v2/sites/environments/*/run-wp-cli-command", 1, Fault::Cut);
+        world.change(Method::DELETE, path.clone(), Value::Null).await;
+        // What isn't there is refused from the beginning.
+        let never = world.gateway.api.delete(&path).await;
+        assert_eq!(never.status, 404, "{}", never.text());
+    }
+    assert_eq!((world.begun("environment:run-wp-cli-command"), world.host.faults_left()), (2, 0));
+}
+
+#[tokio::test]
 async fn what_fails_at_the_host_says_why() {
     let world = World::new().await;
     let site = world.site("Shop").await;

@@ -221,3 +221,32 @@ async fn a_host_that_takes_an_id_in_another_spelling_opens_no_way_around_labels_
     let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM labels").fetch_one(&mut database).await.expect("a number");
     assert_eq!(left, 0);
 }
+
+/// It is protected by its own name, and was to go by the other.
+#[tokio::test]
+async fn a_label_stops_a_waiting_deletion_by_another_spelling() {
+    let (mut gateway, panel) = world().await;
+    panel.world(|panel| panel.reads_numbers = true);
+    let site = make(&gateway.api, "Shop").await;
+    let other = site.replace("~", "~0");
+    let _ = gateway.api.get(&site).await.is(200);
+    panel.inject(Method::GET, "/api/sites/*", 1, Fault::TooMany(Some(3600)));
+    // Whoever reads this now is the one who is asked to wait.
+    let _ = gateway.api.get(&other).await;
+    assert_eq!(panel.faults_left(), 0);
+    let accepted = gateway.api.json(Method::DELETE, &other, &[("prefer", "respond-async")], &json!({})).await.is(202).json();
+    let operation = format!("/operations/{}", text(&accepted["id"]));
+    eventually("the deletion to wait", async || {
+        let now = gateway.api.get(&operation).await.is(200).json();
+        (now["status"] == "queued" && now["message"].is_string()).then_some(())
+    })
+    .await;
+    let _ = gateway.api.json(Method::PATCH, &site, &[], &json!({"labels": {"protected": "yes"}})).await.is(200);
+    // The next process knows of no pause, and goes on with it at once.
+    gateway.kill9();
+    gateway.restart().await;
+    let end = gateway.api.get(&format!("{operation}?wait=30s")).await.is(200).json();
+    assert_eq!((&end["status"], &end["error"]["code"]), (&json!("failed"), &json!("protected")), "{end}");
+    assert_eq!(panel.count(&Method::DELETE, "/api/sites/*"), 0);
+    assert_eq!(gateway.api.get(&site).await.is(200).json()["labels"], json!({"protected": "yes"}));
+}

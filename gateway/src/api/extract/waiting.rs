@@ -43,6 +43,11 @@ impl Waiting {
         self.answer_by.map_or(end, |AnswerBy(latest)| end.min(latest))
     }
 
+    /// For work that goes on in a task of its own, and asks there.
+    pub fn admission(&self) -> Option<Admission> {
+        self.admission.clone()
+    }
+
     /// Whether its sender is let in yet: to be asked when the wait is over.
     pub async fn admits(&self, principal: &Principal) -> Result<bool, Error> {
         holds(self.admission.as_ref(), principal).await

@@ -55,7 +55,7 @@ problems! {
     409 "too_many_invitations": "The organization has as many open invitations as it may" => "Withdraw some";
     409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
     409 "idempotency_in_progress": "The first request with this Idempotency-Key isn't answered yet" => "Ask again as `Retry-After` says";
-    409 "idempotency_answer_lost": "A change was made under this Idempotency-Key, and its answer was lost when the gateway stopped" => "Look at what is there; it is not done again";
+    409 "idempotency_answer_lost": "A change was made under this Idempotency-Key, and its answer was lost when the gateway stopped, or could not be kept" => "Look at what is there; it is not done again";
     409 "too_many_tokens": "The organization has as many tokens as it may have" => "Delete those that aren't used any more";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
     411 "length_required": "An upload must announce its length" => "Send `Content-Length`";

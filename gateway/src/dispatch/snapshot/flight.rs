@@ -37,9 +37,11 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
         if let Some(flight) = flights.get(key) {
             return (true, flight.clone());
         }
-        let landing = Landing { flights: Arc::clone(&self.0), key: key.clone() };
+        let (shared, own) = (Arc::clone(&self.0), key.clone());
         let asked = ask();
         let task = tokio::spawn(async move {
+            // Not before it runs: at the end of the process a task is dropped where it is spawned, and that is under the lock.
+            let landing = Landing { flights: shared, key: own };
             let outcome = asked.await;
             drop(landing);
             outcome.map_err(Arc::new)

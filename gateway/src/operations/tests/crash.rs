@@ -72,6 +72,19 @@ async fn sent_and_no_answer_is_recovered_by_its_class() {
 }
 
 #[tokio::test]
+async fn sent_and_refused_by_the_next_process_is_not_taken_for_a_failure() {
+    let fake = Fake::new(Recovery::Keyed);
+    fake.script(Call::Mutate, &[Act::Send, Act::Hang]).script(Call::Mutate, &[Act::Fail(Kind::Unauthenticated)]);
+    fake.script(Call::Mutate, &[Act::Fail(Kind::NotFound)]);
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    fake.until("sent", 1).await;
+    let gateway = gateway.crash().await;
+    assert_eq!(gateway.end_of(&id).await.status, OperationStatus::Interrupted);
+    assert_eq!((fake.count("Mutate"), fake.count("sent")), (3, 1));
+}
+
+#[tokio::test]
 async fn with_a_handle_it_is_only_polled() {
     let fake = Fake::new(Recovery::Neither);
     fake.script(Call::Mutate, &[Act::Send, Act::Pending("h1")]).script(Call::Poll, &[Act::Hang]);

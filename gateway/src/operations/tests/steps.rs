@@ -166,6 +166,38 @@ async fn after_something_was_sent_only_a_definite_refusal_is_a_failure() {
     }
 }
 
+/// The first was sent and nobody heard the answer. Counts how often something was sent in all.
+async fn check_again(second: &[Act], expected: (OperationStatus, usize)) -> Operation {
+    let lost: (Call, &[Act]) = (Call::Mutate, &[Act::Send, Act::Fail(Kind::Timeout)]);
+    check(Recovery::Keyed, &[lost, (Call::Mutate, second)], expected).await
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_second_try_says_nothing_of_the_first() {
+    use Kind::{Conflict, Forbidden, InvalidInput, NotFound, QuotaExceeded, Unauthenticated, Unsupported};
+    for kind in [Conflict, InvalidInput, NotFound, QuotaExceeded, Unsupported] {
+        for (second, sent) in [(&[Act::Fail(kind)] as &[Act], 1), (&[Act::Send, Act::Fail(kind)], 2)] {
+            let error = check_again(second, (Interrupted, sent)).await.error.unwrap();
+            assert_eq!(error.code(), "interrupted");
+            assert!(error.message.contains("unknown, and a second try was refused (scripted). Check at the host"), "{error}");
+        }
+    }
+    for kind in [Forbidden, Unauthenticated] {
+        check_again(&[Act::Fail(kind)], (Succeeded, 2)).await;
+        check_again(&[Act::Send, Act::Fail(kind)], (Succeeded, 3)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_after_the_host_had_no_time_is_a_failure() {
+    let declined: (Call, &[Act]) = (Call::Mutate, &[Act::Send, Act::Declined, Act::Fail(Kind::RateLimited)]);
+    let refused: (Call, &[Act]) = (Call::Mutate, &[Act::Fail(Kind::NotFound)]);
+    for recovery in [Recovery::Neither, Recovery::Keyed] {
+        let ended = check(recovery, &[declined, refused], (Failed, 1)).await;
+        assert_eq!(ended.error.unwrap().kind, Kind::NotFound);
+    }
+}
+
 #[tokio::test]
 async fn what_the_host_had_no_time_for_is_sent_again_whatever_the_class() {
     let declined: &[Act] = &[Act::Send, Act::Declined, Act::Fail(Kind::RateLimited)];

@@ -21,10 +21,12 @@ impl Accounts {
     pub async fn refresh(&self, principal: &Principal, organization: Option<&Slug>) -> Result<Entered, AccountError> {
         let (user, _) = person(principal)?;
         let user = self.store.user(user).await?.ok_or(AccountError::Ended)?;
+        // Whoever goes over to another organization comes in there.
         let organization = match organization {
             Some(_) => choose(self.store.user_memberships(user.id).await?, organization)?.organization.id,
             None => principal.organization,
         };
+        store::concerns([organization]);
         self.rotate(principal, user, organization).await
     }
 
@@ -67,6 +69,8 @@ impl Accounts {
         }
         let asker = Asker::SignedIn(id);
         let user = self.prove(&user.email_key, current, (asker, from)).await?;
+        // Sessions of all of them end.
+        store::concerns(self.store.user_memberships(id).await?.iter().map(|membership| membership.organization.id));
         let kept = self.passwords.hash(asker, new).await?;
         let change = PasswordChange::Own { session, proven: user.password.clone() };
         let changed = self.store.user_set_password(id, &kept, change).await;

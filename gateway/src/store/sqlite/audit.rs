@@ -32,6 +32,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// What stands at this number or below was put in. Only a chain that began after other rows, such as those of an older version,
+    /// has rows before it: they are numbered from 1, and are gone when the first row of the chain goes.
+    pub fn floor(&self) -> i64 {
+        if self.base_mac == BEGINNING { 0 } else { self.base_id }
+    }
+
     pub fn is_sealed(&self, key: &ChainKey) -> bool {
         let (base, last) = (self.base_id.to_le_bytes(), self.last_id.to_le_bytes());
         key.verifies(&[b"head", &base, &self.base_mac, &last, &self.last_mac], &self.seal)
@@ -144,7 +150,9 @@ pub async fn set_head(c: &mut SqliteConnection, head: &Head) -> Result<(), Error
 }
 
 async fn last_row(c: &mut SqliteConnection) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM audit").fetch_one(c).await?)
+    let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM audit").fetch_one(c).await?;
+    // Below 1 there is none of ours.
+    Ok(last.max(0))
 }
 
 /// Begins the chain, unless it began before.
@@ -206,7 +214,9 @@ pub async fn append(c: &mut SqliteConnection, key: Option<&ChainKey>, entry: &Au
 
 async fn chained_after(c: &mut SqliteConnection, key: &ChainKey, head: Head, entry: &AuditEntry) -> Result<Head, Error> {
     // After a row that should not be there, the next number is the one after it: the check names it.
-    let id = head.last_id.max(last_row(c).await?) + 1;
+    let last = head.last_id.max(last_row(c).await?);
+    let id =
+        last.checked_add(1).ok_or_else(|| Error::gateway("a row of the audit log has the highest number that there is"))?;
     let mac = Canonical::of(id, entry).mac(key, &head.last_mac);
     insert(c, id, entry, Some(&mac)).await?;
     let head = Head { last_id: id, last_mac: mac.to_vec(), ..head }.sealed(key);
@@ -248,10 +258,12 @@ pub async fn list(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<AuditRow>, Error> {
+    // By the index that a check holds against the table, whatever others somebody made.
     let query = sqlx::query(
         "SELECT id, at, organization, principal, client, action, target, outcome, status, request_id, operation FROM audit \
-         WHERE organization = ?1 AND (?2 IS NULL OR id < ?2) AND (?3 IS NULL OR at >= ?3) AND (?4 IS NULL OR at < ?4) \
-         AND (?5 IS NULL OR principal = ?5) AND (?6 IS NULL OR action = ?6) ORDER BY id DESC LIMIT ?7",
+         INDEXED BY audit_by_organization WHERE organization = ?1 AND (?2 IS NULL OR id < ?2) AND (?3 IS NULL OR at >= ?3) \
+         AND (?4 IS NULL OR at < ?4) AND (?5 IS NULL OR principal = ?5) AND (?6 IS NULL OR action = ?6) \
+         ORDER BY id DESC LIMIT ?7",
     )
     .bind(blob(organization.0))
     .bind(before)

@@ -110,14 +110,15 @@ async fn end_in(c: &mut SqliteConnection, key: KeyRef, owner: Uuid, end: KeyEnd)
     }
     let keep = reserved!("UPDATE idempotency SET answer = ?, bytes = ?");
     let size = |sealed: &[u8]| i64::try_from(sealed.len()).unwrap_or(i64::MAX);
+    if matches!(end, KeyEnd::AnsweredIfChanged(_) | KeyEnd::AnswerLostIfChanged) {
+        let free = sqlx::query(concat!(reserved!("DELETE FROM idempotency"), " AND changed = 0"));
+        under(free, &key, owner).execute(&mut *c).await?;
+    }
     let query = match &end {
-        KeyEnd::Answered(sealed) => sqlx::query(keep).bind(sealed).bind(size(sealed)),
-        KeyEnd::AnsweredIfChanged(sealed) => {
-            let free = sqlx::query(concat!(reserved!("DELETE FROM idempotency"), " AND changed = 0"));
-            under(free, &key, owner).execute(&mut *c).await?;
-            sqlx::query(keep).bind(sealed).bind(size(sealed))
+        KeyEnd::Answered(sealed) | KeyEnd::AnsweredIfChanged(sealed) => sqlx::query(keep).bind(sealed).bind(size(sealed)),
+        KeyEnd::AnswerLost | KeyEnd::AnswerLostIfChanged => {
+            sqlx::query(reserved!("UPDATE idempotency SET changed = 1, owner = NULL"))
         }
-        KeyEnd::AnswerLost => sqlx::query(reserved!("UPDATE idempotency SET changed = 1, owner = NULL")),
         KeyEnd::Free => sqlx::query(reserved!("DELETE FROM idempotency")),
     };
     under(query, &key, owner).execute(c).await?;

@@ -2,7 +2,10 @@
 //!
 //! In go the file, the key and, if it was noted, a row with its hash; out comes what was found. Invariant: nothing is written, and
 //! everything is read in one transaction, so that a log that grows meanwhile is seen whole. What can't be read is a finding with
-//! its row, and takes nothing away that was found before it.
+//! its row, and takes nothing away that was found before it. Rows are read from the table itself; the index is held against it
+//! in [`index`].
+
+mod index;
 
 use super::audit::{ALTERED, BEGINNING, COLUMNS, Canonical, Head, head};
 use crate::{
@@ -38,22 +41,9 @@ pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&Audi
     let mut findings = Findings::default();
     let head = known_head(&mut *c, key, &mut findings).await?;
     let mut walk = Walk::from(head.as_ref(), key, noted);
-    let all = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM audit ORDER BY id"));
-    let mut rows = sqlx::query(all).fetch(c);
-    loop {
-        match rows.try_next().await {
-            Ok(Some(row)) => walk.step(&row, &mut findings),
-            Ok(None) => {
-                walk.end(head.as_ref(), &mut findings);
-                break;
-            }
-            Err(error) if is_of_the_moment(&error) => return Err(error.into()),
-            // SQLite reads no further: the rows behind it may well be there.
-            Err(error) => {
-                findings.add(walk.id.saturating_add(1), format!("can't be read: {error}; nor can the rows after it"));
-                break;
-            }
-        }
+    if walk.over(&mut *c, &mut findings).await? {
+        walk.end(head.as_ref(), &mut findings);
+        index::compare(c, &mut findings).await?;
     }
     let (id, mac) = head.as_ref().map_or((0, BEGINNING.as_slice()), |head| (head.last_id, head.last_mac.as_slice()));
     Ok(AuditReport {
@@ -61,7 +51,7 @@ pub async fn check(c: &mut SqliteConnection, key: &ChainKey, noted: Option<&Audi
         rows: walk.rows,
         first: walk.base.saturating_add(1),
         head: AuditMark { id, mac: mac.try_into().unwrap_or_default() },
-        findings: findings.0,
+        findings: findings.in_order(),
     })
 }
 
@@ -98,11 +88,25 @@ impl Findings {
             self.0.push(AuditFinding { row: row.into(), what: what.into() });
         }
     }
+
+    /// A row that was named already is bad anyway.
+    fn add_unnamed(&mut self, row: i64, what: &str) {
+        if self.0.iter().all(|finding| finding.row != Some(row)) {
+            self.add(row, what);
+        }
+    }
+
+    fn in_order(mut self) -> Vec<AuditFinding> {
+        self.0.sort_by_key(|finding| finding.row);
+        self.0
+    }
 }
 
 struct Walk<'a> {
     key: &'a ChainKey,
     base: i64,
+    /// See [`Head::floor`].
+    floor: i64,
     /// The row before the one that is looked at, and its hash as it stands.
     id: i64,
     mac: Vec<u8>,
@@ -115,7 +119,25 @@ impl<'a> Walk<'a> {
     /// Without a head record, from the first row that there can be.
     fn from(head: Option<&Head>, key: &'a ChainKey, noted: Option<&'a AuditMark>) -> Self {
         let (base, mac) = head.map_or((0, BEGINNING.to_vec()), |head| (head.base_id, head.base_mac.clone()));
-        Self { key, base, id: base, mac, rows: 0, unchained: 0, noted }
+        Self { key, base, floor: head.map_or(0, Head::floor), id: base, mac, rows: 0, unchained: 0, noted }
+    }
+
+    /// Over all rows that can be read. False: SQLite reads no further, and the rows behind that may well be there.
+    async fn over(&mut self, c: &mut SqliteConnection, findings: &mut Findings) -> Result<bool, Error> {
+        // An index may have been made to show other rows than the table has.
+        let all = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM audit NOT INDEXED ORDER BY id"));
+        let mut rows = sqlx::query(all).fetch(c);
+        loop {
+            match rows.try_next().await {
+                Ok(Some(row)) => self.step(&row, findings),
+                Ok(None) => return Ok(true),
+                Err(error) if is_of_the_moment(&error) => return Err(error.into()),
+                Err(error) => {
+                    findings.add(self.id.saturating_add(1), format!("can't be read: {error}; nor can the rows after it"));
+                    return Ok(false);
+                }
+            }
+        }
     }
 
     fn step(&mut self, row: &SqliteRow, findings: &mut Findings) {
@@ -130,10 +152,7 @@ impl<'a> Walk<'a> {
             Err(error) => findings.add(id, format!("can't be read: {error}")),
         }
         if id <= self.base {
-            self.unchained += 1;
-            if mac.is_some() {
-                findings.add(id, "it is part of a chain that the head record doesn't know");
-            }
+            self.before(id, mac.as_deref(), findings);
             return;
         }
         self.order(id, findings);
@@ -147,6 +166,18 @@ impl<'a> Walk<'a> {
         }
         (self.id, self.rows) = (id, self.rows + 1);
         self.mac = mac.unwrap_or_default();
+    }
+
+    /// A row that the chain doesn't hold.
+    fn before(&mut self, id: i64, mac: Option<&[u8]>, findings: &mut Findings) {
+        if id <= self.floor {
+            findings.add(id, "it stands before the beginning of the chain, where no row may stand: it was put in");
+            return;
+        }
+        self.unchained += 1;
+        if mac.is_some() {
+            findings.add(id, "it is part of a chain that the head record doesn't know");
+        }
     }
 
     /// Rows come one after the other; only a file that was altered below SQL has them in another order.

@@ -12,6 +12,7 @@ fn reservation(organization: OrganizationId, key: &str, owner: Uuid, now: i64) -
 pub async fn check(store: &dyn Store) {
     one_key_is_one_answer(store).await;
     what_a_process_left(store).await;
+    answers_that_are_lost(store).await;
     limits(store).await;
     keys_of_operations(store).await;
 }
@@ -68,6 +69,20 @@ async fn what_a_process_left(store: &dyn Store) {
     under_key(key.clone(), store.connection_insert(&connection_record(organization, "more"))).await.unwrap();
     store.idempotency_end(&key, alive, &KeyEnd::AnsweredIfChanged(vec![9])).await.unwrap();
     assert_eq!(reserve("untouched", 104).await, Reserved::Answered(vec![9]));
+}
+
+async fn answers_that_are_lost(store: &dyn Store) {
+    let organization = organization(store, "keys-lost").await;
+    let owner = Uuid::new_v4();
+    let of = |key: &str| reservation(organization, key, owner, 10);
+    for (key, changes, told) in [("refused", false, Reserved::New), ("made", true, Reserved::AnswerLost)] {
+        assert_eq!(store.idempotency_reserve(&of(key)).await.unwrap(), Reserved::New);
+        if changes {
+            under_key(of(key).key, store.connection_insert(&connection_record(organization, key))).await.unwrap();
+        }
+        store.idempotency_end(&of(key).key, owner, &KeyEnd::AnswerLostIfChanged).await.unwrap();
+        assert_eq!(store.idempotency_reserve(&of(key)).await.unwrap(), told);
+    }
 }
 
 async fn limits(store: &dyn Store) {

@@ -2,6 +2,9 @@
 //!
 //! Each test writes a log, alters the file as SQL can, and asks which row is named. Invariant: an untouched log is whole.
 
+mod beginning;
+mod listed;
+
 use super::*;
 use crate::{
     seal::{KEY_LENGTH, Sealer},

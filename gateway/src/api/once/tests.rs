@@ -1,0 +1,74 @@
+//! Answers that can't be kept at once, over a real store in which the sealer's master key was retired.
+//!
+//! Invariant: what counts is what a repetition is told.
+
+use super::{kept::Ended, *};
+use crate::{
+    seal::{KEY_LENGTH, MasterKey, Sealer},
+    store::{KeyStore as _, SqliteStore, Store as _, suite},
+};
+use uuid::Uuid;
+
+struct Held {
+    _folder: tempfile::TempDir,
+    store: SqliteStore,
+    sealer: Sealer,
+    reservation: Reservation,
+}
+
+impl Held {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("portico.db")).await.unwrap();
+        let sealer = Sealer::new(&[1; KEY_LENGTH]).unwrap();
+        let organization = suite::organization(&store, "acme").await;
+        let key = KeyRef { organization, scope: "token 1 POST /connections".to_owned(), key: "k".to_owned() };
+        let (owner, now) = (Uuid::new_v4(), clock::now());
+        let expires_at = now.plus_millis(KEY_LIFETIME_MILLIS);
+        let reservation = Reservation { key, fingerprint: [1; 32], owner, now, expires_at, limit: LIMIT };
+        let held = Self { _folder: folder, store, sealer, reservation };
+        assert_eq!(held.again().await, Reserved::New);
+        assert!(held.store.keys_retire(&held.sealer.key_ids(), now).await.unwrap());
+        held
+    }
+
+    async fn again(&self) -> Reserved {
+        self.store.idempotency_reserve(&self.reservation).await.unwrap()
+    }
+
+    async fn end(&self, ended: &Ended) {
+        let Reservation { key, owner, .. } = &self.reservation;
+        Keeper { store: &self.store, sealer: &self.sealer, owner: *owner }.end(key, ended).await;
+    }
+}
+
+fn answer() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(b"answer".to_vec())
+}
+
+#[tokio::test]
+async fn a_master_key_that_is_replaced_between_two_tries_loses_no_answer() {
+    let held = Held::new().await;
+    let ended = Ended::Answered(answer());
+    // The first try has sealed when this one's turn comes.
+    let replaced = async { held.sealer.adopt(&[MasterKey::from_bytes(&[2; KEY_LENGTH])]).unwrap() };
+    futures_util::future::join(held.end(&ended), replaced).await;
+    let Reserved::Answered(sealed) = held.again().await else { panic!("the answer wasn't kept") };
+    let plain = held.sealer.open(Purpose::Operation, &facts(&held.reservation.key), &sealed).unwrap();
+    assert_eq!(plain.as_slice(), b"answer");
+}
+
+#[tokio::test]
+async fn a_key_whose_answer_cannot_be_kept_is_in_progress_no_more() {
+    for (ended, told) in [
+        (Ended::Answered(answer()), Reserved::AnswerLost),
+        // Nothing was changed under it.
+        (Ended::Refused(answer()), Reserved::New),
+    ] {
+        let held = Held::new().await;
+        tokio::time::pause();
+        held.end(&ended).await;
+        tokio::time::resume();
+        assert_eq!(held.again().await, told);
+    }
+}
