@@ -139,13 +139,13 @@ pub trait Store: TokenStore + UserStore {
     async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error>;
     /// Ends the lease: what the runner owned may be claimed at once.
     async fn runner_release(&self, runner: Uuid) -> Result<(), Error>;
-    /// Operations that are queued, or whose owner has no lease at `now`, the oldest first, beginning after `after`.
+    /// Operations that are queued, or whose owner has no lease at `now`, the oldest first, beginning after `after`; and whose they are.
     async fn operations_claimable(
         &self,
         now: Timestamp,
         after: Option<&OperationId>,
         limit: u32,
-    ) -> Result<Vec<OperationId>, Error>;
+    ) -> Result<Vec<(OperationId, OrganizationId)>, Error>;
 
     /// `queued -> running`, or a take-over from an owner without a lease. None: it is finished, or another's.
     async fn operation_claim(&self, id: &OperationId, owner: Uuid, now: Timestamp) -> Result<Option<Claim>, Error>;

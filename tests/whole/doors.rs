@@ -6,13 +6,7 @@
 use http::Method;
 use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -168,22 +162,16 @@ async fn who_loses_the_credential_while_sending_is_not_shown_an_earlier_answer()
     assert!(!said.contains(text(&given["token"])), "{said}");
 }
 
-/// A change of labels, what shows something for this once, and a look at what the host has.
+/// A change of labels, what shows something for this once, and a plan. All at the same time, since the host takes long: there must be
+/// time to revoke their tokens meanwhile, on a busy machine, too.
 #[tokio::test]
 async fn who_loses_the_credential_while_a_host_is_asked_is_a_stranger() {
-    let takes_its_time = Arc::new(AtomicBool::new(false));
-    let slow = Arc::clone(&takes_its_time);
-    let upstream = Upstream::start(move |_| match slow.load(Ordering::Relaxed) {
-        true => Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!({})))),
-        false => Answer::Json(200, json!({})),
-    })
-    .await;
+    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(10), Box::new(Answer::Json(200, json!({}))))).await;
     let gateway = Gateway::start().await;
-    let settings = json!({"seed_sites": 2, "latency_url": upstream.url()});
-    gateway.connect("slow", "sandbox", settings).await;
-    // What is known of a site isn't asked for: each has its own.
+    gateway.connect("slow", "sandbox", json!({"seed_sites": 2, "latency_url": upstream.url()})).await;
     let site = |number: usize| format!("/sites/slow~seed-0000{}", number + 1);
     let plan = json!({"files": [{"path": "/n", "size": 1, "blake3": "a".repeat(64), "sha256": "a".repeat(64)}]});
+    let mut asked = Vec::new();
     for (number, key) in [None, Some(("idempotency-key", "once"))].into_iter().enumerate() {
         for (method, path, body) in [
             (Method::PATCH, site(number), json!({"labels": {"team": "gone"}})),
@@ -191,21 +179,20 @@ async fn who_loses_the_credential_while_a_host_is_asked_is_a_stranger() {
             (Method::POST, "/billing/checkout".to_owned(), json!({"connection": "slow", "plan": "starter"})),
         ] {
             let made = gateway.api.post("/tokens", &json!({"name": "goes"})).await.is(201).json();
-            let going = gateway.api.with_token(text(&made["token"]));
-            takes_its_time.store(true, Ordering::Relaxed);
-            let before = upstream.seen().len();
-            let meanwhile = async {
-                eventually(&format!("the host to be asked for {path}"), async || {
-                    (upstream.seen().len() > before).then_some(())
-                })
-                .await;
-                let _ = gateway.api.delete(&format!("/tokens/{}", text(&made["id"]))).await.is(204);
-            };
+            let (going, id) = (gateway.api.with_token(text(&made["token"])), text(&made["id"]).to_owned());
             let headers: Vec<_> = key.into_iter().collect();
-            let (told, ()) = tokio::join!(going.json(method, &path, &headers, &body), meanwhile);
-            takes_its_time.store(false, Ordering::Relaxed);
-            told.problem(401, "unauthenticated");
+            asked.push((id, async move { going.json(method, &path, &headers, &body).await.problem(401, "unauthenticated") }));
         }
+    }
+    let (ids, asked): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    let meanwhile = async {
+        eventually("the host to be asked by all", async || (upstream.seen().len() >= ids.len()).then_some(())).await;
+        for id in &ids {
+            let _ = gateway.api.delete(&format!("/tokens/{id}")).await.is(204);
+        }
+    };
+    tokio::join!(futures_util::future::join_all(asked), meanwhile);
+    for number in 0..2 {
         assert_eq!(gateway.api.get(&site(number)).await.is(200).json()["labels"], json!({}));
     }
 }

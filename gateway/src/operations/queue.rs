@@ -186,10 +186,6 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn knows(&self, id: &OperationId) -> bool {
-        self.state().known.contains_key(id)
-    }
-
     /// Makes it due at once, unless it is known already.
     pub fn enter(&self, id: &OperationId, organization: OrganizationId) {
         let mut state = self.state();

@@ -18,6 +18,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+const WAITS: &str = "waits, and sends it again: ";
 /// Upstreams commonly keep idempotency keys for a day: after this long, sending again is no longer safe.
 const KEYED_FOR_MILLIS: i64 = 12 * 60 * 60 * 1000;
 /// A request that was absent this often won't come through.
@@ -69,7 +70,11 @@ impl Runner {
     /// As long as the upstream knows the key; after a failure not at once.
     async fn send_again(&self, held: &Held, tries: Tries, failure: Option<Error>) -> Result<Next, Error> {
         if now() > held.record.operation.created_at.plus_millis(KEYED_FOR_MILLIS) {
-            return self.interrupt(held, failure).await;
+            let last = failure.as_ref().map(|error| error.message.as_str());
+            let said = held.record.operation.message.as_deref().and_then(|message| message.strip_prefix(WAITS));
+            let why = last.or(said).unwrap_or("its answer was lost");
+            let known = format!(" ({why}); it is not sent again any more");
+            return self.interrupt_as(held, failure, &known).await;
         }
         match failure {
             Some(error) => self.send_later(held, error, tries).await,
@@ -78,7 +83,7 @@ impl Runner {
     }
 
     async fn send_later(&self, held: &Held, error: Error, tries: Tries) -> Result<Next, Error> {
-        self.say(held, format!("waits, and sends it again: {}", error.message)).await?;
+        self.say(held, format!("{WAITS}{}", error.message)).await?;
         Ok(self.later(tries, error.retry_after))
     }
 

@@ -182,27 +182,10 @@ impl Runner {
         let mut last: Option<OperationId> = None;
         loop {
             let page = self.store.operations_claimable(now(), last.as_ref(), PAGE).await?;
-            for id in &page {
-                self.enter(id).await;
-            }
+            page.iter().for_each(|(id, organization)| self.queue.enter(id, *organization));
             match page.into_iter().last() {
-                Some(id) => last = Some(id),
+                Some((id, _)) => last = Some(id),
                 None => return Ok(()),
-            }
-        }
-    }
-
-    /// What this process accepted is known. Of what another one left, the record says whose it is; one that can't be read is asked for
-    /// again with the next sweep, and holds up nothing else.
-    async fn enter(&self, id: &OperationId) {
-        if self.queue.knows(id) {
-            return;
-        }
-        match self.store.operation_record(id).await {
-            Ok(Some(record)) => self.queue.enter(id, record.organization),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(operation = %id, %error, internal = error.internal, "could not be read, will try again");
             }
         }
     }

@@ -23,8 +23,8 @@ pub struct ServerConfig {
     pub header_timeout_ms: u64,
     /// A connection without a request in flight is closed after this time, also if it answers pings.
     pub idle_timeout_ms: u64,
-    /// A client that doesn't take the next piece of one of its answers (64 KiB, or all that is left) for this time loses the connection,
-    /// whatever else it does there.
+    /// A client that doesn't take the next piece of one of its answers (64 KiB; over HTTP/2 also all that is left) for this time loses
+    /// the connection, whatever else it does there.
     pub stall_timeout_ms: u64,
     /// How long requests in flight may take to finish after SIGTERM.
     pub drain_ms: u64,

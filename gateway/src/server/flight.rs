@@ -16,6 +16,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+/// Over HTTP/2, what of an answer may lie in its buffers unseen: as often as there are streams.
+const SMALL: usize = 8 * 1024;
+
 pub struct Flight {
     life: Arc<Life>,
     /// Of HTTP/2, where a piece that was taken may wait for its window.
@@ -54,6 +57,13 @@ impl Flight {
     }
 }
 
+impl Flight {
+    /// What leaves in one piece.
+    const fn at_once(&self) -> usize {
+        if self.multiplexed { SMALL } else { PIECE }
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         self.take_back();
@@ -73,7 +83,7 @@ impl Watched {
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.rest.is_empty() {
             match ready!(http_body::Body::poll_frame(Pin::new(&mut self.body), context)) {
-                Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.len() > PIECE) => {
+                Some(Ok(frame)) if frame.data_ref().is_some_and(|data| data.len() > self.flight.at_once()) => {
                     self.rest = frame.into_data().unwrap_or_default();
                 }
                 other => return Poll::Ready(other),
@@ -82,12 +92,15 @@ impl Watched {
         Poll::Ready(Some(Ok(Frame::data(self.next_piece()))))
     }
 
-    /// The last one is a copy: the protocol may keep it for long after the flight has ended, and all of the answer with it.
+    /// Over HTTP/2 the last byte is a piece of its own: h2 has room for it when all that came before fits the client's window, and takes
+    /// whole whatever has room for its first byte. The last piece is a copy: the protocol may keep it after the flight has ended, and
+    /// all of the answer with it.
     fn next_piece(&mut self) -> Bytes {
-        if self.rest.len() > PIECE {
-            self.rest.split_to(PIECE)
-        } else {
-            Bytes::copy_from_slice(&std::mem::take(&mut self.rest))
+        let left = self.rest.len();
+        match () {
+            () if left > PIECE => self.rest.split_to(PIECE),
+            () if left > 1 && self.flight.multiplexed => self.rest.split_to(left - 1),
+            () => Bytes::copy_from_slice(&std::mem::take(&mut self.rest)),
         }
     }
 }
@@ -170,7 +183,17 @@ mod tests {
     #[tokio::test]
     async fn an_answer_goes_in_pieces_and_its_size_is_known_throughout() {
         for version in [Version::HTTP_11, Version::HTTP_2] {
-            for (size, pieces) in [(0, 0), (1, 1), (PIECE, 1), (PIECE + 1, 2), (3 * PIECE, 3), (3 * PIECE + 7, 4)] {
+            for (size, pieces, multiplexed) in [
+                (0, 0, 0),
+                (1, 1, 1),
+                (SMALL, 1, 1),
+                (SMALL + 1, 1, 2),
+                (PIECE, 1, 2),
+                (PIECE + 1, 2, 2),
+                (3 * PIECE, 3, 4),
+                (3 * PIECE + 7, 4, 5),
+            ] {
+                let pieces = if version == Version::HTTP_2 { multiplexed } else { pieces };
                 let whole: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
                 let (mut answer, mut taken, mut count) = (answer(version, whole.clone()), Vec::new(), 0);
                 loop {

@@ -347,7 +347,7 @@ impl Store for SqliteStore {
         now: Timestamp,
         after: Option<&OperationId>,
         limit: u32,
-    ) -> Result<Vec<OperationId>, Error> {
+    ) -> Result<Vec<(OperationId, OrganizationId)>, Error> {
         runner::claimable(&self.readers, now, after, limit).await
     }
 

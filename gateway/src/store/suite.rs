@@ -227,13 +227,13 @@ async fn fences(store: &dyn Store) {
     let id = accepted(store, &new_operation(organization, 10)).await;
     let (old, new) = (Uuid::new_v4(), Uuid::new_v4());
     store.runner_lease(old, at(100)).await.unwrap();
-    assert!(store.operations_claimable(at(50), None, 1000).await.unwrap().contains(&id));
+    assert!(store.operations_claimable(at(50), None, 1000).await.unwrap().contains(&(id.clone(), organization)));
     let claim = store.operation_claim(&id, old, at(50)).await.unwrap().unwrap();
     assert_eq!((claim.from, claim.record.operation.status), (OperationStatus::Queued, OperationStatus::Running));
     let stale = fence_of(&claim, old);
     store.operation_sent(&stale, &[1; 32], at(60)).await.unwrap();
     assert!(store.operation_claim(&id, new, at(60)).await.unwrap().is_none(), "taken from an owner with a lease");
-    assert!(!store.operations_claimable(at(60), None, 1000).await.unwrap().contains(&id));
+    assert!(!store.operations_claimable(at(60), None, 1000).await.unwrap().contains(&(id.clone(), organization)));
     assert!(Fence::is_lost(&store.operation_sent(&stale, &[1; 32], at(100)).await.unwrap_err()), "sent without a lease");
 
     let claim = store.operation_claim(&id, new, at(100)).await.unwrap().unwrap();

@@ -93,6 +93,18 @@ pub enum Condition {
 }
 
 impl Goal {
+    /// Something is to be gone.
+    pub const fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoSite { .. }
+                | Self::NoEnvironment { .. }
+                | Self::NoBackup { .. }
+                | Self::NoDomain { .. }
+                | Self::Extension { is: Condition::Absent, .. }
+        )
+    }
+
     /// The native id of what the work is about, where it is known from the beginning.
     pub fn target(&self) -> Option<&str> {
         match self {

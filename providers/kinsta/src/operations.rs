@@ -65,6 +65,11 @@ impl Kinsta {
                     running(&handle, "Kinsta is working on it", now)
                 }
             }
+            // Of two deletions of one thing, the second fails.
+            State::Failed(error) if handle.goal.is_absence() => match self.sight(operation_id, &handle)? {
+                Sight::There(completion) => Ok(Progress::Succeeded(completion)),
+                _ => Ok(Progress::Failed(error)),
+            },
             State::Failed(error) => Ok(Progress::Failed(error)),
             State::Unknown if !handle.seen && handle.age(now) < UNKNOWN_MILLIS => running(&handle, "Kinsta begins soon", now),
             State::Unknown => self.forgotten(operation_id, &handle),

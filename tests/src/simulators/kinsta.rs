@@ -92,8 +92,15 @@ impl Kinsta {
 
     /// Everything under way comes one step further with each request, whatever it asks for.
     fn age(&mut self) {
-        let effects: Vec<Effect> = self.operations.values_mut().filter_map(Operation::age).collect();
-        effects.into_iter().for_each(|effect| self.carry_out(effect));
+        let ended: Vec<(String, Effect)> =
+            self.operations.iter_mut().filter_map(|(id, operation)| Some((id.clone(), operation.age()?))).collect();
+        for (id, effect) in ended {
+            if !self.deletes_nothing(&effect) {
+                self.carry_out(effect);
+            } else if let Some(operation) = self.operations.get_mut(&id) {
+                operation.fails = Some("The command failed");
+            }
+        }
     }
 
     fn environment(&mut self, id: &str) -> Option<&mut Environment> {

@@ -199,6 +199,18 @@ async fn a_plugin_whose_deletion_nobody_heard_of_is_deleted_once_and_that_succee
     assert_eq!((world.begun("environment:run-wp-cli-command"), world.host.faults_left()), (2, 0));
 }
 
+/// The first one goes on while it is looked up, so a second one is begun, which finds nothing to delete.
+#[tokio::test]
+async fn a_deletion_that_fails_since_an_earlier_one_was_carried_out_has_succeeded() {
+    let world = World::new().await;
+    let site = world.site("Shop").await;
+    world.host.world(|kinsta| (kinsta.unknown_for, kinsta.running_for) = (0, 6));
+    world.host.inject(Method::POST, "/v2/sites/environments/*/run-wp-cli-command", 1, Fault::Cut);
+    world.change(Method::DELETE, format!("{site}/wordpress/plugins/akismet"), Value::Null).await;
+    assert_eq!((world.begun("environment:run-wp-cli-command"), world.host.faults_left()), (2, 0));
+    world.gateway.api.delete(&format!("{site}/wordpress/plugins/akismet")).await.problem(404, "not_found");
+}
+
 #[tokio::test]
 async fn what_fails_at_the_host_says_why() {
     let world = World::new().await;

@@ -100,8 +100,9 @@ impl Ended {
 
     fn without_answer(&self) -> KeyEnd {
         match self {
-            Self::Answered(_) | Self::AnswerLost => KeyEnd::AnswerLost,
-            Self::Refused(_) => KeyEnd::AnswerLostIfChanged,
+            // What a preparing call made at a host isn't marked: repeating it does no harm.
+            Self::Answered(_) | Self::Refused(_) => KeyEnd::AnswerLostIfChanged,
+            Self::AnswerLost => KeyEnd::AnswerLost,
             Self::Free => KeyEnd::Free,
         }
     }

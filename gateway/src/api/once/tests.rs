@@ -4,8 +4,9 @@
 
 use super::{kept::Ended, *};
 use crate::{
+    policy::mint_token,
     seal::{KEY_LENGTH, MasterKey, Sealer},
-    store::{KeyStore as _, SqliteStore, Store as _, suite},
+    store::{KeyStore as _, SqliteStore, Store as _, TokenStore as _, suite},
 };
 use uuid::Uuid;
 
@@ -60,12 +61,18 @@ async fn a_master_key_that_is_replaced_between_two_tries_loses_no_answer() {
 
 #[tokio::test]
 async fn a_key_whose_answer_cannot_be_kept_is_in_progress_no_more() {
-    for (ended, told) in [
-        (Ended::Answered(answer()), Reserved::AnswerLost),
+    for (ended, changes, told) in [
+        (Ended::Answered(answer()), true, Reserved::AnswerLost),
         // Nothing was changed under it.
-        (Ended::Refused(answer()), Reserved::New),
+        (Ended::Answered(answer()), false, Reserved::New),
+        (Ended::Refused(answer()), false, Reserved::New),
     ] {
         let held = Held::new().await;
+        if changes {
+            let key = held.reservation.key.clone();
+            let (_, token) = mint_token(key.organization, "made", None).unwrap();
+            store::under_key(key, held.store.token_insert(&token)).await.unwrap();
+        }
         tokio::time::pause();
         held.end(&ended).await;
         tokio::time::resume();

@@ -195,7 +195,7 @@ async fn the_lease_is_renewed_while_a_call_runs() {
     fake.until("Mutate", 1).await;
     let later = now().plus_millis(700);
     let renewed = async {
-        while gateway.store.operations_claimable(later, None, 10).await.unwrap().contains(&id) {
+        while gateway.store.operations_claimable(later, None, 10).await.unwrap().iter().any(|(one, _)| *one == id) {
             tokio::task::yield_now().await;
         }
     };

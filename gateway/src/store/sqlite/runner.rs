@@ -6,11 +6,11 @@
 use super::{
     audit, events, keys, labels,
     operations::record_of,
-    rows::{blob, operation_id, to_json},
+    rows::{blob, operation_id, to_json, uuid},
     writer::Writer,
 };
 use crate::{
-    model::{Error, OperationId, OperationStatus, Target, Timestamp},
+    model::{Error, OperationId, OperationStatus, OrganizationId, Target, Timestamp},
     seal::ChainKey,
     store::{AuditEntry, Cause, Claim, Fence, Finish, Outcome, PendingUpdate},
 };
@@ -47,15 +47,16 @@ pub async fn claimable(
     now: Timestamp,
     after: Option<&OperationId>,
     limit: u32,
-) -> Result<Vec<OperationId>, Error> {
+) -> Result<Vec<(OperationId, OrganizationId)>, Error> {
     let query = sqlx::query(
-        "SELECT id FROM operations WHERE status IN ('queued', 'running') AND id > ?1 AND (status = 'queued' \
+        "SELECT id, organization FROM operations WHERE status IN ('queued', 'running') AND id > ?1 AND (status = 'queued' \
          OR owner IS NULL OR owner NOT IN (SELECT id FROM runners WHERE lease_until > ?2)) ORDER BY id LIMIT ?3",
     )
     .bind(after.map_or("", OperationId::as_str))
     .bind(now.as_millis())
     .bind(limit);
-    query.fetch_all(readers).await?.iter().map(operation_id).collect()
+    let rows = query.fetch_all(readers).await?;
+    rows.iter().map(|row| Ok((operation_id(row)?, OrganizationId(uuid(row, "organization")?)))).collect()
 }
 
 pub async fn claim(writer: &Writer, id: OperationId, owner: Uuid, now: Timestamp) -> Result<Option<Claim>, Error> {

@@ -45,6 +45,14 @@ pub enum Effect {
 }
 
 impl Kinsta {
+    /// WP-CLI's deletion of what isn't there. That it makes the operation fail is our assumption.
+    pub fn deletes_nothing(&mut self, effect: &Effect) -> bool {
+        let Effect::Command { environment, command } = effect else { return false };
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let ["wp", kind @ ("plugin" | "theme"), "delete", name] = words.as_slice() else { return false };
+        self.environment(environment).is_some_and(|on| on.extensions(kind).iter().all(|one| one.name != *name))
+    }
+
     pub fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::NewSite { name, wordpress } => {
