@@ -1,5 +1,5 @@
-//! The short way of a cached read: one site, kept and fresh, for a caller who is known. It goes before the stack, as does the refusal of
-//! what can't have its turn at a processor.
+//! The short way of a cached read: one site, kept and fresh, for a caller who is known. It goes before the stack, as do the refusals of
+//! what can't have its turn at a processor, or a place of its organization.
 //!
 //! In goes a request as hyper read it; out comes its answer, or nothing, and then the stack answers. Invariant: it decides nothing by
 //! itself. Who may ask, how often, and what is answered, the same functions say that the stack calls; where any of them has to wait, to
@@ -10,11 +10,12 @@ use crate::{
     api::{Api, lane},
     clock,
     layers::{self, Gate, HadTurn, Misread, Observer, Served},
+    model::Timestamp,
     policy::{self, Authenticator, ClientAddress, CorsConfig, Rule, Secure},
 };
 use axum::{Router, body::Body};
 use futures_util::future::{BoxFuture, Either};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use prometheus::IntCounter;
 use std::{
@@ -111,15 +112,51 @@ impl Door {
             && layers::is_familiar(&self.authenticator, request.headers(), secure)
     }
 
+    /// What the stack would say where the organization has no place for one more request, of who is known: found out behind
+    /// everything else it costs as much as an answer, and who asks for twice of what there is would have half of it.
+    fn no_place<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Response<Body>> {
+        if !self.gate.is_crowded() || !takes_a_place(request.uri().path()) {
+            return None;
+        }
+        let (started, at) = (Instant::now(), clock::now());
+        let principal = self.authenticator.known(layers::credential(request.headers()).ok()?, client.0, started)?;
+        if !self.gate.is_full_for(&principal) {
+            return None;
+        }
+        let id = Observer::name(request.headers(), at);
+        let response = match self.gate.pass(client.0, &principal, started) {
+            Ok(passed) => self.gate.no_place(request.uri(), &id, passed),
+            Err(used_up) => self.gate.used_up(request.uri(), &id, used_up),
+        };
+        Some(self.told(request, (id, response), client, (started, at)))
+    }
+
     fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
         let (started, at) = (Instant::now(), clock::now());
         let id = Observer::name(request.headers(), at);
         let response = self.gate.no_turn(request.uri(), client.0, &id);
+        self.told(request, (id, response), client, (started, at))
+    }
+
+    /// As the stack tells its refusals.
+    fn told<B>(
+        &self,
+        request: &Request<B>,
+        (id, response): (HeaderValue, Response<Body>),
+        client: ClientAddress,
+        (started, at): (Instant, Timestamp),
+    ) -> Response<Body> {
         let served = Served { route: "unmatched", provider: "", client, started, at };
         let mut response = self.observer.observed(request, id, &served, response);
         layers::tell_origin(&self.cors, request.headers(), response.headers_mut());
         bodied(request.method(), response)
     }
+}
+
+/// Whether what stands there takes one of its organization's places: all of the API but what is open to everybody.
+fn takes_a_place(path: &str) -> bool {
+    const OPEN: [&str; 2] = ["auth/", "invitations/accept"];
+    path.strip_prefix("/api/v1/").is_some_and(|rest| OPEN.iter().all(|open| !rest.starts_with(open)))
 }
 
 /// The short way, and behind it the whole stack: what the server serves.
@@ -166,6 +203,9 @@ impl Way {
         let door = self.door.as_ref().filter(|door| !door.lets_by(&request, whence.secure));
         if let Some(door) = door.filter(|door| door.gate.is_full()) {
             return Either::Left(ready(Ok(door.refuse(&request, whence.client))));
+        }
+        if let Some(response) = door.and_then(|door| door.no_place(&request, whence.client)) {
+            return Either::Left(ready(Ok(response)));
         }
         let door = door.cloned();
         request.extensions_mut().insert(whence.client);

@@ -1,7 +1,8 @@
 //! A small client of the API.
 //!
 //! In go paths below `/api/v1` and JSON, out come whole answers. Invariant: `Reply::is` fails with the whole answer in the
-//! message, so that a red test says what the gateway said.
+//! message, so that a red test says what the gateway said; and an answer of a gateway that isn't as its document says, or tells no
+//! limit on requests, fails whatever test meets it.
 
 use crate::Sse;
 use bytes::Bytes;
@@ -17,12 +18,18 @@ use std::{net::SocketAddr, time::Duration};
 /// Longer than the longest wait that a request may ask for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What every answer of a gateway tells of a limit, unless all of them are off.
+pub const LIMIT_FIELDS: [&str; 5] =
+    ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "ratelimit-policy"];
+
 #[derive(Clone)]
 pub struct Api {
     client: Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
     /// The header fields that say who asks; none: nobody does.
     credential: Vec<(&'static str, String)>,
+    /// The gateway has no limit that it could tell.
+    unlimited: bool,
 }
 
 /// A whole answer.
@@ -37,13 +44,19 @@ pub struct Reply {
 impl Api {
     pub fn new(address: SocketAddr, token: Option<&str>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client, address, credential: token.map(bearer).into_iter().collect() }
+        Self { client, address, credential: token.map(bearer).into_iter().collect(), unlimited: false }
     }
 
     /// The same, over connections of its own.
     #[must_use]
     pub fn fresh(&self) -> Self {
-        Self { credential: self.credential.clone(), ..Self::new(self.address, None) }
+        Self { credential: self.credential.clone(), unlimited: self.unlimited, ..Self::new(self.address, None) }
+    }
+
+    /// The same, for a gateway whose limits are all off.
+    #[must_use]
+    pub fn unlimited(&self) -> Self {
+        Self { unlimited: true, ..self.clone() }
     }
 
     #[must_use]
@@ -85,7 +98,9 @@ impl Api {
     pub async fn watch(&self, path: &str, headers: &[(&str, &str)]) -> Sse {
         let request = self.request(Method::GET, path, headers, Bytes::new()).expect("a request");
         let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
-        Sse::new(response.expect("no answer came").expect("the gateway answers"))
+        let response = response.expect("no answer came").expect("the gateway answers");
+        self.check_limits(path, response.headers());
+        Sse::new(response)
     }
 
     /// An error is a gateway that is gone, or that broke the connection.
@@ -95,9 +110,21 @@ impl Api {
         let request = self.request(method, path, headers, body)?;
         let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await??;
         let (parts, body) = response.into_parts();
+        self.check_limits(&question, &parts.headers);
         let body = tokio::time::timeout(PATIENCE, body.collect()).await??.to_bytes();
         crate::document::check(&asked, path.strip_prefix("/api/v1").unwrap_or(path), parts.status, &parts.headers, &body);
         Ok(Reply { status: parts.status, headers: parts.headers, body, question })
+    }
+
+    /// Fails where an answer of a gateway doesn't tell its limit. With a credential only gateways are asked. Without one it may be
+    /// any server: a gateway's answers are known by their id, which those of the admin listener don't have.
+    fn check_limits(&self, question: &str, headers: &HeaderMap) {
+        let is_gateways = !self.credential.is_empty() || headers.contains_key("x-request-id");
+        if self.unlimited || !is_gateways {
+            return;
+        }
+        let missing: Vec<_> = LIMIT_FIELDS.iter().filter(|name| !headers.contains_key(**name)).collect();
+        assert!(missing.is_empty(), "{question}: the answer doesn't tell {missing:?}: {headers:?}");
     }
 
     fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Bytes) -> http::Result<Request<Full<Bytes>>> {

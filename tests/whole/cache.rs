@@ -5,7 +5,7 @@
 
 use futures_util::future::join_all;
 use http::Method;
-use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually, wait_until};
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually, gateway::stack_alone, wait_until};
 use serde_json::{Value, json};
 use std::{
     sync::{
@@ -81,6 +81,9 @@ async fn an_answer_says_whence_it_came() {
         assert_eq!((whence(&reply).as_str(), fixture.calls()), (expected, calls), "{wish:?}");
         assert!(reply.header("age").is_some() && reply.header("etag").is_some());
     }
+    // What is kept goes the short way, unless these tests are told to do without it.
+    let short = fixture.gateway.metric("portico_hot_path_answers_total", &[]).await;
+    assert_eq!(short > 0.0, !stack_alone(), "{short} answers went the short way");
     let list = fixture.api().get("/sites?connection=kept").await.is(200);
     assert_eq!(whence(&list), "portico; fwd=bypass");
     let age = async |wish| fixture.read(wish).await.header("age").and_then(|age| age.parse::<u64>().ok()).expect("an age");

@@ -129,7 +129,7 @@ async fn both_ways_see_a_change_at_once() {
 }
 
 #[tokio::test]
-async fn both_ways_are_logged_and_counted() {
+async fn both_ways_are_named_and_counted() {
     let gateway = fixture().await;
     let labels = ["route=\"/api/v1/sites/{site}\"", "status=\"200\""];
     let (all, hot) = ("portico_requests_total", "portico_hot_path_answers_total");
@@ -141,6 +141,41 @@ async fn both_ways_are_logged_and_counted() {
     // Only one of them went the short way, or there is none.
     let after = (gateway.metric(all, &labels).await, gateway.metric(hot, &[]).await);
     assert_eq!((after.0 - before.0, after.1 - before.1), (2.0, 1.0));
+}
+
+/// The access log's line of this request, without what differs from one to the next.
+async fn access_line(gateway: &Gateway, id: &str) -> Value {
+    let line = gateway.logged(&[&format!("\"request_id\":\"{id}\""), "\"target\":\"access\""]).await;
+    let mut line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    for passing in ["timestamp", "request_id", "micros"] {
+        let removed = line.as_object_mut().expect("fields").remove(passing);
+        assert!(removed.is_some(), "no {passing}: {line}");
+    }
+    line
+}
+
+#[tokio::test]
+async fn both_ways_write_the_same_line_of_the_access_log() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let gateway = fixture_with("log.format = \"json\"\nlog.level = \"info\"\n").await;
+    let api = &gateway.api;
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let tag = long(api, SITE, &[]).await.is(200).header("etag").expect("a tag").to_owned();
+    let unless = [("if-none-match", tag.as_str())];
+    let before = hot(&gateway).await;
+    for (headers, status) in [(&unless[..0], 200), (&unless[..], 304)] {
+        let expected = json!({
+            "level": "INFO", "trace_id": TRACE, "client": "127.0.0.1", "method": "GET", "path": format!("/api/v1{SITE}"),
+            "status": status, "target": "access",
+        });
+        for (id, is_short) in [(format!("short-{status}"), true), (format!("long-{status}"), false)] {
+            let headers = [headers, &[("x-request-id", id.as_str()), ("traceparent", parent.as_str())]].concat();
+            let reply = if is_short { short(api, SITE, &headers).await } else { long(api, SITE, &headers).await };
+            let _ = reply.is(status);
+            assert_eq!(access_line(&gateway, &id).await, expected, "{id}");
+        }
+    }
+    assert_eq!(hot(&gateway).await, before + 2.0);
 }
 
 /// What the short way must not answer, however fresh the answer is that it holds.

@@ -1,7 +1,8 @@
 //! Idempotency-Key on everything that changes something: one key is one change and one answer, also across a kill.
 //!
 //! Changes that a provider carries out have the key in their operation (see `recovery` for kills there); here are the changes that
-//! Portico makes itself, and what a key does to secrets. Invariant: what is counted is counted where the change is.
+//! Portico makes itself, what a key does to secrets, and how long it is kept. `keys` asks every endpoint. Invariant: what is counted
+//! is counted where the change is.
 
 use http::Method;
 use portico_tests::{Answer, Api, Chance, Gateway, Reply, Setup, Upstream, eventually};
@@ -9,20 +10,32 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// What gives or ends a session, and keeps no answer.
+pub const UNKEYED: [(Method, &str); 7] = [
+    (Method::POST, "/auth/register"),
+    (Method::POST, "/auth/login"),
+    (Method::POST, "/auth/refresh"),
+    (Method::POST, "/auth/logout"),
+    (Method::PATCH, "/auth/password"),
+    (Method::DELETE, "/account"),
+    (Method::POST, "/invitations/accept"),
+];
 
 async fn keyed(api: &Api, method: Method, path: &str, key: &str, body: &Value) -> Reply {
     api.json(method, path, &[("idempotency-key", key)], body).await
 }
 
 #[track_caller]
-fn same(first: &Reply, again: &Reply) {
-    assert_eq!((first.status, &first.body), (again.status, &again.body), "{}", again.text());
+pub fn same(first: &Reply, again: &Reply) {
+    assert_eq!((first.status, &first.body), (again.status, &again.body), "{again:?}");
     for header in ["location", "content-type", "cache-control", "etag"] {
-        assert_eq!(first.header(header), again.header(header), "{header}");
+        assert_eq!(first.header(header), again.header(header), "{header}: {again:?}");
     }
-    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
+    let replayed = (first.header("idempotency-replayed"), again.header("idempotency-replayed"));
+    assert_eq!(replayed, (None, Some("true")), "{again:?}");
 }
 
 fn files() -> Value {
@@ -257,15 +270,7 @@ async fn the_key_that_was_shown_a_secret_is_shown_it_again() {
 async fn where_a_key_cannot_be_kept_it_is_refused_and_nothing_happens() {
     let gateway = Gateway::start().await;
     let body = json!({"email": "anna@example.com", "password": "correct horse battery", "name": "Anna"});
-    for (method, path) in [
-        (Method::POST, "/auth/register"),
-        (Method::POST, "/auth/login"),
-        (Method::POST, "/auth/refresh"),
-        (Method::POST, "/auth/logout"),
-        (Method::PATCH, "/auth/password"),
-        (Method::DELETE, "/account"),
-        (Method::POST, "/invitations/accept"),
-    ] {
+    for (method, path) in UNKEYED {
         let body = if path == "/auth/register" { &body } else { &json!({"email": "anna@example.com", "password": "x"}) };
         let reply = gateway.api.json(method, path, &[("idempotency-key", "k")], body).await;
         reply.problem(503, "idempotency_unavailable");
@@ -340,4 +345,53 @@ async fn a_key_that_cannot_be_kept_is_told_as_that() {
     let made =
         gateway.api.json(Method::POST, "/sites", &[("idempotency-key", "k"), ("prefer", "wait=30")], &body).await.is(201);
     assert_eq!(made.header("idempotency-replayed"), None);
+}
+
+/// Of an operation, and of what Portico changes itself.
+#[tokio::test]
+async fn one_key_of_two_methods_is_two_keys() {
+    let gateway = Gateway::start().await;
+    let _ = gateway.connect("own", "sandbox", json!({"work_seconds": 0, "seed_sites": 1})).await;
+    let headers = [("idempotency-key", "k"), ("prefer", "wait=30")];
+    for (path, absent) in [("/sites/own~seed-00001", "not_found"), ("/connections/own", "connection_not_found")] {
+        let change = async || gateway.api.json(Method::PATCH, path, &headers, &json!({"name": "Changed"})).await;
+        let delete = async || gateway.api.json(Method::DELETE, path, &headers, &json!({})).await;
+        let changed = change().await.is(200);
+        assert_eq!(gateway.api.get(path).await.is(200).json()["name"], "Changed");
+        let deleted = delete().await;
+        assert!(deleted.status.is_success(), "{deleted:?}");
+        gateway.api.get(path).await.problem(404, absent);
+        // Each has its own answer, and the first of the second method was none of the other's.
+        same(&changed, &change().await);
+        same(&deleted, &delete().await);
+    }
+}
+
+/// In milliseconds of the Unix epoch, as the database has it.
+fn now() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "how long a key is kept is compared with the time of day")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+    i64::try_from(now.as_millis()).expect("a time")
+}
+
+#[tokio::test]
+async fn a_key_is_kept_for_a_day() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    const MINUTE: i64 = 60 * 1000;
+    let gateway = Gateway::start().await;
+    let before = now();
+    for (path, body) in [
+        ("/sites", json!({"connection": "sandbox", "name": "Shop"})),
+        ("/connections", json!({"provider": "sandbox", "name": "Client"})),
+    ] {
+        let made = keyed(&gateway.api, Method::POST, path, "k", &body).await;
+        assert!(made.status.is_success(), "{made:?}");
+    }
+    let until = before + DAY - MINUTE..=now() + DAY + MINUTE;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db")).read_only(true);
+    let mut database = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let select = "SELECT operation IS NOT NULL, expires_at FROM idempotency WHERE key = 'k' ORDER BY 1";
+    let kept: Vec<(bool, i64)> = sqlx::query_as(select).fetch_all(&mut database).await.expect("rows");
+    assert_eq!(kept.iter().map(|row| row.0).collect::<Vec<_>>(), [false, true], "of a change, and of an operation");
+    assert!(kept.iter().all(|row| until.contains(&row.1)), "{kept:?} and not {until:?}");
 }

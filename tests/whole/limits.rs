@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Method;
-use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, eventually, gateway::binary, wait_until};
+use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, api::LIMIT_FIELDS, eventually, gateway::binary, wait_until};
 use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -57,8 +57,6 @@ fn refused(reply: Reply, policy: &str) -> u64 {
     assert!(rate.ends_with(&format!(";t={wait}")), "{rate}");
     wait
 }
-
-const HEADERS: [&str; 5] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "ratelimit-policy"];
 
 #[tokio::test]
 async fn every_answer_tells_what_is_left_and_every_kind_counts() {
@@ -197,11 +195,9 @@ async fn what_is_off_is_not_told() {
     let off = |name: &str| (format!("PORTICO_LIMITS__{name}"), "off".to_owned());
     let environment = ["IP", "TOKEN", "ORGANIZATION", "LOGIN"].map(off).to_vec();
     let gateway = Gateway::start_with(Setup { environment, ..Setup::default() }).await;
-    let stranger = Api::new(gateway.api_address, None);
-    for reply in
-        [gateway.api.get("/sites").await.is(200), stranger.get("/api/v1/sites").await.is(401), stranger.get("/docs").await]
-    {
-        assert!(HEADERS.iter().all(|name| reply.header(name).is_none()), "{reply:?}");
+    let (api, stranger) = (gateway.api.unlimited(), Api::new(gateway.api_address, None).unlimited());
+    for reply in [api.get("/sites").await.is(200), stranger.get("/api/v1/sites").await.is(401), stranger.get("/docs").await] {
+        assert!(LIMIT_FIELDS.iter().all(|name| reply.header(name).is_none()), "{reply:?}");
     }
 }
 
@@ -222,7 +218,7 @@ async fn a_rate_that_is_none_is_refused_at_start() {
 async fn a_full_gateway_refuses_at_once_and_still_tells_how_operations_are() {
     const SLOW: Duration = Duration::from_secs(3);
     let upstream = Upstream::start(|_| Answer::After(SLOW, Box::new(Answer::Json(200, json!("slow"))))).await;
-    let gateway = limited("in_flight = 4\nin_flight_per_organization = 4").await;
+    let gateway = limited("in_flight = 4\nin_flight_per_organization = 8").await;
     let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
         "secrets": {"api_key": "k"}});
     let _ = gateway.api.post("/connections", &body).await.is(201);
@@ -261,7 +257,7 @@ async fn a_full_gateway_refuses_at_once_and_still_tells_how_operations_are() {
 #[tokio::test]
 async fn one_organization_does_not_take_all_the_room() {
     let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!("slow"))))).await;
-    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2").await;
+    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2\ntoken = \"600/min\"").await;
     let other = gateway.api.with_token(&gateway.new_token("other"));
     let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
         "secrets": {"api_key": "k"}});
@@ -269,10 +265,15 @@ async fn one_organization_does_not_take_all_the_room() {
     let slow = join_all((0..2).map(async |number| gateway.api.get(&format!("/sites/slow~{number}")).await));
     let meanwhile = async {
         eventually("two requests at the host", async || (upstream.seen().len() >= 2).then_some(())).await;
-        (gateway.api.get("/providers").await, other.get("/providers").await)
+        (gateway.api.get("/providers").await, gateway.api.get("/providers").await, other.get("/providers").await)
     };
-    let (slow, (refused, served)) = tokio::join!(slow, meanwhile);
+    let (slow, (first, refused, served)) = tokio::join!(slow, meanwhile);
     assert!(refused.header("retry-after").is_some());
+    // It counts for its token as any other.
+    let left =
+        |reply: &Reply| reply.header("x-ratelimit-remaining").and_then(|text| text.parse::<u32>().ok()).expect("a number");
+    assert!(left(&refused) < left(&first), "{refused:?} after {first:?}");
+    first.problem(503, "overloaded");
     refused.problem(503, "overloaded");
     let _ = served.is(200);
     for reply in slow {
@@ -322,7 +323,7 @@ async fn who_waits_takes_no_room_and_too_many_do_not_wait() {
 #[tokio::test]
 async fn changes_whose_clients_leave_keep_their_places() {
     let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(7), Box::new(Answer::Json(200, json!("slow"))))).await;
-    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2").await;
+    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2\ntoken = \"600/min\"").await;
     let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
         "secrets": {"api_key": "k"}});
     let _ = gateway.api.post("/connections", &body).await.is(201);

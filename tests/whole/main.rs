@@ -31,6 +31,7 @@ mod hosts;
 mod hot_path;
 mod idempotency;
 mod identity;
+mod keys;
 mod labels;
 mod limits;
 mod misread;

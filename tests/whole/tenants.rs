@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::Method;
 use portico_tests::{Api, Gateway, Reply, gateway::root};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Stands in all that the first organization wrote, and in no id of it: an id is repeated to whoever sent it.
 const MARK: &str = "zanzibar";
@@ -369,10 +369,33 @@ async fn lists_are_ones_own(world: &World, asker: &Asker) -> usize {
     assert_eq!(ids("/connections").await, ["shared"], "{}", asker.who);
     assert_eq!(ids("/operations").await.len(), 1, "{}", asker.who);
     assert_eq!(ids("/members").await.len(), 4, "{}", asker.who);
+    let usage = asker.api.get("/billing/usage").await.is(200).json();
+    assert_eq!((&usage["connections"], &usage["sites"]), (&json!(["shared"]), &json!(1)), "{}: {usage}", asker.who);
     if asker.is_admin() {
         assert_eq!(ids("/tokens").await.len(), 4, "{}", asker.who);
+        log_is_ones_own(world, asker).await;
     }
     listed
+}
+
+async fn log(api: &Api) -> Vec<Value> {
+    let pages = api.walk("/audit?limit=100").await;
+    pages.into_iter().flat_map(|page| page["data"].as_array().cloned().expect("rows")).collect()
+}
+
+/// No row is in the logs of both, nor anything that one of them is known by.
+async fn log_is_ones_own(world: &World, asker: &Asker) {
+    let (theirs, own) = (log(&world.first).await, log(&asker.api).await);
+    assert!(theirs.len() > 20 && own.len() > 10, "{} rows and {}: the test would find nothing", theirs.len(), own.len());
+    // The operator's commands are told to both, and both have a connection of this name.
+    let common = [Value::Null, json!("operator"), json!("/connections/shared")];
+    for field in ["id", "actor", "target", "request_id", "operation"] {
+        let told = |rows: &[Value]| -> BTreeSet<String> {
+            rows.iter().map(|row| &row[field]).filter(|value| !common.contains(value)).map(Value::to_string).collect()
+        };
+        let (theirs, own) = (told(&theirs), told(&own));
+        assert!(!theirs.is_empty() && theirs.is_disjoint(&own), "{}: {field}: {theirs:?} {own:?}", asker.who);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use portico_tests::{
     Gateway, Setup, eventually,
-    gateway::binary,
+    gateway::{binary, stack_alone},
     tls::{Certificate, Http, TlsClient},
     wait_until,
 };
@@ -289,12 +289,11 @@ async fn the_admin_listener_speaks_tls_when_asked() {
     gateway.logged(&["listening on https://"]).await;
 }
 
-/// What a page of this origin sends with its cookie, a POST where there is a body; the answer's status, cookie and JSON come out.
-async fn ask(http: &mut Http, origin: &str, path: &str, cookie: &str, body: Option<Value>) -> (u16, Option<String>, Value) {
-    let request = http::Request::builder().method(if body.is_some() { "POST" } else { "GET" });
-    let request = request.header("origin", origin).header("cookie", cookie).header("content-type", "application/json");
+/// Sends it as browsers do, a POST where there is a body.
+async fn send(http: &mut Http, request: http::request::Builder, path: &str, body: Option<Value>) -> http::Response<Bytes> {
+    let request = request.method(if body.is_some() { "POST" } else { "GET" }).header("content-type", "application/json");
     let body = Full::new(body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string())));
-    // As browsers send it: the host is a field in the one protocol, and part of the target in the other.
+    // The host is a field in the one protocol, and part of the target in the other.
     let answer = match http {
         Http::One(sender) => {
             let request = request.uri(path).header("host", "localhost").body(body);
@@ -306,7 +305,13 @@ async fn ask(http: &mut Http, origin: &str, path: &str, cookie: &str, body: Opti
         }
     };
     let (parts, body) = answer.expect("an answer").into_parts();
-    let body = body.collect().await.expect("a body").to_bytes();
+    http::Response::from_parts(parts, body.collect().await.expect("a body").to_bytes())
+}
+
+/// What a page of this origin sends with its cookie; the answer's status, cookie and JSON come out.
+async fn ask(http: &mut Http, origin: &str, path: &str, cookie: &str, body: Option<Value>) -> (u16, Option<String>, Value) {
+    let request = http::Request::builder().header("origin", origin).header("cookie", cookie);
+    let (parts, body) = send(http, request, path, body).await.into_parts();
     let mut cookies = parts.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().expect("text").to_owned());
     let given = cookies.next();
     assert_eq!(cookies.next(), None, "one cookie is enough");
@@ -351,6 +356,30 @@ async fn a_session_over_tls_is_in_a_cookie_of_this_host_alone() {
         assert_ne!(first, second);
         assert_eq!(ask(&mut http, OWN, ME, &second, None).await.0, 200);
         assert_eq!(ask(&mut http, OWN, ME, &first, None).await.0, 401, "the old cookie still opens");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_answered_with_strict_transport_security() {
+    const SITE: &str = "/api/v1/sites/kept~seed-00001";
+    let world = World::start("").await;
+    let hot = async || world.gateway.metric("portico_hot_path_answers_total", &[]).await;
+    let settings = json!({"seed_sites": 1, "work_seconds": 0, "cache": {"sites.get": 3600}});
+    let body = json!({"id": "kept", "provider": "sandbox", "name": "Kept", "settings": settings});
+    let request = http::Request::builder().header("authorization", format!("Bearer {}", world.token));
+    let mut http = world.client(BOTH).connect().await.unwrap();
+    assert_eq!(send(&mut http, request, "/api/v1/connections", Some(body)).await.status(), 201);
+    for alpn in ["http/1.1", "h2"] {
+        let mut http = world.client(&[alpn]).connect().await.unwrap();
+        // From here on the site is kept, and the token is known.
+        let first = http.get(SITE, &world.token).await;
+        let before = hot().await;
+        let second = http.get(SITE, &world.token).await;
+        assert_eq!(hot().await - before, if stack_alone() { 0.0 } else { 1.0 }, "{alpn}");
+        for answer in [&first, &second] {
+            assert_eq!((answer.status().as_u16(), answer.body()), (200, first.body()), "{alpn}");
+            assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000", "{alpn}");
+        }
     }
 }
 

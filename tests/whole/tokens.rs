@@ -93,6 +93,27 @@ async fn rotation_leaves_the_old_value_for_the_overlap() {
     gateway.api.post(&path, &json!({"overlap_seconds": 604_801})).await.problem(422, "invalid_input");
 }
 
+/// It is written now and then, and when the gateway stops.
+#[tokio::test]
+async fn when_a_token_was_used_is_known_after_a_restart() {
+    let mut gateway = Gateway::start().await;
+    let (used, api) = make(&gateway, &json!({"name": "Used"})).await;
+    let (idle, _) = make(&gateway, &json!({"name": "Idle"})).await;
+    let _ = api.get("/sites").await.is(200);
+    let ended = gateway.sigterm().await;
+    assert!(ended.success(), "{ended}: {}", gateway.log());
+    gateway.restart().await;
+    let (later, _) = make(&gateway, &json!({"name": "Later"})).await;
+    let last_used = async |token: &Value| {
+        gateway.api.get(&format!("/tokens/{}", text(&token["id"]))).await.is(200).json()["last_used_at"].clone()
+    };
+    assert_eq!(last_used(&idle).await, Value::Null);
+    // Times sort as text without their end: a whole second is how its fractions begin.
+    let at = last_used(&used).await;
+    let times = [&used["created_at"], &at, &later["created_at"]].map(|time| text(time).trim_end_matches('Z'));
+    assert!(times.is_sorted(), "{times:?}");
+}
+
 #[tokio::test]
 async fn a_token_gives_no_more_than_it_has() {
     let gateway = Gateway::start().await;

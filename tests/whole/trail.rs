@@ -1,11 +1,15 @@
 //! Where a request comes from and on whose trail it is: client addresses behind proxies, traces to upstreams.
 //!
-//! Invariant: what the gateway believes is read where an operator reads it: in the access log, and at the upstream.
+//! Invariant: what the gateway believes is read where an operator reads it: in the access and audit logs, and at the upstream.
 
 use bytes::Bytes;
 use http::Method;
 use portico_tests::{Answer, Gateway, Setup, Upstream};
 use serde_json::{Value, json};
+
+/// Both headers that proxies may write: two hops in the one, another client in the other.
+const SENT: [(&str, &str); 2] = [("x-forwarded-for", "198.51.100.1, 203.0.113.7"), ("forwarded", "for=192.0.2.9")];
+const TRUSTING: &str = "[server]\ntrusted_proxies = [\"127.0.0.1\", \"203.0.113.0/24\"]\n";
 
 /// Text lines leave out what a filter would need, so these tests read JSON.
 fn logging(config: &str) -> Setup {
@@ -23,19 +27,29 @@ async fn logged(gateway: &Gateway, name: &str, headers: &[(&str, &str)]) -> Valu
 
 #[tokio::test]
 async fn forwarding_headers_count_from_trusted_proxies_alone() {
-    let sent = [("x-forwarded-for", "198.51.100.1, 203.0.113.7"), ("forwarded", "for=192.0.2.9")];
     let gateway = Gateway::start_with(logging("")).await;
-    assert_eq!(logged(&gateway, "nobody-is-trusted", &sent).await["client"], "127.0.0.1");
+    assert_eq!(logged(&gateway, "nobody-is-trusted", &SENT).await["client"], "127.0.0.1");
     let gateway = Gateway::start_with(logging("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n")).await;
-    assert_eq!(logged(&gateway, "others-are-trusted", &sent).await["client"], "127.0.0.1");
-    let trusting = "[server]\ntrusted_proxies = [\"127.0.0.1\", \"203.0.113.0/24\"]\n";
-    let gateway = Gateway::start_with(logging(trusting)).await;
-    assert_eq!(logged(&gateway, "skips-trusted-hops", &sent).await["client"], "198.51.100.1");
+    assert_eq!(logged(&gateway, "others-are-trusted", &SENT).await["client"], "127.0.0.1");
+    let gateway = Gateway::start_with(logging(TRUSTING)).await;
+    assert_eq!(logged(&gateway, "skips-trusted-hops", &SENT).await["client"], "198.51.100.1");
     let spoofed = [("x-forwarded-for", "10.0.0.1, 198.51.100.1")];
     assert_eq!(logged(&gateway, "right-to-left", &spoofed).await["client"], "198.51.100.1");
     assert_eq!(logged(&gateway, "no-header", &[]).await["client"], "127.0.0.1");
-    let gateway = Gateway::start_with(logging(&format!("{trusting}forwarded_header = \"forwarded\"\n"))).await;
-    assert_eq!(logged(&gateway, "forwarded", &sent).await["client"], "192.0.2.9");
+    let gateway = Gateway::start_with(logging(&format!("{TRUSTING}forwarded_header = \"forwarded\"\n"))).await;
+    assert_eq!(logged(&gateway, "forwarded", &SENT).await["client"], "192.0.2.9");
+}
+
+#[tokio::test]
+async fn a_change_is_told_with_the_address_that_is_believed() {
+    for (config, client) in [("", "127.0.0.1"), (TRUSTING, "198.51.100.1")] {
+        let gateway = Gateway::start_with(logging(config)).await;
+        let body = json!({"id": "told", "provider": "sandbox", "name": "Told"});
+        let _ = gateway.api.json(Method::POST, "/connections", &SENT, &body).await.is(201);
+        let log = gateway.api.get("/audit?action=connections.create").await.is(200).json();
+        let told = (log["data"].as_array().map(Vec::len), &log["data"][0]["target"], &log["data"][0]["client"]);
+        assert_eq!(told, (Some(1), &json!("/connections/told"), &json!(client)), "{config}: {log}");
+    }
 }
 
 #[tokio::test]

@@ -137,6 +137,69 @@ mod tests {
         refused(&record, &sealed_for);
     }
 
+    type Change = fn(&mut ConnectionRecord, &mut Configuration);
+
+    /// Each changes one fact and nothing else.
+    const BOUND: [(&str, Change); 11] = [
+        ("organization", |record, _| record.organization = OrganizationId(uuid::Uuid::from_u128(3))),
+        ("connection", |record, _| record.id = ConnectionId(uuid::Uuid::from_u128(3))),
+        ("provider", |record, _| record.provider = "other".to_owned()),
+        ("authority", |record, _| record.tls.ca = Some("PEM".to_owned())),
+        ("pin", |record, _| record.tls.fingerprint = Some("00".repeat(32))),
+        ("upstream's name", |_, configuration| configuration.upstreams[0].name = "other".to_owned()),
+        ("URL", |_, configuration| {
+            configuration.upstreams[0].endpoint = Endpoint::Url("https://api.example.com/v2".to_owned());
+        }),
+        ("kind of address", |_, configuration| {
+            configuration.upstreams[0].endpoint = Endpoint::Socket("https://api.example.com".to_owned());
+        }),
+        ("auth scheme", |_, configuration| {
+            configuration.upstreams[0].auth = Auth::Header { name: "x-key".to_owned(), secret: "key".to_owned() };
+        }),
+        ("upstream beside it that uses the secret", |_, more| {
+            more.upstreams.extend(configuration("https://cdn.example.com", Auth::Bearer("key".to_owned())).upstreams);
+        }),
+        // The scheme uses both names, so nothing else differs.
+        ("secret's name", |record, _| {
+            let secret = record.secrets.remove("key").unwrap();
+            record.secrets.insert("user".to_owned(), secret);
+        }),
+    ];
+
+    /// Each changes what is no fact.
+    const FREE: [(&str, Change); 6] = [
+        ("nothing", |_, _| {}),
+        ("the connection's name", |record, _| record.name = "B".to_owned()),
+        ("its slug", |record, _| record.slug = Slug::parse("b").unwrap()),
+        ("settings", |record, _| record.settings = serde_json::json!({"plan": "large"})),
+        ("the revision", |record, _| record.revision = 2),
+        ("an upstream without the secret", |_, more| {
+            more.upstreams.extend(configuration("https://cdn.example.com", Auth::None).upstreams);
+        }),
+    ];
+
+    #[test]
+    fn a_secret_is_bound_to_each_fact_alone_and_to_nothing_else() {
+        let sealer = Sealer::new(&[1; 32]).unwrap();
+        let auth = Auth::Basic { username: "user".to_owned(), password: "key".to_owned() };
+        let sealed_for = configuration("https://api.example.com", auth);
+        let mut sealed_in = record();
+        let secret = seal(&sealer, &sealed_in, &sealed_for, "key", "s3cret").unwrap();
+        sealed_in.secrets.insert("key".to_owned(), secret);
+        let opens_after = |change: Change| {
+            let (mut record, mut configuration) = (sealed_in.clone(), sealed_for.clone());
+            change(&mut record, &mut configuration);
+            open(&sealer, &record, &configuration).map_err(|error| error.code().to_owned())
+        };
+        for (what, change) in BOUND {
+            assert_eq!(opens_after(change).unwrap_err(), "secret_unbound", "with another {what}");
+        }
+        for (what, change) in FREE {
+            let opened = opens_after(change).unwrap();
+            assert_eq!(opened.get("key").map(|value| value.as_str()), Some("s3cret"), "after a change of {what}");
+        }
+    }
+
     #[test]
     fn a_secret_moves_to_the_new_key_and_stays_bound() {
         let keys = [2, 1].map(|byte| crate::seal::MasterKey::from_bytes(&[byte; 32]));

@@ -194,6 +194,21 @@ impl Gate {
         self.refused(self.busy(Busy::Queue), uri, client, id)
     }
 
+    /// Whether it is worth while to ask who sends a request, since there may be no place for it.
+    pub fn is_crowded(&self) -> bool {
+        self.limits.is_crowded()
+    }
+
+    /// Whether the principal's organization has no place left.
+    pub fn is_full_for(&self, principal: &Principal) -> bool {
+        self.limits.is_full_for(principal.organization)
+    }
+
+    /// What a request within its limits gets whose organization has no place left.
+    pub fn no_place(&self, uri: &Uri, id: &HeaderValue, Passed(verdict): Passed) -> Response {
+        self.refusal(self.busy(Busy::Organization), uri, id, verdict)
+    }
+
     /// A refusal that comes before anything else was asked; it counts for the address.
     pub fn refused(&self, problem: Problem, uri: &Uri, client: IpAddr, id: &HeaderValue) -> Response {
         let verdict = self.limits.ip(client, Instant::now());

@@ -250,6 +250,16 @@ impl Limits {
         self.queue.is_full()
     }
 
+    /// Whether an organization may have as many requests in progress as it can: cheap, and to be asked before which.
+    pub fn is_crowded(&self) -> bool {
+        self.room.is_crowded()
+    }
+
+    /// Whether one more request of the organization would find no place, unless it only asks how an operation is.
+    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
+        self.room.is_full_for(organization)
+    }
+
     /// The request's turn at a processor; false where too many wait for theirs. Before anything else is done for it: waits only
     /// where requests queue already. What is answered from memory at once needs no turn: that costs no more than a refusal.
     pub async fn turn(&self) -> bool {

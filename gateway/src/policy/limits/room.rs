@@ -80,6 +80,16 @@ impl Room {
         Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
     }
 
+    /// False: no organization can have all of its places taken. That much is known without looking at any.
+    pub fn is_crowded(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.most_of_organization
+    }
+
+    /// Whether the organization has none left. By the time it asks for one that may be otherwise.
+    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
+        self.organizations().get(&organization).is_some_and(|count| count.inside >= self.most_of_organization)
+    }
+
     fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, Count>> {
         self.organizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
