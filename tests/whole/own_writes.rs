@@ -55,7 +55,8 @@ async fn who_polls_an_operation_to_its_end_finds_what_it_made() {
     }
 }
 
-/// The sandbox keeps its sites here and asks nobody, so there is no request whose leaving could tell that they change.
+/// Long before its operation ends. The sandbox asks nobody, so it isn't a request's leaving that tells, but what the call came to, or
+/// that it changed what is kept for the connection: either is enough.
 #[tokio::test]
 async fn what_a_change_does_before_its_end_is_seen_at_once() {
     let gateway = Gateway::start().await;

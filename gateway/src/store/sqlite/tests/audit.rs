@@ -230,8 +230,8 @@ async fn what_was_taken_away_whole_is_missed_also_when_the_log_goes_on() {
     }
 }
 
-#[tokio::test]
-async fn rows_from_before_the_chain_stay_and_are_told() {
+/// Three rows of an older version, and one after the chain began.
+async fn older_than_its_chain() -> Log {
     let (folder, store) = open().await;
     let path = folder.path().join("data/portico.db");
     let organization = organization(&store, "old").await;
@@ -240,11 +240,17 @@ async fn rows_from_before_the_chain_stay_and_are_told() {
     }
     store.chain_audit(key()).await.unwrap();
     store.audit(&entry(organization, 4)).await.unwrap();
-    let report = SqliteStore::verify_audit(&path, &key(), None).await.unwrap();
+    Log { folder, path, store, organization }
+}
+
+#[tokio::test]
+async fn rows_from_before_the_chain_stay_and_are_told() {
+    let log = older_than_its_chain().await;
+    let report = SqliteStore::verify_audit(&log.path, &key(), None).await.unwrap();
     // Nobody can say of them whether they were altered: that it begins after them is a row of its own.
     let found = report.findings.iter().map(|finding| finding.row).collect::<Vec<_>>();
     assert_eq!((report.unchained, report.rows, report.first, found), (3, 2, 4, vec![Some(4)]));
-    let listed = store.audit_rows(organization, &AuditFilter::default(), None, 10).await.unwrap();
+    let listed = log.store.audit_rows(log.organization, &AuditFilter::default(), None, 10).await.unwrap();
     assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [5, 3, 2, 1]);
 }
 

@@ -55,15 +55,7 @@ async fn it_stops_no_pruning_and_does_not_go_by_its_age() {
 
 #[tokio::test]
 async fn rows_of_an_older_version_go_by_their_age_and_the_rest_is_whole() {
-    let (folder, store) = open().await;
-    let path = folder.path().join("data/portico.db");
-    let organization = organization(&store, "old").await;
-    for at in 1..=3 {
-        store.audit(&entry(organization, at)).await.unwrap();
-    }
-    store.chain_audit(key()).await.unwrap();
-    store.audit(&entry(organization, 4)).await.unwrap();
-    let log = Log { folder, path, store, organization };
+    let log = older_than_its_chain().await;
     log.alter(&[&put_in(0, FAR)]).await;
     assert_eq!(log.prune(3).await, 2);
     // Row 4 says that the chain begins there, and row 3 is older than it.
