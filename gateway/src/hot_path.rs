@@ -11,7 +11,7 @@ use crate::{
     clock,
     layers::{self, Gate, HadTurn, Misread, Observer, Served},
     model::Timestamp,
-    policy::{self, Authenticator, ClientAddress, CorsConfig, Rule, Secure},
+    policy::{self, Authenticator, ClientAddress, CorsConfig, Place, Rule, Secure},
 };
 use axum::{Router, body::Body};
 use futures_util::future::{BoxFuture, Either};
@@ -112,23 +112,19 @@ impl Door {
             && layers::is_familiar(&self.authenticator, request.headers(), secure)
     }
 
-    /// What the stack would say where the organization has no place for one more request, of who is known: found out behind
-    /// everything else it costs as much as an answer, and who asks for twice of what there is would have half of it.
-    fn no_place<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Response<Body>> {
-        if !self.gate.is_crowded() || !takes_a_place(request.uri().path()) {
-            return None;
-        }
+    /// A place for a request of who is known, or what the stack would say where there is none; nothing where only the stack can tell.
+    /// Found out behind everything else a refusal costs as much as an answer, and who asks for twice of what there is would have half
+    /// of it. And it is taken here, since requests that came together would all find the last one free, and wait for their turn.
+    fn place<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Result<Place, Response<Body>>> {
+        let credential = layers::credential(request.headers()).ok().filter(|_| takes_a_place(request.uri().path()))?;
         let (started, at) = (Instant::now(), clock::now());
-        let principal = self.authenticator.known(layers::credential(request.headers()).ok()?, client.0, started)?;
-        if !self.gate.is_full_for(&principal) {
-            return None;
-        }
-        let id = Observer::name(request.headers(), at);
-        let response = match self.gate.pass(client.0, &principal, started) {
-            Ok(passed) => self.gate.no_place(request.uri(), &id, passed),
-            Err(used_up) => self.gate.used_up(request.uri(), &id, used_up),
-        };
-        Some(self.told(request, (id, response), client, (started, at)))
+        let principal = self.authenticator.known(credential, client.0, started)?;
+        let taken = self.gate.place(&principal);
+        Some(taken.map_err(|busy| {
+            let id = Observer::name(request.headers(), at);
+            let response = self.gate.no_place(busy, (client.0, &principal), request.uri(), &id);
+            self.told(request, (id, response), client, (started, at))
+        }))
     }
 
     fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
@@ -204,8 +200,10 @@ impl Way {
         if let Some(door) = door.filter(|door| door.gate.is_full()) {
             return Either::Left(ready(Ok(door.refuse(&request, whence.client))));
         }
-        if let Some(response) = door.and_then(|door| door.no_place(&request, whence.client)) {
-            return Either::Left(ready(Ok(response)));
+        match door.and_then(|door| door.place(&request, whence.client)) {
+            Some(Ok(place)) => drop(request.extensions_mut().insert(place)),
+            Some(Err(refusal)) => return Either::Left(ready(Ok(refusal))),
+            None => {}
         }
         let door = door.cloned();
         request.extensions_mut().insert(whence.client);

@@ -204,13 +204,13 @@ async fn what_is_off_is_not_told() {
 #[tokio::test]
 async fn a_rate_that_is_none_is_refused_at_start() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (key, value) in [("TOKEN", "600 a minute"), ("IP", "5"), ("LOGIN", "0/s"), ("IN_FLIGHT", "0")] {
+    for (key, value) in [("TOKEN", "600 a minute"), ("IP", "5"), ("LOGIN", "0/s"), ("WAITING", "0")] {
         let mut command = tokio::process::Command::new(binary());
         command.arg("serve").env(format!("PORTICO_LIMITS__{key}"), value).current_dir(folder.path());
         let output = command.output().await.expect("portico runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(&format!("limits.{}", key.to_lowercase())), "{key}={value}: {said}");
-        assert!(key == "IN_FLIGHT" || said.contains("600/min"), "{key}={value}: {said}");
+        assert!(key == "WAITING" || said.contains("600/min"), "{key}={value}: {said}");
     }
 }
 
@@ -279,6 +279,27 @@ async fn one_organization_does_not_take_all_the_room() {
     for reply in slow {
         let _ = reply.is(200);
     }
+}
+
+/// A refusal by the stack costs as much as a cheap answer: of requests that come together, none goes there to find no place.
+#[tokio::test]
+async fn of_many_that_come_together_those_without_a_place_are_refused_at_the_door() {
+    const TOGETHER: usize = 60;
+    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!("slow"))))).await;
+    let gateway = limited("in_flight = 96\nin_flight_per_organization = 2\ntoken = \"600/min\"").await;
+    let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
+        "secrets": {"api_key": "k"}});
+    let _ = gateway.api.post("/connections", &body).await.is(201);
+    let replies = join_all((0..TOGETHER).map(async |number| gateway.api.get(&format!("/sites/slow~{number}")).await)).await;
+    let (served, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 200);
+    assert_eq!(served.len(), 2);
+    for reply in refused {
+        assert!(reply.header("retry-after").is_some(), "{reply:?}");
+        reply.problem(503, "overloaded");
+    }
+    let refused = async |route: &str| gateway.metric("portico_requests_total", &[route, "status=\"503\""]).await;
+    assert_eq!(refused("route=\"unmatched\"").await, (TOGETHER - 2) as f64);
+    assert_eq!(refused("route=\"/api/v1/sites/{site}\"").await, 0.0);
 }
 
 #[tokio::test]

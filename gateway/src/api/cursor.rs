@@ -66,7 +66,11 @@ fn invalid() -> Problem {
 }
 
 pub fn expired() -> Problem {
-    Problem::new(StatusCode::GONE, "cursor_expired", "the cursor's snapshot is gone; start again without a cursor")
+    Problem::new(
+        StatusCode::GONE,
+        "cursor_expired",
+        "the cursor is too old, or what it pinned had to go; start again without a cursor",
+    )
 }
 
 #[cfg(test)]
@@ -77,7 +81,7 @@ mod tests {
         policy::{Authenticator, mint_token},
         store::{SqliteStore, TokenStore as _, suite},
     };
-    use std::sync::Arc;
+    use std::{borrow::Cow, sync::Arc};
 
     async fn somebody_of(store: &Arc<SqliteStore>, organization: OrganizationId) -> Arc<Principal> {
         let (token, record) = mint_token(organization, "t", None).unwrap();
@@ -107,7 +111,7 @@ mod tests {
         let after = clock::now();
         assert_eq!(scope.open_at::<u32>(&cursor, before.plus_millis(LIFETIME_MS - 1)).unwrap(), 7);
         let problem = scope.open_at::<u32>(&cursor, after.plus_millis(LIFETIME_MS)).unwrap_err();
-        assert_eq!((problem.status, problem.code.as_str()), (StatusCode::GONE, "cursor_expired"));
+        assert_eq!((problem.status, &*problem.code), (StatusCode::GONE, "cursor_expired"));
     }
 
     #[tokio::test]
@@ -123,7 +127,7 @@ mod tests {
             ("a replaced key", scope(&replaced, &anna, "sites"), Err("cursor_expired")),
         ] {
             let found = scope.open::<u32>(&cursor).map_err(|problem| problem.code);
-            assert_eq!(found, expected.map_err(str::to_owned), "{what}");
+            assert_eq!(found, expected.map_err(Cow::Borrowed), "{what}");
         }
     }
 }

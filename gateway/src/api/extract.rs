@@ -218,7 +218,7 @@ pub fn repeated(query: &str, name: &str) -> (Vec<String>, String) {
 fn query_problem(text: &str) -> Problem {
     match text.split_once(": ") {
         Some((field, message)) if !field.contains(' ') => Problem::invalid(field, message),
-        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", text),
+        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", text.to_owned()),
     }
 }
 

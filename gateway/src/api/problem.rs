@@ -10,6 +10,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use std::{borrow::Cow, sync::Arc};
 
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Problem {
@@ -19,11 +20,11 @@ pub struct Problem {
     #[serde(serialize_with = "as_number")]
     #[schemars(with = "u16")]
     pub status: StatusCode,
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// The same text as `detail`, under the name that the hosts' own APIs use.
-    pub error: String,
+    pub error: Cow<'static, str>,
     /// Stable: decide by this one.
-    pub code: String,
+    pub code: Cow<'static, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 impl Problem {
-    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
         Self {
             kind: "about:blank",
@@ -77,7 +78,7 @@ impl Problem {
         }
     }
 
-    pub fn malformed(detail: impl Into<String>) -> Self {
+    pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
 
@@ -88,7 +89,12 @@ impl Problem {
         problem
     }
 
-    pub fn not_found(detail: impl Into<String>) -> Self {
+    pub fn overloaded(detail: &'static str) -> Self {
+        let kind = Kind::Overloaded;
+        Self { retry_after: default_wait(kind), ..Self::new(status(kind), kind.code(), detail) }
+    }
+
+    pub fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
@@ -119,7 +125,7 @@ impl From<Error> for Problem {
         if let Some(internal) = &error.internal {
             tracing::error!(code = error.code(), connection = error.connection, internal, "{}", error.message);
         }
-        let mut problem = Self::new(status(error.kind), error.code(), error.message.clone());
+        let mut problem = Self::new(status(error.kind), error.code().to_owned(), error.message.clone());
         problem.fields = error.field.into_iter().map(|field| Field { field, message: error.message.clone() }).collect();
         problem.provider = error.provider;
         problem.connection = error.connection;
@@ -138,20 +144,33 @@ const fn default_wait(kind: Kind) -> Option<u32> {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+/// Room for the fields of a problem and those that every answer gets, so that the map needn't grow with each.
+const FIELDS: usize = 16;
+
+impl Problem {
+    /// The answer but for its body.
+    pub fn head(&self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.reserve(FIELDS);
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portico\""));
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portico\""));
         }
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.head();
         // The body is written by `layers::problem`, which knows the path and the request's id.
-        response.extensions_mut().insert(std::sync::Arc::new(self));
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
 }
@@ -180,7 +199,7 @@ mod tests {
         ];
         for (kind, status, code) in table {
             let problem = Problem::from(Error::new(kind, "words"));
-            assert_eq!((problem.status.as_u16(), problem.code.as_str()), (status, code));
+            assert_eq!((problem.status.as_u16(), &*problem.code), (status, code));
         }
     }
 

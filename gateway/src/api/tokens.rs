@@ -91,7 +91,7 @@ pub struct View<'a> {
     created_by: &'a str,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
-    /// To the minute.
+    /// Written once a minute: a use may show as late as that.
     last_used_at: Option<Timestamp>,
     /// Until then the value before the last rotation is good too.
     previous_until: Option<Timestamp>,

@@ -25,10 +25,17 @@ pub fn verify(common: &Common, noted: Option<&str>) -> anyhow::Result<()> {
         println!("{place}{}", finding.what);
     }
     if let Some(first) = report.findings.iter().find_map(|finding| finding.row) {
-        bail!("the audit log is not whole: the first bad row is {first}");
+        bail!(
+            "the audit log is not whole: the first bad row is {first}. The rows before it are as they were written. Keep a copy of the \
+             data folder as it is now, and hold it against backups from before (verify --noted tells which of them is whole)"
+        );
     }
     if !report.findings.is_empty() {
-        bail!("the audit log is not whole: its head record is bad, or its index");
+        bail!(
+            "the audit log is not whole: the rows that are there are as they were written, but not the head record (the last rows \
+             may be missing), or not the index that lists are read by. Keep a copy of the data folder as it is now. The index alone is made anew, while the gateway is stopped, by \
+             sqlite3: DROP INDEX IF EXISTS audit_by_organization; CREATE INDEX audit_by_organization ON audit (organization, id)"
+        );
     }
     tell(&report);
     Ok(())

@@ -60,6 +60,15 @@ pub struct Passed(Option<Verdict>);
 /// That one of a request's limits is used up, and which.
 pub struct UsedUp(Verdict);
 
+impl Passed {
+    fn unless_used_up(tightest: Option<Verdict>) -> Result<Self, UsedUp> {
+        match tightest {
+            Some(refused) if !refused.passes => Err(UsedUp(refused)),
+            _ => Ok(Self(tightest)),
+        }
+    }
+}
+
 /// Before authentication: the address, room in the process, and time.
 pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>();
@@ -69,9 +78,10 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     // One that had to wait before the stack comes from nobody who is known.
     let lane = if had_turn && lane == Lane::LookUp { Lane::Ordinary } else { lane };
     let has_turn = had_turn || lane == Lane::LookUp;
-    let entered = match verdict {
-        Some(refused) if !refused.passes => Err(gate.limited(&refused)),
-        _ => gate.admit(has_turn, lane).await.map_err(|busy| gate.busy(busy)),
+    let entered = match (verdict, request.extensions_mut().remove::<Place>()) {
+        (Some(refused), _) if !refused.passes => Err(gate.limited(&refused)),
+        (_, Some(place)) => Ok(place),
+        (_, None) => gate.admit(has_turn, lane).await.map_err(|busy| gate.busy(busy)),
     };
     let place = match entered {
         Ok(place) => place,
@@ -165,10 +175,7 @@ impl Gate {
             Some(refused) if !refused.passes => address,
             _ => Verdict::tightest(address, self.limits.principal(principal.credential_id(), principal.organization, now)),
         };
-        match tightest {
-            Some(refused) if !refused.passes => Err(UsedUp(refused)),
-            _ => Ok(Passed(tightest)),
-        }
+        Passed::unless_used_up(tightest)
     }
 
     /// A place, after the request's turn, where it didn't have that before the stack.
@@ -194,19 +201,24 @@ impl Gate {
         self.refused(self.busy(Busy::Queue), uri, client, id)
     }
 
-    /// Whether it is worth while to ask who sends a request, since there may be no place for it.
-    pub fn is_crowded(&self) -> bool {
-        self.limits.is_crowded()
+    /// A place of the principal's organization, for a request that isn't a look-up. The stack takes it out of the extensions.
+    pub fn place(&self, principal: &Principal) -> Result<Place, Busy> {
+        let place = self.limits.enter(Lane::Ordinary)?;
+        place.of(principal.organization, Lane::Ordinary).map(|()| place)
     }
 
-    /// Whether the principal's organization has no place left.
-    pub fn is_full_for(&self, principal: &Principal) -> bool {
-        self.limits.is_full_for(principal.organization)
-    }
-
-    /// What a request within its limits gets whose organization has no place left.
-    pub fn no_place(&self, uri: &Uri, id: &HeaderValue, Passed(verdict): Passed) -> Response {
-        self.refusal(self.busy(Busy::Organization), uri, id, verdict)
+    /// What a request gets that found no place, in words and counts as in the stack: unless it is beyond its limits, which comes first.
+    pub fn no_place(&self, busy: Busy, who: (IpAddr, &Principal), uri: &Uri, id: &HeaderValue) -> Response {
+        let ((client, principal), now) = (who, Instant::now());
+        let within = match busy {
+            // That is said before anybody asks who it is.
+            Busy::InFlight => Passed::unless_used_up(self.limits.ip(client, now)),
+            _ => self.pass(client, principal, now),
+        };
+        match within {
+            Ok(Passed(verdict)) => self.refusal(self.busy(busy), uri, id, verdict),
+            Err(used_up) => self.used_up(uri, id, used_up),
+        }
     }
 
     /// A refusal that comes before anything else was asked; it counts for the address.
@@ -222,8 +234,7 @@ impl Gate {
 
     /// A whole refusal before the stack.
     fn refusal(&self, problem: Problem, uri: &Uri, id: &HeaderValue, verdict: Option<Verdict>) -> Response {
-        let id = RequestId(id.to_str().unwrap_or_default().into());
-        self.told(problem::written(problem.into_response(), uri, Some(id)), verdict)
+        self.told(problem::whole(problem, uri, id.to_str().unwrap_or_default()), verdict)
     }
 
     /// Tells in an answer what is left.
@@ -261,7 +272,7 @@ impl Gate {
             Busy::Unsent => "as many bytes of answers wait for their clients as the gateway has room for",
             Busy::UnsentOfOrganization => "as many bytes of answers wait for clients of the organization as it may have",
         };
-        Error::overloaded(detail).into()
+        Problem::overloaded(detail)
     }
 
     fn told(&self, response: Response, verdict: Option<Verdict>) -> Response {

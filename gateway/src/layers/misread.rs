@@ -28,7 +28,7 @@ impl Misread {
         *nothing.uri_mut() = Uri::from_static("*");
         *nothing.method_mut() = Method::from_bytes(b"-").unwrap_or_default();
         let id = Observer::name(nothing.headers(), served.at);
-        let response = self.gate.refused(Problem::new(status, code(status), detail), nothing.uri(), client.0, &id);
+        let response = self.gate.refused(Problem::new(status, code(status), detail.to_owned()), nothing.uri(), client.0, &id);
         self.observer.observed(&nothing, id, &served, response)
     }
 }

@@ -46,10 +46,10 @@ pub struct LimitsConfig {
     pub organization: Rate,
     /// Attempts to log in, or to make an account, from one client address.
     pub login: Rate,
-    /// Requests in progress at the same time; more are refused at once.
-    pub in_flight: NonZeroUsize,
-    /// Of these, requests of one organization.
-    pub in_flight_per_organization: NonZeroUsize,
+    /// Requests in progress at the same time; more are refused at once. 0: by the number of processors.
+    pub in_flight: usize,
+    /// Of these, requests of one organization. 0: by the number of processors.
+    pub in_flight_per_organization: usize,
     /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress. Half of them may
     /// be of one organization.
     pub waiting: NonZeroUsize,
@@ -75,8 +75,8 @@ impl Default for LimitsConfig {
             token: Rate::new(600, Window::Minute),
             organization: Rate::new(6000, Window::Minute),
             login: Rate::new(10, Window::Minute),
-            in_flight: count(512),
-            in_flight_per_organization: count(128),
+            in_flight: 0,
+            in_flight_per_organization: 0,
             waiting: count(4096),
             unsent_bytes: count(256 * 1024 * 1024),
             queue_ms: 2,
@@ -92,7 +92,20 @@ impl LimitsConfig {
         let login = Rate::new(1000, Window::Minute);
         Self { ip: plenty, token: plenty, organization: plenty, login, ..Self::default() }
     }
+
+    /// Places of all, and of one organization, with so many processors. More than keep them busy while hosts are waited for only have
+    /// those who were let in wait for each other.
+    fn places(&self, processors: usize) -> (usize, usize) {
+        let or = |set: usize, derived: usize| if set == 0 { derived } else { set };
+        let all = or(self.in_flight, processors.saturating_mul(EACH_PROCESSOR).max(LEAST));
+        (all, or(self.in_flight_per_organization, processors.saturating_mul(EACH_PROCESSOR_FOR_ONE)))
+    }
 }
+
+/// Places by the number of processors, of all and of one organization; and the least that all have.
+const EACH_PROCESSOR: usize = 256;
+const EACH_PROCESSOR_FOR_ONE: usize = 64;
+const LEAST: usize = 512;
 
 /// What is limited: names of configuration keys, of policies in headers, and of a metric's label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,11 +226,13 @@ impl Limits {
                 Rate::Of(quota) => Some(Meter::new(quota)),
             }
         };
-        let room = Room::new(config.in_flight.get(), config.in_flight_per_organization.get(), config.waiting.get());
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let (places, of_one) = config.places(processors);
+        let room = Room::new(places, of_one, config.waiting.get());
         Self {
             meters: Policy::ALL.map(meter),
             room: Arc::new(room),
-            strangers: Strangers::new(config.in_flight.get()),
+            strangers: Strangers::new(places),
             queue: Queue::new(Duration::from_millis(config.queue_ms)),
             hasher: RandomState::new(),
             epoch: Instant::now(),
@@ -248,16 +263,6 @@ impl Limits {
     /// Whether too many wait for their turn, so that one more would be refused at once.
     pub fn is_full(&self) -> bool {
         self.queue.is_full()
-    }
-
-    /// Whether an organization may have as many requests in progress as it can: cheap, and to be asked before which.
-    pub fn is_crowded(&self) -> bool {
-        self.room.is_crowded()
-    }
-
-    /// Whether one more request of the organization would find no place, unless it only asks how an operation is.
-    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
-        self.room.is_full_for(organization)
     }
 
     /// The request's turn at a processor; false where too many wait for theirs. Before anything else is done for it: waits only
@@ -377,6 +382,16 @@ mod tests {
         ] {
             assert_eq!(passes(address), expected, "{address}");
         }
+    }
+
+    #[test]
+    fn places_follow_processors_unless_they_are_set() {
+        let default = LimitsConfig::default();
+        for (processors, expected) in [(1, (512, 64)), (2, (512, 128)), (16, (4096, 1024))] {
+            assert_eq!(default.places(processors), expected, "{processors}");
+        }
+        let set = LimitsConfig { in_flight: 4, in_flight_per_organization: 2, ..default };
+        assert_eq!(set.places(16), (4, 2));
     }
 
     #[test]

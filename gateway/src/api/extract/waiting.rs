@@ -92,7 +92,8 @@ mod tests {
         extensions.insert(Admission::now(&authenticator));
         let principal = authenticator.authenticate(Some(token.as_bytes()), None).await.unwrap();
         let waiting = Waiting::of(&extensions);
-        let code = |outcome: Result<(), Problem>| outcome.map_err(|problem| (problem.status.as_u16(), problem.code));
+        let code =
+            |outcome: Result<(), Problem>| outcome.map_err(|problem| (problem.status.as_u16(), problem.code.into_owned()));
         let stranger = || Err::<(), _>((401_u16, "unauthenticated".to_owned()));
         assert_eq!(code(waiting.still_admits(&principal).await), Ok(()));
         assert!(store.token_delete(record.organization, record.id).await.unwrap());

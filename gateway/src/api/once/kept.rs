@@ -144,7 +144,7 @@ impl Kept {
         };
         let problem = response.extensions().get::<Arc<Problem>>().map(|problem| {
             let fields = problem.fields.iter().map(|field| (field.field.clone(), field.message.clone()));
-            (problem.code.clone(), problem.detail.clone(), fields.collect())
+            (problem.code.clone().into_owned(), problem.detail.clone().into_owned(), fields.collect())
         });
         let headers = HEADERS.iter().filter_map(header).collect();
         let kept = Self { status: response.status().as_u16(), headers, body: BASE64_STANDARD.encode(body), problem };

@@ -120,7 +120,7 @@ fn deployments() -> Vec<Endpoint> {
         post("/sites/{site}/deployments/plans", "deployments.plan", plans::create, "Plan a deployment by content")
             .details("The answer names the blobs that the host doesn't have yet: upload them, then commit the plan.")
             .body::<plans::CreateBody>(
-                r#"{"files": [{"path": "/index.html", "size": 12, "blake3": "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f", "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}]}"#,
+                r#"{"files": [{"path": "/index.html", "size": 5, "blake3": "ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f", "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}]}"#,
             )
             .kept::<Plan>(201),
         put(

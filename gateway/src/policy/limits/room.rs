@@ -52,6 +52,12 @@ struct State {
     verdict: Option<Verdict>,
 }
 
+impl State {
+    fn is_counted_of(&self, organization: OrganizationId) -> bool {
+        self.counted && self.organization == Some(organization)
+    }
+}
+
 #[derive(PartialEq, Eq)]
 enum Standing {
     Inside,
@@ -78,16 +84,6 @@ impl Room {
         take(&self.taken, most).then_some(()).ok_or(Busy::InFlight)?;
         let state = State { standing: Some(Standing::Inside), ..State::default() };
         Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
-    }
-
-    /// False: no organization can have all of its places taken. That much is known without looking at any.
-    pub fn is_crowded(&self) -> bool {
-        self.taken.load(Ordering::Relaxed) >= self.most_of_organization
-    }
-
-    /// Whether the organization has none left. By the time it asks for one that may be otherwise.
-    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
-        self.organizations().get(&organization).is_some_and(|count| count.inside >= self.most_of_organization)
     }
 
     fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, Count>> {
@@ -124,9 +120,12 @@ fn take(count: &AtomicUsize, most: usize) -> bool {
 }
 
 impl Place {
-    /// Counts the request as one of its organization's. Look-ups aren't: they must go on when all else is stuck.
+    /// Counts the request as one of its organization's, once. Look-ups aren't: they must go on when all else is stuck.
     pub fn of(&self, organization: OrganizationId, lane: Lane) -> Result<(), Busy> {
         let room = &self.0.room;
+        if self.state().is_counted_of(organization) {
+            return Ok(());
+        }
         let counts = lane != Lane::LookUp;
         if counts && !room.add(organization, room.most_of_organization, |count| &mut count.inside) {
             return Err(Busy::Organization);
