@@ -10,6 +10,7 @@ pub use path::without_secrets;
 
 use crate::{clock, model::Timestamp};
 use std::{cell::RefCell, fmt, io::Write as _, net::IpAddr, sync::OnceLock, time::Duration};
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// What the log's lines look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Line<'a> {
     pub request_id: &'a str,
     pub trace_id: Option<&'a dyn fmt::Display>,
     pub client: Option<IpAddr>,
+    /// Whose request it was, of who is known: what kind of principal, and which.
+    pub principal: Option<(&'static str, Uuid)>,
     pub method: &'a str,
     pub path: &'a str,
     pub status: u16,
@@ -74,6 +77,7 @@ impl Line<'_> {
         // Hexadecimal digits and addresses need no escape.
         put_if(b",\"trace_id\":\"", self.trace_id, b"\"", out);
         self.put_client(b",\"client\":\"", b"\"", out);
+        self.put_principal(b",\"principal\":\"", b"\"", out);
         out.extend_from_slice(b",\"method\":\"");
         out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\",\"path\":");
@@ -91,6 +95,7 @@ impl Line<'_> {
         quote(self.request_id, out);
         put_if(b" trace_id=", self.trace_id, b"", out);
         self.put_client(b" client=", b"", out);
+        self.put_principal(b" principal=", b"", out);
         out.extend_from_slice(b" method=\"");
         out.extend_from_slice(self.method.as_bytes());
         out.extend_from_slice(b"\" path=");
@@ -110,6 +115,14 @@ impl Line<'_> {
             put_number(byte.into(), out);
         }
         out.extend_from_slice(after);
+    }
+
+    fn put_principal(&self, before: &[u8], after: &[u8], out: &mut Vec<u8>) {
+        let Some((kind, id)) = self.principal else { return };
+        let mut text = [0; Hyphenated::LENGTH];
+        for part in [before, kind.as_bytes(), b":", id.hyphenated().encode_lower(&mut text).as_bytes(), after] {
+            out.extend_from_slice(part);
+        }
     }
 
     fn micros(&self) -> u64 {
@@ -163,6 +176,7 @@ mod tests {
             request_id: "r-1",
             trace_id: Some(&"0af7"),
             client: "::1".parse().ok(),
+            principal: Some(("token", Uuid::from_u128(1))),
             method: "GET",
             path,
             status: 200,
@@ -187,6 +201,7 @@ mod tests {
                 (&line["target"], &line["request_id"], &line["method"]),
                 (&"access".into(), &"r-1".into(), &"GET".into())
             );
+            assert_eq!(line["principal"], "token:00000000-0000-0000-0000-000000000001");
         }
     }
 
@@ -204,7 +219,8 @@ mod tests {
         let text = put(Form::Text, "/a b");
         assert!(
             text.ends_with(
-                "  INFO access: request_id=\"r-1\" trace_id=0af7 client=::1 method=\"GET\" path=\"/a b\" status=200 micros=42\n"
+                "  INFO access: request_id=\"r-1\" trace_id=0af7 client=::1 principal=token:00000000-0000-0000-0000-000000000001 \
+                 method=\"GET\" path=\"/a b\" status=200 micros=42\n"
             ),
             "{text}"
         );

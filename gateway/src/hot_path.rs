@@ -11,7 +11,7 @@ use crate::{
     clock,
     layers::{self, Gate, HadTurn, Misread, Observer, Served},
     model::Timestamp,
-    policy::{self, Authenticator, ClientAddress, CorsConfig, Place, Rule, Secure},
+    policy::{self, Authenticator, Busy, ClientAddress, CorsConfig, Place, Principal, Rule, Secure, Who},
 };
 use axum::{Router, body::Body};
 use futures_util::future::{BoxFuture, Either};
@@ -68,7 +68,7 @@ impl HotPath {
             // As in the stack, a refusal is no provider's.
             Err(used_up) => ("", self.gate.used_up(request.uri(), &id, used_up)),
         };
-        let served = Served { route: ROUTE, provider, client, started, at };
+        let served = Served { route: ROUTE, provider, client, who: Some(principal.who), started, at };
         Some(self.observer.observed(request, id, &served, response))
     }
 }
@@ -112,26 +112,37 @@ impl Door {
             && layers::is_familiar(&self.authenticator, request.headers(), secure)
     }
 
-    /// A place for a request of who is known, or what the stack would say where there is none; nothing where only the stack can tell.
-    /// Found out behind everything else a refusal costs as much as an answer, and who asks for twice of what there is would have half
-    /// of it. And it is taken here, since requests that came together would all find the last one free, and wait for their turn.
-    fn place<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Result<Place, Response<Body>>> {
+    /// Who sends a request that takes a place of their organization, where that is known without asking anybody.
+    fn known<B>(&self, request: &Request<B>, client: ClientAddress) -> Option<Arc<Principal>> {
         let credential = layers::credential(request.headers()).ok().filter(|_| takes_a_place(request.uri().path()))?;
+        self.authenticator.known(credential, client.0, Instant::now())
+    }
+
+    /// What the stack would say where there is no place for one more request of the organization. Found out behind everything else a
+    /// refusal costs as much as an answer, and who asks for twice of what there is would have half of it.
+    fn no_place<B>(&self, request: &Request<B>, client: ClientAddress, principal: &Principal) -> Option<Response<Body>> {
+        let busy = self.gate.is_full_for(principal).then_some(Busy::Organization)?;
+        Some(self.turn_away(busy, request, client, principal))
+    }
+
+    /// A place for a request whose turn it is, or the refusal. It is taken here, since requests that came together would all find the
+    /// last one free; and not before the turn, since who waits for that isn't in progress, however many have come at once.
+    fn place<B>(&self, request: &Request<B>, client: ClientAddress, principal: &Principal) -> Result<Place, Response<Body>> {
+        self.gate.place(principal).map_err(|busy| self.turn_away(busy, request, client, principal))
+    }
+
+    fn turn_away<B>(&self, busy: Busy, request: &Request<B>, client: ClientAddress, principal: &Principal) -> Response<Body> {
         let (started, at) = (Instant::now(), clock::now());
-        let principal = self.authenticator.known(credential, client.0, started)?;
-        let taken = self.gate.place(&principal);
-        Some(taken.map_err(|busy| {
-            let id = Observer::name(request.headers(), at);
-            let response = self.gate.no_place(busy, (client.0, &principal), request.uri(), &id);
-            self.told(request, (id, response), client, (started, at))
-        }))
+        let id = Observer::name(request.headers(), at);
+        let response = self.gate.no_place(busy, (client.0, principal), request.uri(), &id);
+        self.told(request, (id, response), (client, Some(principal.who)), (started, at))
     }
 
     fn refuse<B>(&self, request: &Request<B>, client: ClientAddress) -> Response<Body> {
         let (started, at) = (Instant::now(), clock::now());
         let id = Observer::name(request.headers(), at);
         let response = self.gate.no_turn(request.uri(), client.0, &id);
-        self.told(request, (id, response), client, (started, at))
+        self.told(request, (id, response), (client, None), (started, at))
     }
 
     /// As the stack tells its refusals.
@@ -139,17 +150,18 @@ impl Door {
         &self,
         request: &Request<B>,
         (id, response): (HeaderValue, Response<Body>),
-        client: ClientAddress,
+        (client, who): (ClientAddress, Option<Who>),
         (started, at): (Instant, Timestamp),
     ) -> Response<Body> {
-        let served = Served { route: "unmatched", provider: "", client, started, at };
+        let served = Served { route: "unmatched", provider: "", client, who, started, at };
         let mut response = self.observer.observed(request, id, &served, response);
         layers::tell_origin(&self.cors, request.headers(), response.headers_mut());
         bodied(request.method(), response)
     }
 }
 
-/// Whether what stands there takes one of its organization's places: all of the API but what is open to everybody.
+/// Whether what stands there takes one of its organization's places: all of the API but what is open to everybody. (The rest of `auth/`
+/// takes one, too, but behind the stack.)
 fn takes_a_place(path: &str) -> bool {
     const OPEN: [&str; 2] = ["auth/", "invitations/accept"];
     path.strip_prefix("/api/v1/").is_some_and(|rest| OPEN.iter().all(|open| !rest.starts_with(open)))
@@ -200,10 +212,9 @@ impl Way {
         if let Some(door) = door.filter(|door| door.gate.is_full()) {
             return Either::Left(ready(Ok(door.refuse(&request, whence.client))));
         }
-        match door.and_then(|door| door.place(&request, whence.client)) {
-            Some(Ok(place)) => drop(request.extensions_mut().insert(place)),
-            Some(Err(refusal)) => return Either::Left(ready(Ok(refusal))),
-            None => {}
+        let known = door.and_then(|door| door.known(&request, whence.client));
+        if let Some(refusal) = door.zip(known.as_deref()).and_then(|(door, who)| door.no_place(&request, whence.client, who)) {
+            return Either::Left(ready(Ok(refusal)));
         }
         let door = door.cloned();
         request.extensions_mut().insert(whence.client);
@@ -217,6 +228,11 @@ impl Way {
                     return Ok(door.refuse(&request, whence.client));
                 }
                 request.extensions_mut().insert(HadTurn);
+                match known.map(|who| door.place(&request, whence.client, &who)) {
+                    Some(Ok(place)) => drop(request.extensions_mut().insert(place)),
+                    Some(Err(refusal)) => return Ok(refusal),
+                    None => {}
+                }
             }
             // A router is always ready.
             stack.call(request.map(Body::new)).await
@@ -233,23 +249,56 @@ mod tests {
         store::{SqliteStore, TokenStore as _, suite},
     };
 
-    #[tokio::test]
-    async fn look_ups_go_by_the_queue_for_who_was_let_in_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.path().join("portico.db")).await.unwrap());
+    /// A door with so many places for one organization, and a token that it knows.
+    async fn door(limits: LimitsConfig, folder: &std::path::Path) -> (Door, String) {
+        let store = Arc::new(SqliteStore::open(&folder.join("portico.db")).await.unwrap());
         let (token, record) = mint_token(suite::organization(&*store, "acme").await, "t", None).unwrap();
         store.token_insert(&record).await.unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let door = Door {
-            gate: Arc::new(Gate::new(Arc::new(Limits::new(&LimitsConfig::default())), Arc::clone(&metrics))),
+            gate: Arc::new(Gate::new(Arc::new(Limits::new(&limits)), Arc::clone(&metrics))),
             observer: Arc::new(Observer::new(metrics)),
             authenticator: Arc::new(Authenticator::new(store)),
             cors: CorsConfig::default(),
         };
+        (door, token.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_organization_has_its_places_and_then_a_refusal_with_all_that_answers_have() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = LimitsConfig { in_flight_per_organization: 2, token: "4/h".parse().unwrap(), ..LimitsConfig::default() };
+        let (door, token) = door(limits, folder.path()).await;
+        let client = ClientAddress([127, 0, 0, 1].into());
+        let asks =
+            |path: &str| Request::builder().uri(path).header("authorization", format!("Bearer {token}")).body(()).unwrap();
+        let request = asks("/api/v1/sites?connection=a");
+        assert!(door.known(&request, client).is_none(), "nobody knows it yet");
+        let who = door.authenticator.authenticate(Some(format!("Bearer {token}").as_bytes()), None).await.unwrap();
+        assert!(door.known(&request, client).is_some() && door.known(&asks("/api/v1/auth/login"), client).is_none());
+        let places = [door.place(&request, client, &who).unwrap(), door.place(&request, client, &who).unwrap()];
+        let refusals = [door.place(&request, client, &who).err(), door.no_place(&request, client, &who)];
+        for (refusal, remaining) in refusals.into_iter().zip(["3", "2"]) {
+            let (refusal, headers) = refusal.map(|refusal| (refusal.status(), refusal.headers().clone())).unwrap();
+            assert_eq!((refusal, headers["retry-after"].as_bytes()), (StatusCode::SERVICE_UNAVAILABLE, &b"1"[..]));
+            assert_eq!(headers["x-ratelimit-remaining"], remaining, "it counts as any other");
+            assert!(headers.contains_key("x-request-id"));
+        }
+        // Who has used up the rate is told that, since waiting a second wouldn't help.
+        let statuses: Vec<_> = (0..4).map(|_| door.place(&request, client, &who).err().unwrap().status().as_u16()).collect();
+        assert_eq!(statuses, [503, 503, 429, 429]);
+        drop(places);
+        assert!(door.no_place(&request, client, &who).is_none() && door.place(&request, client, &who).is_ok());
+    }
+
+    #[tokio::test]
+    async fn look_ups_go_by_the_queue_for_who_was_let_in_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, token) = door(LimitsConfig::default(), folder.path()).await;
         let goes_by = |path: &str, name: &str, value: &str| {
             door.lets_by(&Request::builder().uri(path).header(name, value).body(()).unwrap(), false)
         };
-        let (operation, bearer) = ("/api/v1/operations/op_1", format!("Bearer {}", *token));
+        let (operation, bearer) = ("/api/v1/operations/op_1", format!("Bearer {token}"));
         assert!(!goes_by(operation, "authorization", &bearer), "nobody knows it yet");
         let _ = door.authenticator.authenticate(Some(bearer.as_bytes()), None).await.unwrap();
         assert!(goes_by(operation, "authorization", &bearer) && goes_by(operation, "x-api-key", &token));

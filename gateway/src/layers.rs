@@ -18,6 +18,8 @@ pub use limits::{Gate, HadTurn};
 pub use misread::Misread;
 pub use observe::{Observer, Served};
 
+use observe::AskedBy;
+
 use crate::{
     api::{self, Actions, Api},
     policy::{Authenticator, CorsConfig},

@@ -162,11 +162,13 @@ async fn both_ways_write_the_same_line_of_the_access_log() {
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let tag = long(api, SITE, &[]).await.is(200).header("etag").expect("a tag").to_owned();
     let unless = [("if-none-match", tag.as_str())];
+    let me = api.get("/auth/me").await.is(200).json();
+    let principal = format!("token:{}", text(&me["token"]["id"]));
     let before = hot(&gateway).await;
     for (headers, status) in [(&unless[..0], 200), (&unless[..], 304)] {
         let expected = json!({
-            "level": "INFO", "trace_id": TRACE, "client": "127.0.0.1", "method": "GET", "path": format!("/api/v1{SITE}"),
-            "status": status, "target": "access",
+            "level": "INFO", "trace_id": TRACE, "client": "127.0.0.1", "principal": principal, "method": "GET",
+            "path": format!("/api/v1{SITE}"), "status": status, "target": "access",
         });
         for (id, is_short) in [(format!("short-{status}"), true), (format!("long-{status}"), false)] {
             let headers = [headers, &[("x-request-id", id.as_str()), ("traceparent", parent.as_str())]].concat();
@@ -176,6 +178,13 @@ async fn both_ways_write_the_same_line_of_the_access_log() {
         }
     }
     assert_eq!(hot(&gateway).await, before + 2.0);
+    // Refusals behind authentication are somebody's, and those by it nobody's.
+    let headers = [("x-request-id", "refused")];
+    let _ = api.send(Method::GET, "/sites/nowhere~1", &headers, Bytes::new()).await.is(404);
+    assert_eq!(access_line(&gateway, "refused").await["principal"], principal);
+    let headers = [("x-request-id", "nobody")];
+    let _ = api.with_token("ptk_x").send(Method::GET, "/sites", &headers, Bytes::new()).await.is(401);
+    assert_eq!(access_line(&gateway, "nobody").await.get("principal"), None);
 }
 
 /// What the short way must not answer, however fresh the answer is that it holds.

@@ -286,9 +286,11 @@ async fn one_organization_does_not_take_all_the_room() {
 async fn of_many_that_come_together_those_without_a_place_are_refused_at_the_door() {
     const TOGETHER: usize = 60;
     let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!("slow"))))).await;
-    let gateway = limited("in_flight = 96\nin_flight_per_organization = 2\ntoken = \"600/min\"").await;
+    // With a queue for turns, in which all may have to wait: too few for anybody to be refused there.
+    let gateway = limited("in_flight = 96\nin_flight_per_organization = 2\ntoken = \"600/min\"\nqueue_ms = 1").await;
     let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
         "secrets": {"api_key": "k"}});
+    // It is known from now on, for some seconds.
     let _ = gateway.api.post("/connections", &body).await.is(201);
     let replies = join_all((0..TOGETHER).map(async |number| gateway.api.get(&format!("/sites/slow~{number}")).await)).await;
     let (served, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 200);

@@ -4,6 +4,7 @@
 //! header wins over a session's cookie, which browsers send by themselves; what comes with the cookie alone and changes something
 //! must come from our own pages.
 
+use super::AskedBy;
 use crate::{
     api::{auth, problem::Problem},
     policy::{
@@ -33,10 +34,12 @@ pub async fn authenticate(
             authenticator.authenticate_session(token).await.map_err(refuse)?
         }
     };
-    let caller = principal.caller();
+    let (caller, who) = (principal.caller(), principal.who);
     request.extensions_mut().insert(principal);
     request.extensions_mut().insert(admission);
-    Ok(on_behalf_of(caller, next.run(request)).await)
+    let mut response = on_behalf_of(caller, next.run(request)).await;
+    response.extensions_mut().insert(AskedBy(who));
+    Ok(response)
 }
 
 /// The session's secret, of a request that may use it.

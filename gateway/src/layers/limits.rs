@@ -201,6 +201,11 @@ impl Gate {
         self.refused(self.busy(Busy::Queue), uri, client, id)
     }
 
+    /// Whether the principal's organization has no place left.
+    pub fn is_full_for(&self, principal: &Principal) -> bool {
+        self.limits.is_full_for(principal.organization)
+    }
+
     /// A place of the principal's organization, for a request that isn't a look-up. The stack takes it out of the extensions.
     pub fn place(&self, principal: &Principal) -> Result<Place, Busy> {
         let place = self.limits.enter(Lane::Ordinary)?;

@@ -23,7 +23,7 @@ impl Misread {
     }
 
     pub fn answer(&self, status: StatusCode, detail: &str, client: ClientAddress) -> Response {
-        let served = Served { route: "unmatched", provider: "", client, started: Instant::now(), at: clock::now() };
+        let served = Served { route: "unmatched", provider: "", client, who: None, started: Instant::now(), at: clock::now() };
         let mut nothing = Request::new(());
         *nothing.uri_mut() = Uri::from_static("*");
         *nothing.method_mut() = Method::from_bytes(b"-").unwrap_or_default();

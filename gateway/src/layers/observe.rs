@@ -11,7 +11,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::Timestamp,
-    policy::{Caller, ClientAddress, REQUEST_ID, Trace, Trail},
+    policy::{Caller, ClientAddress, REQUEST_ID, Trace, Trail, Who},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -36,6 +36,10 @@ impl Observer {
         Self { metrics, short: ShortCounters::default() }
     }
 }
+
+/// Response extension: who asked, as authentication found out.
+#[derive(Clone, Copy)]
+pub struct AskedBy(pub Who);
 
 /// Counts a request in flight, also when its client goes away.
 struct InFlight<'a>(&'a Metrics);
@@ -67,7 +71,8 @@ pub async fn observe(State(observer): State<Arc<Observer>>, mut request: Request
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let took = started.elapsed();
     observer.count(route, &method, &response, took);
-    let asked = Asked { id: &id, method: &method, path: uri.path(), client, trace };
+    let who = response.extensions().get::<AskedBy>().map(|AskedBy(who)| *who);
+    let asked = Asked { id: &id, method: &method, path: uri.path(), client, who, trace };
     log(&asked, took, clock::now(), response.status());
     match HeaderValue::from_str(&id) {
         Ok(id) => named(response, id),
@@ -81,6 +86,7 @@ struct Asked<'a> {
     method: &'a Method,
     path: &'a str,
     client: Option<ClientAddress>,
+    who: Option<Who>,
     trace: Option<Trace>,
 }
 
@@ -89,6 +95,8 @@ pub struct Served<'a> {
     pub route: &'static str,
     pub provider: &'a str,
     pub client: ClientAddress,
+    /// None: that wasn't asked.
+    pub who: Option<Who>,
     pub started: Instant,
     /// The same by the time of day.
     pub at: Timestamp,
@@ -99,6 +107,7 @@ fn log(asked: &Asked<'_>, took: Duration, at: Timestamp, status: StatusCode) {
         request_id: asked.id,
         trace_id: asked.trace.as_ref().map(|trace| trace as &dyn std::fmt::Display),
         client: asked.client.map(|ClientAddress(address)| address),
+        principal: asked.who.map(Who::parts),
         method: asked.method.as_str(),
         path: asked.path,
         status: status.as_u16(),
@@ -130,7 +139,8 @@ impl Observer {
         let took = served.started.elapsed();
         self.short.count(&self.metrics, request.method(), served, response.status(), took);
         let (method, path, trace) = (request.method(), request.uri().path(), Trace::of(request.headers()));
-        let asked = Asked { id: id.to_str().unwrap_or_default(), method, path, client: Some(served.client), trace };
+        let (id_text, client, who) = (id.to_str().unwrap_or_default(), Some(served.client), served.who);
+        let asked = Asked { id: id_text, method, path, client, who, trace };
         log(&asked, took, served.at, response.status());
         named(response, id)
     }

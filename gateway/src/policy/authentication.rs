@@ -71,6 +71,16 @@ impl std::fmt::Debug for Credential {
     }
 }
 
+impl Who {
+    /// The two parts of its name: what it is, and which.
+    pub const fn parts(self) -> (&'static str, Uuid) {
+        match self {
+            Self::Token(id) => ("token", id),
+            Self::User { user, .. } => ("user", user),
+        }
+    }
+}
+
 impl Principal {
     /// `hash`: of the value that was sent.
     pub(super) fn of_token(token: &TokenRecord, hash: [u8; 32]) -> Self {
@@ -85,10 +95,8 @@ impl Principal {
 
     /// As it stands in idempotency scopes and the audit log.
     pub fn name(&self) -> String {
-        match self.who {
-            Who::Token(id) => format!("token:{id}"),
-            Who::User { user, .. } => format!("user:{user}"),
-        }
+        let (kind, id) = self.who.parts();
+        format!("{kind}:{id}")
     }
 
     /// On whose behalf its calls wait.

@@ -98,7 +98,9 @@ impl LimitsConfig {
     fn places(&self, processors: usize) -> (usize, usize) {
         let or = |set: usize, derived: usize| if set == 0 { derived } else { set };
         let all = or(self.in_flight, processors.saturating_mul(EACH_PROCESSOR).max(LEAST));
-        (all, or(self.in_flight_per_organization, processors.saturating_mul(EACH_PROCESSOR_FOR_ONE)))
+        // Where few are set for all, one organization has a quarter of them.
+        let of_one = processors.saturating_mul(EACH_PROCESSOR_FOR_ONE).min(all / 4).max(1);
+        (all, or(self.in_flight_per_organization, of_one))
     }
 }
 
@@ -265,6 +267,11 @@ impl Limits {
         self.queue.is_full()
     }
 
+    /// Whether one more request of the organization would find no place, unless it only asks how an operation is.
+    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
+        self.room.is_full_for(organization)
+    }
+
     /// The request's turn at a processor; false where too many wait for theirs. Before anything else is done for it: waits only
     /// where requests queue already. What is answered from memory at once needs no turn: that costs no more than a refusal.
     pub async fn turn(&self) -> bool {
@@ -390,6 +397,8 @@ mod tests {
         for (processors, expected) in [(1, (512, 64)), (2, (512, 128)), (16, (4096, 1024))] {
             assert_eq!(default.places(processors), expected, "{processors}");
         }
+        let few = LimitsConfig { in_flight: 64, ..default };
+        assert_eq!(few.places(16), (64, 16));
         let set = LimitsConfig { in_flight: 4, in_flight_per_organization: 2, ..default };
         assert_eq!(set.places(16), (4, 2));
     }

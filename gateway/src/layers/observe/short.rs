@@ -74,7 +74,7 @@ mod tests {
         let (metrics, short) = (Metrics::new().unwrap(), ShortCounters::default());
         let client = ClientAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let count = |provider, status| {
-            let served = Served { route: "/r", provider, client, started: Instant::now(), at: crate::clock::now() };
+            let served = Served { route: "/r", provider, client, who: None, started: Instant::now(), at: crate::clock::now() };
             short.count(&metrics, &Method::GET, &served, status, Duration::from_millis(3));
         };
         for (provider, status) in [("a", 200), ("b", 200), ("a", 304), ("a", 200), ("ab", 200)] {

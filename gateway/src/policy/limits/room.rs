@@ -53,8 +53,8 @@ struct State {
 }
 
 impl State {
-    fn is_counted_of(&self, organization: OrganizationId) -> bool {
-        self.counted && self.organization == Some(organization)
+    fn counted_of(&self) -> Option<OrganizationId> {
+        self.organization.filter(|_| self.counted)
     }
 }
 
@@ -84,6 +84,13 @@ impl Room {
         take(&self.taken, most).then_some(()).ok_or(Busy::InFlight)?;
         let state = State { standing: Some(Standing::Inside), ..State::default() };
         Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
+    }
+
+    /// Whether the organization has none left. By the time it asks for one that may be otherwise.
+    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
+        // As long as few are taken of all, nobody's can be.
+        self.taken.load(Ordering::Relaxed) >= self.most_of_organization
+            && self.organizations().get(&organization).is_some_and(|count| count.inside >= self.most_of_organization)
     }
 
     fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, Count>> {
@@ -123,7 +130,8 @@ impl Place {
     /// Counts the request as one of its organization's, once. Look-ups aren't: they must go on when all else is stuck.
     pub fn of(&self, organization: OrganizationId, lane: Lane) -> Result<(), Busy> {
         let room = &self.0.room;
-        if self.state().is_counted_of(organization) {
+        if let Some(counted) = self.state().counted_of() {
+            debug_assert_eq!(counted, organization, "a request is one organization's");
             return Ok(());
         }
         let counts = lane != Lane::LookUp;
@@ -239,6 +247,7 @@ mod tests {
             place.of(organization, Lane::Ordinary).map(|()| place)
         };
         let (first, _second) = (enter(ONE).ok().unwrap(), enter(ONE).ok().unwrap());
+        assert!(first.of(ONE, Lane::Ordinary).is_ok(), "it is counted already");
         assert_eq!(enter(ONE).err(), Some(Busy::Organization));
         assert!(room.enter(Lane::LookUp).ok().unwrap().of(ONE, Lane::LookUp).is_ok());
         let other = enter(OTHER).ok().unwrap();
