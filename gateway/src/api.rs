@@ -36,6 +36,7 @@ mod sites;
 mod sites_list;
 mod spec;
 mod tokens;
+mod untaken;
 mod walk;
 mod wordpress;
 
@@ -63,6 +64,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+use untaken::Taken;
 use walk::{Page, Paging, Walk, Walks};
 
 /// The `[api]` section.
@@ -94,6 +96,7 @@ pub struct Api {
     metrics: Arc<Metrics>,
     walks: Walks,
     uploads: Uploads,
+    running: Arc<once::Running>,
     config: ApiConfig,
 }
 
@@ -108,7 +111,21 @@ impl Api {
         config: ApiConfig,
     ) -> Arc<Self> {
         let (walks, uploads) = (Walks::new(&config), Uploads::default());
-        Arc::new(Self { walks, uploads, dispatch, operations, events, tokens, accounts, sealer, store, metrics, config })
+        let running = Arc::default();
+        Arc::new(Self {
+            dispatch,
+            operations,
+            events,
+            tokens,
+            accounts,
+            sealer,
+            store,
+            metrics,
+            walks,
+            uploads,
+            running,
+            config,
+        })
     }
 
     /// The organization's connection of that name, unless the credential isn't for it.
@@ -201,18 +218,25 @@ pub fn open_router(api: Arc<Api>) -> Router {
 fn routed(api: &Arc<Api>, open: bool) -> Router<Arc<Api>> {
     let endpoints = routes::endpoints().into_iter().filter(|endpoint| endpoint.open == open);
     endpoints.fold(Router::new(), |router, endpoint| {
-        // The innermost: whoever isn't let in uses up no key.
+        let taken = Taken::by(&endpoint);
+        // The innermost: whoever isn't let in, or asks for what isn't taken, uses up no key.
         let handler = match (endpoint.keeps_answers(), endpoint.refuses_keys()) {
             (true, _) => endpoint.handler.route_layer(from_fn_with_state(Arc::clone(api), once::keyed)),
             (false, true) => endpoint.handler.route_layer(from_fn(once::unkeyed)),
             (false, false) => endpoint.handler,
         };
-        router.route(endpoint.path, handler)
+        router.route(endpoint.path, handler.route_layer(from_fn_with_state(taken, untaken::refuse)))
     })
 }
 
 async fn no_such_path(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no_such_path", format!("there is nothing at {}; the API is at /api/v1", uri.path()))
+    let path = uri.path();
+    let known = "the API is at /api/v1, and what it has is told at /docs and /openapi.json";
+    let detail = match path.strip_suffix('/').filter(|rest| !rest.is_empty()) {
+        Some(_) => format!("there is nothing at {path}, since no path ends with a slash: ask without it; {known}"),
+        None => format!("there is nothing at {path}; {known}"),
+    };
+    Problem::new(StatusCode::NOT_FOUND, "no_such_path", detail)
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> Problem {

@@ -7,15 +7,19 @@ mod backup;
 mod builtin;
 mod data;
 pub mod demo;
+mod failure;
 mod keys;
 mod load;
 mod private;
 mod rotate;
+mod signals;
 mod upkeep;
 
 pub use backup::{Saved, backup};
 pub use data::{open_recording, open_store, verify_audit};
+pub use failure::words;
 pub use rotate::{Rotated, rotate, status};
+pub use signals::unless_told_to_end;
 
 use crate::{
     api::{self, Api},
@@ -33,7 +37,8 @@ use crate::{
     server::{self, Front, Listener, Tls},
     store::{SqliteStore, Store},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use signals::Signals;
 use std::{
     net::SocketAddr,
     sync::{
@@ -41,7 +46,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::task::JoinSet;
+use tokio::{signal::unix::Signal, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// A gateway that was put together and has its addresses. Nothing is called and no operation goes on before it runs: a start
@@ -99,10 +104,24 @@ impl App {
     }
 
     /// Serves until SIGTERM or SIGINT, then drains: no new connections, requests in flight finish, operations stop at a
-    /// point from which the next start goes on.
+    /// point from which the next start goes on. A second signal ends all of it at once.
     pub async fn run(self) -> anyhow::Result<()> {
         // Before anyone can know that it listens: until then a signal ends it without draining.
         let mut signals = Signals::listen()?;
+        let (hangup, asked) = (signals.hangup.take(), CancellationToken::new());
+        let twice = async {
+            signals.next().await;
+            asked.cancel();
+            signals.next().await;
+        };
+        tokio::select! {
+            ended = self.serve(asked.clone(), hangup) => ended,
+            () = twice => bail!("ended at once by a second signal: requests are cut off, operations go on at the next start"),
+        }
+    }
+
+    /// Until it is asked to drain, and has.
+    async fn serve(self, asked: CancellationToken, hangup: Option<Signal>) -> anyhow::Result<()> {
         data::write_addresses(&self.config, self.address(), self.admin_address())?;
         let ready = Arc::new(AtomicBool::new(true));
         let watch = keys::watch(self.config.clone(), Arc::clone(&self.sealer), self.store.clone(), Arc::clone(&self.metrics));
@@ -155,7 +174,6 @@ impl App {
         let admin_shutdown = CancellationToken::new();
         let mut servers = JoinSet::new();
         let admin_tls = self.tls.clone().filter(|_| self.config.tls.admin);
-        let hangup = signals.hangup.take();
         let watched = self.tls.clone().zip(hangup);
         let watched =
             watched.map(|(tls, hangup)| tokio::spawn(server::watch_certificate(tls, hangup, self.shutdown.child_token())));
@@ -164,8 +182,8 @@ impl App {
         servers.spawn(server::serve(self.public, way, front, self.shutdown.clone()));
         let front = Front::new(&self.config.server, admin_tls, &self.metrics, unseen);
         let admin = tokio::spawn(server::serve(self.admin, Way::plain(admin_service), front, admin_shutdown.clone()));
-        signals.next().await;
-        tracing::info!("draining: finishing requests in flight");
+        asked.cancelled().await;
+        tracing::info!("draining: finishing requests in flight; a second signal ends it at once");
         ready.store(false, Ordering::Release);
         self.shutdown.cancel();
         while let Some(ended) = servers.join_next().await {
@@ -215,28 +233,4 @@ async fn dispatch(config: &Config, data: &data::Data, metrics: &Arc<Metrics>) ->
     let dispatch = Dispatch::new(Arc::clone(&host), egress, store, Arc::clone(&data.sealer), metrics, config.cache.clone());
     load::providers(&host, dispatch.providers(), config).await?;
     Ok(dispatch)
-}
-
-/// SIGTERM and SIGINT, and SIGHUP, which would end the gateway if nobody listened.
-struct Signals {
-    ending: [tokio::signal::unix::Signal; 2],
-    hangup: Option<tokio::signal::unix::Signal>,
-}
-
-impl Signals {
-    fn listen() -> anyhow::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
-        let hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
-        Ok(Self { ending: [terminate, interrupt], hangup: Some(hangup) })
-    }
-
-    async fn next(&mut self) {
-        let [terminate, interrupt] = &mut self.ending;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }
 }

@@ -14,11 +14,15 @@ mod token;
 mod user;
 
 use crate::{
+    app,
     config::{Config, Overrides},
     model::Role,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// For what still runs on threads of its own when a gateway has ended.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// One API over every host, through sandboxed providers: sites, backups, domains, WordPress, bills, and the work on them.
 #[derive(Parser)]
@@ -100,6 +104,8 @@ enum SecretsCommand {
     /// Tell which master key sealed how much
     Status(Common),
     /// Replace the master key, and seal everything anew, also while the gateway serves
+    ///
+    /// Backups from before open with the old key alone: have a copy of it first, and keep that as long as you keep them.
     ///
     /// A rotation that was cut off is finished by running it again. With the key in the environment or from a command, give the new and
     /// the old key there, in this order and separated by a space, start the gateway with them, and run this with the same.
@@ -229,6 +235,19 @@ pub fn run() -> anyhow::Result<()> {
     }
 }
 
+/// Says on standard error why a command failed, and goes on when nobody reads that.
+pub fn tell(error: &anyhow::Error) {
+    log::say(&format!("portico: {}\n", app::words(error)));
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// At its end nobody waits long for threads that can't be told to stop.
+fn run_gateway(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(LEAVING);
+    ended
 }

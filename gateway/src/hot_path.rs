@@ -11,7 +11,7 @@ use crate::{
     clock,
     layers::{self, Gate, HadTurn, Misread, Observer, Served},
     model::Timestamp,
-    policy::{self, Authenticator, Busy, ClientAddress, CorsConfig, Place, Principal, Rule, Secure, Who},
+    policy::{self, Authenticator, Busy, ClientAddress, CorsConfig, Place, Principal, Rule, Secure, Waiting, Who},
 };
 use axum::{Router, body::Body};
 use futures_util::future::{BoxFuture, Either};
@@ -118,11 +118,10 @@ impl Door {
         self.authenticator.known(credential, client.0, Instant::now())
     }
 
-    /// What the stack would say where there is no place for one more request of the organization. Found out behind everything else a
-    /// refusal costs as much as an answer, and who asks for twice of what there is would have half of it.
-    fn no_place<B>(&self, request: &Request<B>, client: ClientAddress, principal: &Principal) -> Option<Response<Body>> {
-        let busy = self.gate.is_full_for(principal).then_some(Busy::Organization)?;
-        Some(self.turn_away(busy, request, client, principal))
+    /// Leave to wait for a turn, or what the stack would say where there is no place for one more request of the organization. Found out
+    /// behind everything else a refusal costs as much as an answer, and who asks for twice of what there is would have half of it.
+    fn wait<B>(&self, request: &Request<B>, client: ClientAddress, principal: &Principal) -> Result<Waiting, Response<Body>> {
+        self.gate.wait(principal).map_err(|busy| self.turn_away(busy, request, client, principal))
     }
 
     /// A place for a request whose turn it is, or the refusal. It is taken here, since requests that came together would all find the
@@ -213,9 +212,11 @@ impl Way {
             return Either::Left(ready(Ok(door.refuse(&request, whence.client))));
         }
         let known = door.and_then(|door| door.known(&request, whence.client));
-        if let Some(refusal) = door.zip(known.as_deref()).and_then(|(door, who)| door.no_place(&request, whence.client, who)) {
-            return Either::Left(ready(Ok(refusal)));
-        }
+        let waiting = door.zip(known.as_deref()).map(|(door, who)| door.wait(&request, whence.client, who)).transpose();
+        let waiting = match waiting {
+            Ok(waiting) => waiting,
+            Err(refusal) => return Either::Left(ready(Ok(refusal))),
+        };
         let door = door.cloned();
         request.extensions_mut().insert(whence.client);
         if whence.secure {
@@ -228,6 +229,7 @@ impl Way {
                     return Ok(door.refuse(&request, whence.client));
                 }
                 request.extensions_mut().insert(HadTurn);
+                drop(waiting);
                 match known.map(|who| door.place(&request, whence.client, &who)) {
                     Some(Ok(place)) => drop(request.extensions_mut().insert(place)),
                     Some(Err(refusal)) => return Ok(refusal),
@@ -277,7 +279,7 @@ mod tests {
         let who = door.authenticator.authenticate(Some(format!("Bearer {token}").as_bytes()), None).await.unwrap();
         assert!(door.known(&request, client).is_some() && door.known(&asks("/api/v1/auth/login"), client).is_none());
         let places = [door.place(&request, client, &who).unwrap(), door.place(&request, client, &who).unwrap()];
-        let refusals = [door.place(&request, client, &who).err(), door.no_place(&request, client, &who)];
+        let refusals = [door.place(&request, client, &who).err(), door.wait(&request, client, &who).err()];
         for (refusal, remaining) in refusals.into_iter().zip(["3", "2"]) {
             let (refusal, headers) = refusal.map(|refusal| (refusal.status(), refusal.headers().clone())).unwrap();
             assert_eq!((refusal, headers["retry-after"].as_bytes()), (StatusCode::SERVICE_UNAVAILABLE, &b"1"[..]));
@@ -288,7 +290,7 @@ mod tests {
         let statuses: Vec<_> = (0..4).map(|_| door.place(&request, client, &who).err().unwrap().status().as_u16()).collect();
         assert_eq!(statuses, [503, 503, 429, 429]);
         drop(places);
-        assert!(door.no_place(&request, client, &who).is_none() && door.place(&request, client, &who).is_ok());
+        assert!(door.wait(&request, client, &who).is_ok() && door.place(&request, client, &who).is_ok());
     }
 
     #[tokio::test]

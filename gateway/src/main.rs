@@ -10,12 +10,11 @@ use zeroizing_alloc::ZeroAlloc;
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
-#[expect(clippy::print_stderr, reason = "a command's failure goes to standard error")]
 fn main() -> ExitCode {
     match portico::cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("portico: {error:#}");
+            portico::cli::tell(&error);
             ExitCode::FAILURE
         }
     }

@@ -74,6 +74,8 @@ pub struct Metrics {
     pub operations_finished: IntCounterVec,
     /// outcome (`new`, `replayed`, `refused`): keys of changes that make no operation
     pub keyed_requests: IntCounterVec,
+    /// Writes that failed for the store's own reasons, as on a full disk.
+    pub store_failures: IntCounter,
     /// Rows of the audit log that could not be written.
     pub audit_failures: IntCounter,
     /// result (`hit`, `miss`, `stale`)
@@ -114,6 +116,8 @@ impl Metrics {
         registry.register(Box::new(log_lines_dropped.clone()))?;
         let hot_path_answers = IntCounter::new("hot_path_answers_total", "HTTP requests that were answered before the stack")?;
         registry.register(Box::new(hot_path_answers.clone()))?;
+        let store_failures = IntCounter::new("store_failures_total", "Writes that the store could not carry out")?;
+        registry.register(Box::new(store_failures.clone()))?;
         let audit_failures = IntCounter::new("audit_failures_total", "Rows of the audit log that could not be written")?;
         registry.register(Box::new(audit_failures.clone()))?;
         Ok(Self {
@@ -151,6 +155,7 @@ impl Metrics {
             operations: gauges("operations", "Operations that are not finished", &["status"])?,
             operations_finished: counter("operations_finished_total", "Operations that ended", &["action", "status"])?,
             keyed_requests: counter("keyed_requests_total", "Idempotency keys of changes without an operation", &["outcome"])?,
+            store_failures,
             audit_failures,
             snapshots: counter("snapshots_total", "Look-ups of per-connection snapshots", &["result"])?,
             event_watchers: gauge("event_watchers", "Open streams of events")?,

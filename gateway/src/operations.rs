@@ -144,6 +144,7 @@ impl Operations {
         shutdown: CancellationToken,
         options: Options,
     ) -> Result<Arc<Self>, Error> {
+        store.count_failures(&metrics.store_failures);
         let runner = Arc::new(Runner::new(store, sealer, carrier, &metrics, options));
         runner.take_over().await?;
         let stopped = CancellationToken::new();

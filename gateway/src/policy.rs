@@ -34,7 +34,8 @@ pub use cors::CorsConfig;
 pub use email::Email;
 pub use fair::{Fair, Walk};
 pub use limits::{
-    AnswerBy, Busy, Lane, Limits, LimitsConfig, Owed, PIECE, Place, Policy, Quota, Rate, Repeatable, Unsent, Verdict, Window,
+    AnswerBy, Busy, Lane, Limits, LimitsConfig, Owed, PIECE, Place, Policy, Quota, Rate, Repeatable, Unsent, Verdict, Waiting,
+    Window,
 };
 pub use origin::{Provenance, is_safe, provenance};
 pub use password::{Asker, Passwords, PasswordsConfig, generate as generate_password};

@@ -24,7 +24,7 @@ pub use cause::{Cause, about, by, caused_by, concerns, inherit, under_key};
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
 pub use idempotency::{KeyEnd, KeyLimit, KeyRef, Reservation, Reserved};
 pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
-pub use label::{LabelEnd, LabelRecord};
+pub use label::{LabelEnd, LabelRecord, PROTECTED};
 pub use operation::{
     Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,
     PendingUpdate,
@@ -38,6 +38,7 @@ pub use user::{
 
 use crate::model::{ConnectionId, Error, Labels, Operation, OperationId, OrganizationId, Slug, Timestamp, TlsTrust};
 use async_trait::async_trait;
+use prometheus::IntCounter;
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -82,7 +83,8 @@ pub trait Store: TokenStore + UserStore {
     async fn connection_insert(&self, connection: &ConnectionRecord) -> Result<(), Error>;
     /// Writes a new revision; `Conflict` unless the stored revision is `connection.revision - 1`.
     async fn connection_update(&self, connection: &ConnectionRecord) -> Result<(), Error>;
-    /// Removes it and its state, keeps its slug taken. `Conflict` while operations run, unless `force`. False: there was none.
+    /// Removes it, its state and its sites' labels, keeps its slug taken. `Conflict` while operations run or one of its sites is
+    /// [`PROTECTED`], unless `force`. False: there was none.
     async fn connection_delete(&self, id: ConnectionId, force: bool) -> Result<bool, Error>;
     async fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionRecord>, Error>;
     /// Whether a connection of the organization has, or ever had, this slug.
@@ -160,8 +162,9 @@ pub trait Store: TokenStore + UserStore {
     async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error>;
     /// Forgets idempotency keys that are no longer kept.
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error>;
-    /// Reserves a key for a change that makes no operation. [`Reserved::New`] must be ended by [`Store::idempotency_end`]; one whose
-    /// owner has no lease any more is free again if nothing was changed under it.
+    /// Reserves a key for a change that makes no operation. [`Reserved::New`] must be ended by [`Store::idempotency_end`]; one that was
+    /// left behind (its owner has no lease any more, or is the one who asks and doesn't run under it) is free again if nothing was
+    /// changed under it.
     async fn idempotency_reserve(&self, reservation: &Reservation) -> Result<Reserved, Error>;
     /// Changes nothing when the key isn't reserved by `owner` any more.
     async fn idempotency_end(&self, key: &KeyRef, owner: Uuid, end: &KeyEnd) -> Result<(), Error>;
@@ -179,6 +182,9 @@ pub trait Store: TokenStore + UserStore {
     ) -> Result<Vec<AuditRow>, Error>;
     /// Forgets rows that are older than `before`, oldest first and at most `batch` of them. How many went.
     async fn audit_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error>;
+
+    /// From now on counts writes that failed for the store's own reasons, each one. The first counter that is given stays.
+    fn count_failures(&self, counter: &IntCounter);
 
     /// The id of the last event that was committed, as it grows.
     fn events_written(&self) -> watch::Receiver<i64>;

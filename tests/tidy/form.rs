@@ -86,6 +86,30 @@ pub fn machine(file: &File) -> Vec<String> {
     found.map(|(offset, word)| file.at(&file.text, offset, &format!("{word} belongs to one machine"))).collect()
 }
 
+/// A fault that passes, such as a full disk, must not leave the service dead: systemd gives up after a few failures.
+pub fn unit(file: &File) -> Vec<String> {
+    if !file.path.ends_with(".service") {
+        return Vec::new();
+    }
+    let below = |section: &str, line: &str| {
+        let from = file.text.lines().skip_while(|one| *one != section).skip(1);
+        from.take_while(|one| !one.starts_with('[')).any(|one| one == line)
+    };
+    let wanted = [("[Unit]", "StartLimitIntervalSec=0"), ("[Service]", "Restart=on-failure"), ("[Service]", "RestartSec=5")];
+    let missing = wanted.iter().filter(|(section, line)| !below(section, line));
+    missing.map(|(section, line)| format!("{}:1: {line} is missing below {section}: it may give up", file.path)).collect()
+}
+
+#[test]
+fn units_that_give_up_are_caught() {
+    let good = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=on-failure\nRestartSec=5\n[Install]\n";
+    check(unit, "config/a.service", good, None);
+    check(unit, "config/a.service", &good.replace("RestartSec=5\n", ""), Some("RestartSec=5"));
+    let astray = good.replace("StartLimitIntervalSec=0\n", "").replace("[Install]", "StartLimitIntervalSec=0");
+    check(unit, "config/a.service", &astray, Some("below [Unit]"));
+    check(unit, "README.md", "", None);
+}
+
 #[test]
 fn broken_form_is_caught() {
     check(head, "gateway/src/a.rs", "use b;", Some("begin with"));

@@ -54,6 +54,11 @@ fn files_have_their_form() {
 }
 
 #[test]
+fn the_service_is_started_until_it_runs() {
+    assert_none(&[form::unit]);
+}
+
+#[test]
 fn nothing_panics_outside_tests() {
     assert_none(&[form::unwrap]);
 }

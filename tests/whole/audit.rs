@@ -121,6 +121,37 @@ async fn no_secret_is_in_the_log() {
     }
 }
 
+/// Whoever tries to delete what is protected is told of, though nothing was changed.
+#[tokio::test]
+async fn a_deletion_that_protection_stopped_is_told_as_refused() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    gateway.connect("a", "sandbox", json!({"work_seconds": 0})).await;
+    let site = json!({"connection": "a", "name": "Shop", "labels": {"protected": "yes"}});
+    let made = api.post("/sites", &site).await.is(201).json();
+    let site = format!("/sites/{}", made["result"]["id"].as_str().expect("an id"));
+    let before = rows(api).await.len();
+    api.delete(&site).await.problem(409, "protected");
+    api.delete("/connections/a").await.problem(409, "protected");
+    // Any other conflict changes nothing, and is none of the log's affairs.
+    let taken = json!({"id": "a", "provider": "sandbox", "name": "A"});
+    api.post("/connections", &taken).await.problem(409, "conflict");
+    let _ = api.delete("/connections/a?force=true").await.is(204);
+    let all = rows(api).await;
+    let found: Vec<_> = all[..all.len() - before].iter().rev().map(told).collect();
+    let actor = all[0]["actor"].as_str().expect("an actor");
+    let row = |action: &str, target: &str, outcome: &str, status: Value| {
+        (actor.to_owned(), action.to_owned(), target.to_owned(), outcome.to_owned(), status)
+    };
+    let expected = [
+        row("sites.delete", &site, "refused", json!(409)),
+        row("connections.delete", "/connections/a", "refused", json!(409)),
+        row("connections.delete", "/connections/a", "done", Value::Null),
+    ];
+    assert_eq!(found, expected);
+    assert!(verify(&gateway, &[]).0, "{}", verify(&gateway, &[]).1);
+}
+
 /// Paths are what clients like, and what somebody may not do has a row, too.
 #[tokio::test]
 async fn a_row_is_short_and_holds_no_value_of_a_token() {

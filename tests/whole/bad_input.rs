@@ -496,6 +496,21 @@ async fn bad_queries_and_headers_are_refused_and_change_nothing() {
     assert_eq!(before, world.state().await, "a refused request changed something");
 }
 
+/// One that is ignored may have been a dry run.
+#[tokio::test]
+async fn a_parameter_that_nobody_knows_is_refused_everywhere_and_changes_nothing() {
+    let world = World::new().await;
+    let before = world.state().await;
+    for (method, path, good) in endpoints() {
+        let path = format!("{}?nonsense=1", world.fill(path));
+        let headers = if good.is_some() { JSON } else { &[] };
+        let reply = send(&world.gateway.api, &method, &path, headers, good.unwrap_or_default()).await;
+        assert_eq!(reply.status, 422, "{method} {path}: {}", reply.text());
+        refused(reply, &format!("{method} {path}"));
+    }
+    assert_eq!(before, world.state().await, "a refused request changed something");
+}
+
 #[tokio::test]
 async fn a_cursor_is_good_for_its_own_question_alone() {
     let world = World::new().await;

@@ -99,6 +99,25 @@ fn unknown_variables_are_refused_with_the_nearest_key() {
     }
 }
 
+/// The log's filter takes any word, and would be silent.
+#[test]
+fn a_word_that_is_no_log_level_is_refused() {
+    let folder = configured(GOOD);
+    for verb in ["check", "serve"] {
+        let mut command = command(folder.path(), &[verb, "--config", "portico.toml"]);
+        command.env("PORTICO_LOG__LEVEL", "wran");
+        let said = fails(command);
+        assert!(said.contains("\"wran\" is no level: give error, warn, info, debug, trace or off"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn what_an_organization_is_called_is_said() {
+    let folder = configured(GOOD);
+    let said = fails(command(folder.path(), &["token", "create", "--organization", "Bad Org"]));
+    assert!(said.contains("--organization \"Bad Org\": the id of a connection or organization is"), "{said}");
+}
+
 #[test]
 fn unknown_keys_of_grants_are_refused_with_the_nearest_key() {
     let folder = configured(&GOOD.replace("networks", "netwoks"));

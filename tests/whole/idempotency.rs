@@ -273,7 +273,7 @@ async fn where_a_key_cannot_be_kept_it_is_refused_and_nothing_happens() {
     for (method, path) in UNKEYED {
         let body = if path == "/auth/register" { &body } else { &json!({"email": "anna@example.com", "password": "x"}) };
         let reply = gateway.api.json(method, path, &[("idempotency-key", "k")], body).await;
-        reply.problem(503, "idempotency_unavailable");
+        reply.problem(400, "idempotency_unsupported");
     }
     let login = json!({"email": "anna@example.com", "password": "correct horse battery"});
     let _ = gateway.api.post("/auth/login", &login).await.is(401);
@@ -345,6 +345,28 @@ async fn a_key_that_cannot_be_kept_is_told_as_that() {
     let made =
         gateway.api.json(Method::POST, "/sites", &[("idempotency-key", "k"), ("prefer", "wait=30")], &body).await.is(201);
     assert_eq!(made.header("idempotency-replayed"), None);
+}
+
+/// The disk was full when a change's answer was to be kept, and for longer than that was tried.
+#[tokio::test]
+async fn a_key_whose_end_cannot_be_written_is_in_progress_only_while_it_runs() {
+    let gateway = Gateway::start().await;
+    let body = json!({"id": "own", "provider": "sandbox", "name": "Own"});
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db"));
+    let mut database = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    // That something was changed is still marked, in the change's own transaction.
+    let break_it = "CREATE TRIGGER broken BEFORE UPDATE OF answer, owner ON idempotency BEGIN SELECT RAISE(ABORT, 'full'); END";
+    sqlx::query(break_it).execute(&mut database).await.expect("a trigger");
+    let first = keyed(&gateway.api, Method::POST, "/connections", "k", &body);
+    let meanwhile = async {
+        let _line = gateway.logged(&["an answer could not be kept for its key"]).await;
+        keyed(&gateway.api, Method::POST, "/connections", "k", &body).await.problem(409, "idempotency_in_progress");
+    };
+    let (first, ()) = futures_util::future::join(first, meanwhile).await;
+    let _ = first.is(201);
+    sqlx::query("DROP TRIGGER broken").execute(&mut database).await.expect("no trigger");
+    keyed(&gateway.api, Method::POST, "/connections", "k", &body).await.problem(409, "idempotency_answer_lost");
+    assert!(gateway.metric("portico_store_failures_total", &[]).await >= 6.0);
 }
 
 /// Of an operation, and of what Portico changes itself.

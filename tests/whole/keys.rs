@@ -186,7 +186,7 @@ impl<'a> Question<'a> {
             return Some(("?environment=production", None));
         }
         // Of operations it counts what is meant; of all else, what was sent.
-        (!takes(self.endpoint, "Prefer")).then_some(("?other=1", None))
+        (!takes(self.endpoint, "Prefer")).then_some(("", Some(json!({}))))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     access_log,
     model::{Error, Kind, Timestamp, form},
     policy::{ClientAddress, Denied, Principal},
-    store::{AuditEntry, AuditFilter, AuditRow, Cause},
+    store::{AuditEntry, AuditFilter, AuditRow, Cause, PROTECTED},
 };
 use axum::{
     Extension,
@@ -189,6 +189,9 @@ fn outcome(cause: &Cause, response: &Response) -> Option<&'static str> {
     let problem = response.extensions().get::<Arc<Problem>>();
     // An operation's failure is told by its own row.
     let is_operation = problem.is_some_and(|problem| problem.operation.is_some());
+    if !is_operation && problem.is_some_and(|problem| problem.code == PROTECTED) {
+        return Some("refused");
+    }
     let failed = cause.is_recorded() || may_be_done(status, problem);
     (failed && !is_operation).then_some("failed")
 }
@@ -225,6 +228,18 @@ mod tests {
         ] {
             assert_eq!(target(&path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_deletion_that_protection_stops_is_told_once() {
+        let cause = Cause::new(None, "token:1", "sites.delete");
+        let refused = || Problem::from(Error::new(Kind::Conflict, "words").with_code(PROTECTED));
+        assert_eq!(outcome(&cause, &refused().into_response()), Some("refused"));
+        // Its operation has a row of its own.
+        let of_operation = refused().with_operation(&crate::model::OperationId::generate());
+        assert_eq!(outcome(&cause, &of_operation.into_response()), None);
+        let running = Problem::from(Error::new(Kind::Conflict, "words").with_code("operations_running"));
+        assert_eq!(outcome(&cause, &running.into_response()), None);
     }
 
     #[test]

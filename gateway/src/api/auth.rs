@@ -100,10 +100,18 @@ pub fn two_sessions() -> Problem {
     Problem::malformed("two cookies of the session's name were sent: delete them, and log in again")
 }
 
-pub fn unauthenticated() -> Problem {
-    let detail =
-        "send a valid token as Authorization: Bearer ptk_… (`portico token create` makes one), or log in at /auth/login";
+/// Nothing was sent that could tell who asks.
+pub fn anonymous() -> Problem {
+    let detail = "no token and no session was sent: send a token as Authorization: Bearer ptk_… (`portico token create` makes \
+                  one), or log in with POST /api/v1/auth/login";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+}
+
+/// What was sent opens nothing. Why, nobody is told who doesn't hold it anyway.
+pub fn unauthenticated() -> Problem {
+    let detail = "the token or session that was sent isn't valid: it is unknown, expired, revoked or ended; send another token as \
+                  Authorization: Bearer ptk_…, or log in with POST /api/v1/auth/login";
+    Problem { invalid_token: true, ..Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail) }
 }
 
 impl From<AccountError> for Problem {
@@ -404,7 +412,12 @@ pub async fn change_password(
     Json(body): Json<PasswordBody, MOST>,
 ) -> Result<Response, Problem> {
     let (current, new) = (password("current", body.current)?, password("password", body.password)?);
-    let entered = api.accounts.change_password(&principal, current, new, visit.client).await?;
+    let changed = api.accounts.change_password(&principal, current, new, visit.client).await;
+    let entered = changed.map_err(|error| match error {
+        // 401 would say that the session is over.
+        AccountError::WrongCredentials(_) => Problem::invalid("current", "isn't your present password"),
+        error => error.into(),
+    })?;
     api.entered(StatusCode::OK, &entered, visit.cookie)
 }
 

@@ -163,7 +163,8 @@ pub async fn usage(
     let gathered = gather(&api, &connections, parameters.connection.is_some(), freshness).await?;
     let view = sum(&connections, &gathered);
     let came = Found::freshness_of(&gathered.parts);
-    Read { request: &headers, age: view.as_of.map(respond::age_of), partial: !view.errors.is_empty(), came }.answer(&view)
+    let age = Found::age_of(&gathered.parts);
+    Read { request: &headers, age, partial: !view.errors.is_empty(), came }.answer(&view)
 }
 
 /// Of a connection that was named, a failure is the answer.

@@ -9,7 +9,13 @@ mod turns;
 
 pub use turns::Uploads;
 
-use super::{Caller, Shared, extract::Path, names, problem::Problem, respond};
+use super::{
+    Caller, Shared,
+    extract::{self, Path},
+    names,
+    problem::Problem,
+    respond,
+};
 use crate::{
     dispatch::{BlobUpload, Connection},
     egress::{Expected, SourceFault, UploadError},
@@ -47,6 +53,10 @@ pub async fn upload(
     let (parts, body) = request.into_parts();
     let source = Source::new(&parts.headers, body);
     let sent = async {
+        // The hash is of the bytes that come.
+        if extract::is_coded(&parts.headers) {
+            return Err(Problem::coded_body());
+        }
         stand_aside(&parts.extensions)?;
         let (connection, id) = api.site(&principal, &site).await?;
         let (native, blake3) = (names::native(&plan)?, blake3(&hash)?);

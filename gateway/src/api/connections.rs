@@ -77,6 +77,7 @@ pub struct ListParameters {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteParameters {
+    /// Also while operations run, and where a site has the label `protected`.
     #[serde(default)]
     force: bool,
 }

@@ -135,7 +135,7 @@ pub async fn update(
 impl UpdateBody {
     fn checked(self) -> Result<EnvironmentUpdate, Problem> {
         if self.name.is_none() && self.php_version.is_none() && self.wordpress_version.is_none() {
-            return Err(Problem::invalid("name", "give at least one of name, php_version, wordpress_version"));
+            return Err(Problem::no_change("name, php_version, wordpress_version"));
         }
         if let Some(name) = &self.name {
             names::display_name("name", name)?;

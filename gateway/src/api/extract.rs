@@ -13,7 +13,7 @@ use crate::policy::Principal;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection, rejection::QueryRejection};
 use bytes::Bytes;
-use http::{StatusCode, Uri, Version, header, request::Parts};
+use http::{HeaderMap, StatusCode, Uri, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -32,8 +32,12 @@ impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for 
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+        let is_coded = is_coded(request.headers());
         let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
         let body = read(request, MOST).await?;
+        if is_coded {
+            return Err(Problem::coded_body());
+        }
         if body.is_empty() {
             return parse(b"{}").map(Self);
         }
@@ -48,6 +52,14 @@ impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for 
         }
         parsed
     }
+}
+
+/// Whether the body must be decoded before it is what it stands for, which nobody does here.
+pub fn is_coded(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONTENT_ENCODING).into_iter();
+    let codings = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let mut codings = codings.map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_json(content_type: &[u8]) -> bool {
@@ -161,10 +173,32 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
     problem
 }
 
-/// serde's message without its position, which the path says better.
+/// serde's message without its position, which the path says better, and without our types' names.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rfind(" at line ").map_or(text.clone(), |end| text[..end].to_owned())
+    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    match text.rsplit_once(", expected ") {
+        Some((found, wanted)) => format!("{found}, expected {}", in_words(wanted)),
+        None => text.to_owned(),
+    }
+}
+
+fn in_words(wanted: &str) -> &str {
+    match wanted {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0 on",
+        "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a map" => "an object",
+        "a sequence" => "a list",
+        _ if ["struct ", "internally tagged enum ", "adjacently tagged enum "].iter().any(|one| wanted.starts_with(one)) => {
+            "an object"
+        }
+        _ if wanted.starts_with("enum ") => "a string",
+        _ => wanted,
+    }
 }
 
 /// The name in "missing field `name`".
@@ -191,7 +225,7 @@ fn parsed<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
         Err(QueryRejection::FailedToDeserializeQueryString(error)) => {
             let text = error.to_string();
             let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, cause)| cause);
-            Err(query_problem(text))
+            Err(query_problem(text, uri.query().unwrap_or_default()))
         }
         Err(_) => Err(Problem::malformed("the query string can't be read")),
     }
@@ -215,10 +249,28 @@ pub fn repeated(query: &str, name: &str) -> (Vec<String>, String) {
     (values, rest.join("&"))
 }
 
-fn query_problem(text: &str) -> Problem {
+fn query_problem(text: &str, query: &str) -> Problem {
     match text.split_once(": ") {
-        Some((field, message)) if !field.contains(' ') => Problem::invalid(field, message),
+        Some((field, message)) if !field.contains(' ') => {
+            let value = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == field);
+            Problem::invalid(field, unparsed(message, &value.map(|(_, value)| value).unwrap_or_default()))
+        }
         _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", text.to_owned()),
+    }
+}
+
+/// What the standard library's parsers say, in words for whoever sent the value.
+fn unparsed(message: &str, value: &str) -> String {
+    let shown: String = value.chars().take(80).collect();
+    match message {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            format!("a whole number, not {shown:?}")
+        }
+        "number too large to fit in target type" | "number too small to fit in target type" => {
+            format!("{shown:?} is no number that could be meant")
+        }
+        "provided string was not `true` or `false`" => format!("true or false, not {shown:?}"),
+        _ => message.to_owned(),
     }
 }
 
@@ -289,6 +341,43 @@ mod tests {
         let problem = parse::<Body>(body.as_bytes()).unwrap_err();
         let named = problem.fields.first().map(|field| field.field.as_str());
         assert_eq!((problem.status.as_u16(), named), (status, field), "{body}: {}", problem.detail);
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Typed {
+        #[serde(rename = "seconds")]
+        _seconds: Option<u32>,
+        #[serde(rename = "force", default)]
+        _force: bool,
+        #[serde(rename = "admin")]
+        _admin: Option<Admin>,
+    }
+
+    #[test]
+    fn refusals_are_in_words() {
+        for (text, detail) in [
+            ("seconds=abc", "seconds: a whole number, not \"abc\""),
+            ("seconds=", "seconds: a whole number, not \"\""),
+            ("force=1&seconds=%2D1", "force: true or false, not \"1\""),
+            ("seconds=%2D1", "seconds: a whole number, not \"-1\""),
+            ("seconds=4294967296", "seconds: \"4294967296\" is no number that could be meant"),
+        ] {
+            assert_eq!(query::<Typed>(text).unwrap_err().detail, detail, "{text}");
+        }
+        for (body, detail) in [
+            ("{\"seconds\": -1}", "seconds: invalid value: integer `-1`, expected a whole number from 0 to 4294967295"),
+            ("{\"admin\": 1}", "admin: invalid type: integer `1`, expected an object"),
+        ] {
+            assert_eq!(parse::<Typed>(body.as_bytes()).unwrap_err().detail, detail, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_coded_body_is_told_by_its_head() {
+        for (value, coded) in [("gzip", true), ("identity", false), ("Identity, br", true), ("", false)] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, http::HeaderValue::from_static(value))]);
+            assert_eq!(is_coded(&headers), coded, "{value}");
+        }
     }
 
     #[test]

@@ -209,9 +209,8 @@ fn target(connection: &Connection, mutation: &Mutation) -> Target {
 
 /// Where a key has no place: silence would make a retry unsafe.
 pub fn no_key() -> Problem {
-    let detail =
-        "an Idempotency-Key can't be honoured here: what gives or ends a session is kept nowhere; send this without it";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", detail)
+    let detail = "an Idempotency-Key isn't taken here: what gives or ends a session is kept nowhere; send this without it";
+    Problem::new(StatusCode::BAD_REQUEST, "idempotency_unsupported", detail)
 }
 
 /// A mutating route without a body takes none: `{}` at most.

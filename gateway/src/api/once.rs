@@ -5,8 +5,11 @@
 //! durably, and nothing that was changed under a key is changed again; answers are kept sealed ([`kept`]).
 
 mod kept;
+mod running;
 #[cfg(test)]
 mod tests;
+
+pub use running::Running;
 
 use super::{
     Api, extract,
@@ -74,7 +77,8 @@ impl Api {
     ) -> Result<Response, Problem> {
         let api = Arc::clone(self);
         let task = tokio::spawn(policy::on_this_trail(store::inherit(async move {
-            match api.reserve(&key, fingerprint).await? {
+            let run = api.running.begin(&key);
+            match api.reserve(&key, fingerprint, run.joined).await? {
                 Some(answer) => Ok(answer),
                 None => Ok(api.carried_out(&key, work).await),
             }
@@ -82,11 +86,11 @@ impl Api {
         task.await.map_err(|error| Problem::from(Error::gateway(format_args!("a keyed request ended early: {error}"))))?
     }
 
-    /// None: the key is this request's. Otherwise the answer that was given under it.
-    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32]) -> Result<Option<Response>, Problem> {
+    /// None: the key is this request's. Otherwise the answer that was given under it. `runs`: another request is on its way under it.
+    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32], runs: bool) -> Result<Option<Response>, Problem> {
         let now = clock::now();
         let (owner, expires_at) = (self.operations.process(), now.plus_millis(KEY_LIFETIME_MILLIS));
-        let reservation = Reservation { key: key.clone(), fingerprint, owner, now, expires_at, limit: LIMIT };
+        let reservation = Reservation { key: key.clone(), fingerprint, owner, runs, now, expires_at, limit: LIMIT };
         let reserved = self.store.idempotency_reserve(&reservation).await.map_err(|error| {
             tracing::error!(%error, internal = error.internal, "an idempotency key could not be reserved");
             unavailable("the store can't be written; nothing was changed")

@@ -38,6 +38,9 @@ pub struct Problem {
     pub operation: Option<OperationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
+    /// A credential was sent, and opens nothing: the challenge says so.
+    #[serde(skip)]
+    pub invalid_token: bool,
     /// The path that was asked for, and the request's id: filled in by the layer that knows them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -73,6 +76,7 @@ impl Problem {
             upstream_status: None,
             operation: None,
             retry_after: None,
+            invalid_token: false,
             instance: None,
             request_id: None,
         }
@@ -87,6 +91,12 @@ impl Problem {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", format!("{field}: {message}"));
         problem.fields.push(Field { field, message });
         problem
+    }
+
+    /// A change that names nothing of what it could change.
+    pub fn no_change(of: &str) -> Self {
+        let detail = format!("there is nothing to change: give at least one of {of}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", detail)
     }
 
     pub fn overloaded(detail: &'static str) -> Self {
@@ -147,7 +157,24 @@ const fn default_wait(kind: Kind) -> Option<u32> {
 /// Room for the fields of a problem and those that every answer gets, so that the map needn't grow with each.
 const FIELDS: usize = 16;
 
+/// The code of a body in a content coding, which the answer names those that are taken for (RFC 9110, 15.5.16).
+const CODED: &str = "unsupported_content_coding";
+
 impl Problem {
+    pub fn coded_body() -> Self {
+        let detail = "send the body as it is, without Content-Encoding";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, CODED, detail)
+    }
+
+    /// RFC 6750, section 3.1: who sent nothing is told no error.
+    fn challenge(&self) -> HeaderValue {
+        HeaderValue::from_static(if self.invalid_token {
+            "Bearer realm=\"portico\", error=\"invalid_token\""
+        } else {
+            "Bearer realm=\"portico\""
+        })
+    }
+
     /// The answer but for its body.
     pub fn head(&self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -158,7 +185,10 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portico\""));
+            headers.insert(header::WWW_AUTHENTICATE, self.challenge());
+        }
+        if self.code == CODED {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

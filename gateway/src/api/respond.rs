@@ -4,9 +4,8 @@
 
 use super::problem::Problem;
 use crate::{
-    clock,
     dispatch::{Came, Found, Written},
-    model::{Kind, Labels, Timestamp},
+    model::{Kind, Labels},
 };
 use axum::{
     body::Body,
@@ -65,8 +64,7 @@ impl<'a> Read<'a> {
     }
 
     fn send(&self, body: Bytes, tag: HeaderValue) -> Response {
-        let mut sent = self.request.get_all(header::IF_NONE_MATCH).into_iter();
-        let unchanged = sent.any(|sent| matches_tag(sent.as_bytes(), tag.as_bytes()));
+        let unchanged = has(self.request, &tag);
         let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { json(StatusCode::OK, body) };
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -86,11 +84,6 @@ impl<'a> Read<'a> {
 }
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// Since what was read at this time of day.
-pub fn age_of(as_of: Timestamp) -> Duration {
-    Duration::from_millis(u64::try_from(clock::now().as_millis() - as_of.as_millis()).unwrap_or_default())
-}
 
 /// RFC 9211. A negative `ttl` says by how much a stale answer is over its time. `detail` says that a part is old since its host
 /// fails, also where others were asked for: whether the host was asked (`hit` or `fwd`) is one thing, what is old another.
@@ -156,7 +149,7 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 
 /// 128 bits of XXH3 in quotes tell bodies apart. It need not resist forgers: a tag only ever stands for a body of the same
 /// resource, and who could forge one writes that body anyway.
-fn entity_tag(body: &[u8]) -> HeaderValue {
+pub fn entity_tag(body: &[u8]) -> HeaderValue {
     let mut text = [b'"'; 24];
     let hash = twox_hash::XxHash3_128::oneshot(body).to_be_bytes();
     match BASE64_URL_SAFE_NO_PAD.encode_slice(hash, &mut text[1..23]).map(|_| HeaderValue::from_bytes(&text)) {
@@ -164,6 +157,12 @@ fn entity_tag(body: &[u8]) -> HeaderValue {
         // 16 bytes are 22 characters, all of them fit for a header; a tag that matches nothing is correct anyway.
         _ => HeaderValue::from_static("\"\""),
     }
+}
+
+/// Whether the client has what this tag is of.
+pub fn has(request: &HeaderMap, tag: &HeaderValue) -> bool {
+    let mut sent = request.get_all(header::IF_NONE_MATCH).into_iter();
+    sent.any(|sent| matches_tag(sent.as_bytes(), tag.as_bytes()))
 }
 
 /// Weak comparison (RFC 9110, 13.1.2).

@@ -237,7 +237,7 @@ pub async fn update(
         (Some(SiteStatus::Stopped), false) => Mutation::SitesStop { site },
         (Some(_), false) => return Err(Problem::invalid("status", "can be set to running or stopped")),
         (None, false) => {
-            return Err(Problem::invalid("name", "give at least one of name, php_version, wordpress_version, status, labels"));
+            return Err(Problem::no_change("name, php_version, wordpress_version, status, labels"));
         }
         (None, true) => Mutation::SitesUpdate { site, input: body.checked()? },
     };

@@ -240,6 +240,12 @@ impl Endpoint {
         self.open || self.name.starts_with("auth.") || self.name.starts_with("account.")
     }
 
+    /// Whether what it makes here can be read by itself, which its `Location` says. Plans, blobs and invitations can't.
+    pub fn has_place(&self) -> bool {
+        let unplaced = ["deployments.plan", "deployments.upload", "invitations.create"];
+        matches!(self.answer, Answer::Kept(_, 201)) && !unplaced.contains(&self.name)
+    }
+
     /// Whether a provider may be asked, with all that can go wrong there.
     pub fn asks_provider(&self) -> bool {
         let cancels = self.path.ends_with("/cancel");

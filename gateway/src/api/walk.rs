@@ -9,7 +9,7 @@ use super::{
     ApiConfig,
     cursor::{self, Scope},
     problem::Problem,
-    respond::{Read, age_of},
+    respond::Read,
 };
 use crate::{
     dispatch::{Came, Failure, Found, Shelf},
@@ -130,7 +130,7 @@ pub struct Stretch {
 impl Stretch {
     /// Its answer's freshness is that of the snapshots, which a cursor pins.
     pub fn read<'a>(&self, request: &'a HeaderMap, partial: bool) -> Read<'a> {
-        Read { request, age: self.walk.as_of().map(age_of), partial, came: self.came }
+        Read { request, age: Found::age_of(&self.walk.parts), partial, came: self.came }
     }
 }
 

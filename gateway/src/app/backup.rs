@@ -1,9 +1,10 @@
 //! A copy of the database while the gateway serves.
 //!
-//! In goes a file's name; out comes the file, whole and checked, or none. Invariant: nothing that exists is replaced, and the copy
-//! is never laid beside the key: together they are every secret in the clear.
+//! In goes a file's name; out comes the file, whole and checked, or none. Invariant: nothing that exists is replaced, a database of
+//! an older version is copied as it is and stays so, and the copy is never laid beside the key: together they are every secret
+//! in the clear.
 
-use super::{data, private::folder};
+use super::{data, failure::words, private::folder};
 use crate::{
     config::{Config, KeySource},
     seal::{KeyId, SealedBy},
@@ -31,17 +32,26 @@ pub struct Saved {
     pub keys: Vec<KeyId>,
 }
 
+impl Saved {
+    /// An older version wrote the database, and opens the copy; this one adds no row to its audit log.
+    pub fn is_older(&self) -> bool {
+        self.schema < SqliteStore::schema()
+    }
+}
+
 pub async fn backup(config: &Config, destination: &Path, tell: &mut dyn FnMut(String)) -> anyhow::Result<Saved> {
     allowed(config, destination)?;
-    let store = data::open_store(config).await?;
+    let database = data::database(config)?;
     let draft = Draft::new(destination)?;
-    let saved = save(&store, &draft, tell).await;
-    store.close().await;
-    let saved = saved?;
+    let saved = save(&database, &draft, tell).await?;
     draft.publish(destination)?;
+    if saved.is_older() {
+        tell("the copy is made, and has the schema of an older version, whose audit log doesn't tell of it".to_owned());
+        return Ok(saved);
+    }
     // A copy needs no key, and is worth having also where none is at hand; the log is chained by one.
     if let Err(error) = data::record(config, "backup", "done").await {
-        tell(format!("the copy is made, but the audit log doesn't tell of it: {error:#}"));
+        tell(format!("the copy is made, but the audit log doesn't tell of it: {}", words(&error)));
     }
     Ok(saved)
 }
@@ -77,8 +87,8 @@ fn key_folders(config: &Config) -> Vec<PathBuf> {
     named.into_iter().chain(real).collect()
 }
 
-async fn save(store: &SqliteStore, draft: &Draft, tell: &mut dyn FnMut(String)) -> anyhow::Result<Saved> {
-    let mut copying = Box::pin(store.copy_to(&draft.path));
+async fn save(database: &Path, draft: &Draft, tell: &mut dyn FnMut(String)) -> anyhow::Result<Saved> {
+    let mut copying = Box::pin(SqliteStore::copy(database, &draft.path));
     let mut every = tokio::time::interval(TELL_EVERY);
     every.tick().await;
     let copied = loop {
@@ -210,7 +220,7 @@ mod tests {
                 rotated = true;
             }
         };
-        let saved = save(&store, &draft, &mut tell).await.unwrap();
+        let saved = save(&database, &draft, &mut tell).await.unwrap();
         assert_eq!((saved.keys, rotated), (vec![before], true));
     }
 }

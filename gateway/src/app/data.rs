@@ -1,12 +1,13 @@
 //! The data folder: its key, its database, and the addresses of the running gateway.
 //!
 //! Invariant: the folder and what is made in it are readable by their owner alone, and a key is never made for a database that
-//! already exists: what was sealed under the lost one would be unreadable without a word.
+//! something was sealed in: it would be unreadable without a word.
 
-use super::{keys, private};
+use super::{keys, private, rotate};
 use crate::{
     clock,
     config::Config,
+    model::Error,
     seal::{ChainKey, MasterKey, Sealer},
     store::{AuditEntry, AuditMark, AuditReport, KeyStore as _, SqliteStore, Store as _},
 };
@@ -28,13 +29,24 @@ pub struct Data {
 /// Opens the folder for a gateway: alone, until the process ends.
 pub async fn open(config: &Config) -> anyhow::Result<Data> {
     folder(&config.data_dir)?;
-    let fresh = !config.database().exists();
     // The store first: its lock keeps a second gateway from making another key at the same time.
-    let store = SqliteStore::open(&config.database()).await?;
+    let store = SqliteStore::open(&config.database()).await.map_err(|error| unopened(config, error))?;
+    // A start that couldn't write its key left a database that needs none.
+    let fresh = store.sealed_counts().await?.is_empty() && store.keys_held().await?.is_empty();
     let sealer = keys::sealer(&keys::load(config, fresh).await?, &store, config).await?;
     store.keys_hold(&sealer.key_ids()).await?;
     store.chain_audit(sealer.chain_key()?).await?;
     Ok(Data { folder: config.data_dir.clone(), store: Arc::new(store), sealer: Arc::new(sealer) })
+}
+
+fn unopened(config: &Config, error: Error) -> anyhow::Error {
+    let folder = config.data_dir.display();
+    if rotate::gateway_runs(config).unwrap_or(false) {
+        return anyhow::anyhow!(
+            "a gateway runs on the data folder {folder}: stop that one, or give this one another folder with --data-dir"
+        );
+    }
+    anyhow::Error::new(error).context(format!("can't open the database {}", config.database().display()))
 }
 
 /// Looks at the folder without opening or making anything: a gateway may be running on it, or none was ever started.
@@ -64,16 +76,23 @@ impl Data {
 
 /// Opens the database beside a gateway that may be running, for a command that changes nothing that the audit log tells of.
 pub async fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
-    if !config.database().exists() {
+    let path = database(config)?;
+    SqliteStore::open_beside(&path).await.with_context(|| format!("can't open the database {}", path.display()))
+}
+
+/// The database's file, which must be there.
+pub fn database(config: &Config) -> anyhow::Result<PathBuf> {
+    let path = config.database();
+    if !path.exists() {
         bail!(
             "there is no database in {}: start the gateway once, or name its folder with --data-dir",
             config.data_dir.display()
         );
     }
-    Ok(SqliteStore::open_beside(&config.database()).await?)
+    Ok(path)
 }
 
-/// The same for a command whose changes are recorded, which takes the keys.
+/// The same as `open_store` for a command whose changes are recorded, which takes the keys.
 pub async fn open_recording(config: &Config) -> anyhow::Result<SqliteStore> {
     let store = open_store(config).await?;
     let key = chain_key(config, &store).await?;

@@ -17,8 +17,16 @@ use std::{fs, path::Path, sync::Arc};
 const ORGANIZATION: &str = "demo";
 const SANDBOX: &str = "sandbox";
 
-/// Makes what is missing and returns the token.
-pub async fn prepare(app: &App) -> anyhow::Result<String> {
+/// What there is to begin with.
+pub struct Demo {
+    pub token: String,
+    /// A connection to the sandbox. When all of them were deleted: an id for another.
+    pub connection: Slug,
+    pub is_there: bool,
+}
+
+/// Makes what is missing.
+pub async fn prepare(app: &App) -> anyhow::Result<Demo> {
     let organization = organization(app).await?;
     let slug = Slug::parse(SANDBOX)?;
     // Once deleted, it stays away: its id can't be used again.
@@ -35,7 +43,29 @@ pub async fn prepare(app: &App) -> anyhow::Result<String> {
             app.dispatch.new_connection(organization.id, new).await.context("can't configure the sandbox connection")?;
         app.dispatch.create_connection(draft).await.context("can't make the sandbox connection")?;
     }
-    token(app, organization.id).await
+    let token = token(app, organization.id).await?;
+    let all = app.dispatch.connections(organization.id).await?;
+    let of_sandbox = all.iter().filter(|one| one.record.provider == SANDBOX).map(|one| &one.record.slug);
+    // The one that was made here, if there is a choice.
+    let connection = of_sandbox.min_by_key(|slug| slug.as_str() != SANDBOX);
+    let is_there = connection.is_some();
+    let connection = match connection {
+        Some(slug) => slug.clone(),
+        None => unused(app, organization.id).await?,
+    };
+    Ok(Demo { token, connection, is_there })
+}
+
+/// An id that no connection has or had.
+async fn unused(app: &App, organization: OrganizationId) -> anyhow::Result<Slug> {
+    let mut number = 2;
+    loop {
+        let slug = Slug::parse(&format!("{SANDBOX}-{number}"))?;
+        if !app.dispatch.slug_was_used(organization, &slug).await? {
+            return Ok(slug);
+        }
+        number += 1;
+    }
 }
 
 async fn organization(app: &App) -> anyhow::Result<Organization> {

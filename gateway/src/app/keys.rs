@@ -1,7 +1,7 @@
 //! Where master keys come from: a file, the environment, or a command. The first key seals, all of them open.
 //!
 //! In goes the configuration; out comes a sealer that opens everything in the store. Invariant: a key is made only for a store
-//! that is new, a gateway doesn't start with keys that don't open what it has, and no text that might be a key is in an error.
+//! in which nothing is sealed, a gateway doesn't start with keys that don't open what it has, and no text that might be a key is in an error.
 
 mod watch;
 
@@ -27,7 +27,7 @@ const MOST_BYTES: u64 = 1024;
 /// The name of the key in the store by which stable hashes are keyed.
 const STABLE: &str = "stable";
 
-/// Reads the keys, and makes one for a new store whose keys are in a file.
+/// Reads the keys, and makes one for a store in which nothing is sealed, and whose keys are in a file.
 pub async fn load(config: &Config, fresh: bool) -> anyhow::Result<Vec<MasterKey>> {
     let file = config.key_file();
     if config.keys.source != KeySource::File || file.exists() {

@@ -5,7 +5,7 @@
 //! one is retired, which the store enforces, and taken away. Invariant: a key is taken away last, after nothing needs it any
 //! more, so that a rotation that ends anywhere is finished by running it again.
 
-use super::{data, keys};
+use super::{data, failure::words, keys};
 use crate::{
     clock,
     config::{Config, KeySource},
@@ -52,7 +52,7 @@ pub async fn rotate(config: &Config, keep_old: bool, tell: &mut dyn FnMut(String
     // Whatever of it was done; and what is left to do for the operator must be said.
     let outcome = if rotated.is_ok() { "done" } else { "failed" };
     if let Err(error) = data::record(config, "secrets.rotate", outcome).await {
-        tell(format!("the audit log doesn't tell of this: {error:#}"));
+        tell(format!("the audit log doesn't tell of this: {}", words(&error)));
     }
     rotated
 }
@@ -157,7 +157,8 @@ async fn await_gateway(config: &Config, store: &SqliteStore, key: KeyId, tell: &
     Ok(())
 }
 
-fn gateway_runs(config: &Config) -> anyhow::Result<bool> {
+/// Whether one holds the lock of the data folder.
+pub fn gateway_runs(config: &Config) -> anyhow::Result<bool> {
     let path = config.data_dir.join("lock");
     match File::open(&path) {
         // Held for this look alone, and shared.

@@ -10,7 +10,9 @@ use std::path::Path;
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "how far it is goes to standard error, how it ended to output")]
 pub fn run(common: &Common, destination: &Path) -> anyhow::Result<()> {
     let config = common.load(&Config::default())?;
-    let saved = runtime()?.block_on(app::backup(&config, destination, &mut |line| eprintln!("{line}")))?;
+    let mut tell = |line: String| eprintln!("{line}");
+    let copying = app::backup(&config, destination, &mut tell);
+    let saved = runtime()?.block_on(app::unless_told_to_end(copying))?;
     let Saved { bytes, schema, keys } = saved;
     println!("{} holds the whole database: {bytes} bytes, schema {schema}, checked", destination.display());
     println!("What else to keep:");

@@ -7,7 +7,7 @@ use crate::{
     app::open_recording,
     clock,
     config::Config,
-    model::{Network, OrganizationId, Role, Slug, Timestamp},
+    model::{Error, Network, OrganizationId, Role, Slug, Timestamp},
     policy::{TokenWish, Tokens},
     store::{self, Cause, Organization, SqliteStore, Store, TokenRecord, TokenStore as _},
 };
@@ -56,7 +56,7 @@ pub struct Create {
     #[arg(long, short, default_value = "cli")]
     name: String,
     /// Days until it expires; never, when it is left out
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
     /// viewer, operator, admin or owner
     #[arg(long, default_value = "owner", value_parser = role)]
@@ -100,11 +100,10 @@ fn create(asked: Create) -> anyhow::Result<()> {
         let store = open_recording(&config).await?;
         let owner = find_or_make(&store, organization).await?;
         let expires_at = asked.days.map(|days| clock::now().plus_millis(i64::from(days) * DAY_MS));
-        let some = |list: Vec<_>| (!list.is_empty()).then_some(list);
         let wish = TokenWish {
             name: asked.name,
             role: Some(asked.role),
-            scopes: (!asked.scopes.is_empty()).then_some(asked.scopes),
+            scopes: some(asked.scopes.clone()),
             connections: some(asked.connections),
             networks: Some(asked.networks),
             expires_at,
@@ -112,12 +111,27 @@ fn create(asked: Create) -> anyhow::Result<()> {
         let cause = Arc::new(Cause::new(Some(owner.id), "operator", "tokens.create"));
         let made = store::caused_by(cause, Tokens::create_as_operator(&store, owner.id, wish)).await;
         store.close().await;
-        let (token, record) = made.map_err(|error| anyhow::anyhow!("{}", error.message))?;
+        let (token, record) = made.map_err(|error| at_option(error, &asked.scopes))?;
         println!("{}", *token);
         let until = expires_at.map_or_else(|| "it doesn't expire".to_owned(), |at| format!("it expires at {at}"));
         eprintln!("Token {} of {}; {until}. It is shown this once: keep it safe.", record.prefix, owner.slug);
         Ok(())
     })
+}
+
+/// None: nothing was given.
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+/// Names the option as it was given, where the words don't.
+fn at_option(error: Error, scopes: &[String]) -> anyhow::Error {
+    let field = error.field.as_deref();
+    let index = field.and_then(|field| field.strip_prefix("scopes[")?.strip_suffix(']')?.parse::<usize>().ok());
+    match index.and_then(|index| scopes.get(index)) {
+        Some(scope) => anyhow::Error::new(error).context(format!("--scope {scope:?}")),
+        None => error.into(),
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the list is what the command is for")]
@@ -143,8 +157,7 @@ fn revoke(common: &Common, organization: &str, wanted: &str) -> anyhow::Result<(
             _ => bail!("several tokens begin with {wanted}: give the id, which `portico token list` shows"),
         };
         let cause = Cause::new(Some(token.organization), "operator", "tokens.delete").about(format!("/tokens/{}", token.id));
-        let deleted = store::caused_by(Arc::new(cause), store.token_delete(token.organization, token.id)).await;
-        deleted.map_err(|error| anyhow::anyhow!("{}", error.message))?;
+        store::caused_by(Arc::new(cause), store.token_delete(token.organization, token.id)).await?;
         eprintln!("Token {} ({}) is revoked; a running gateway refuses it within five seconds.", token.prefix, token.name);
         Ok(())
     })
@@ -170,7 +183,7 @@ fn with_tokens(
 }
 
 async fn all_tokens(store: &SqliteStore, slug: &Slug) -> anyhow::Result<Vec<TokenRecord>> {
-    let Some(organization) = store.organization_by_slug(slug).await? else { bail!("there is no organization {slug}") };
+    let organization = existing(store, slug).await?;
     let mut all: Vec<TokenRecord> = Vec::new();
     loop {
         let page = store.tokens(organization.id, all.last().map(|last| last.id), PAGE).await?;
@@ -181,7 +194,13 @@ async fn all_tokens(store: &SqliteStore, slug: &Slug) -> anyhow::Result<Vec<Toke
     }
 }
 
-fn organization_slug(text: &str) -> anyhow::Result<Slug> {
+/// For commands that make none.
+pub async fn existing(store: &dyn Store, slug: &Slug) -> anyhow::Result<Organization> {
+    let found = store.organization_by_slug(slug).await?;
+    found.with_context(|| format!("there is no organization {slug}: `portico user list` names those that people are in"))
+}
+
+pub fn organization_slug(text: &str) -> anyhow::Result<Slug> {
     Slug::parse(text).with_context(|| format!("--organization {text:?}"))
 }
 

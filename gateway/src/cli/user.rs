@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     model::{Role, Slug},
     policy::{Asker, Email, Passwords, PasswordsConfig, generate_password, new_user},
-    store::{self, Cause, PasswordChange, UserStore as _},
+    store::{self, Cause, MemberRecord, Organization, PasswordChange, SqliteStore, UserStore as _},
 };
 use anyhow::{Context as _, bail};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct NewUser<'a> {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the password goes to standard output, and nothing else does")]
 pub fn create(common: &Common, new: &NewUser<'_>) -> anyhow::Result<()> {
     let config = common.load(&Config::default())?;
-    let slug = Slug::parse(new.organization).with_context(|| format!("--organization {:?}", new.organization))?;
+    let slug = token::organization_slug(new.organization)?;
     let email = address(new.email)?;
     let name = new.name.unwrap_or(&email.address).to_owned();
     runtime()?.block_on(async {
@@ -80,15 +80,27 @@ pub fn reset(common: &Common, email: &str) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the list is what the command is for")]
 pub fn list(common: &Common, organization: Option<&str>) -> anyhow::Result<()> {
     let config = common.load(&Config::default())?;
+    let slug = organization.map(token::organization_slug).transpose()?;
     runtime()?.block_on(async {
         let store = open_store(&config).await?;
-        let everyone = store.everyone().await?;
+        let everyone = members(&store, slug.as_ref()).await;
         store.close().await;
-        for (of, member) in everyone.iter().filter(|(of, _)| organization.is_none_or(|slug| of.slug.as_str() == slug)) {
+        let everyone = everyone?;
+        println!("organization\trole\taddress\tsince");
+        for (of, member) in everyone {
             println!("{}\t{}\t{}\t{}", of.slug, member.role.as_str(), member.email, member.created_at);
         }
         Ok(())
     })
+}
+
+/// Of this organization, or of all.
+async fn members(store: &SqliteStore, slug: Option<&Slug>) -> anyhow::Result<Vec<(Organization, MemberRecord)>> {
+    if let Some(slug) = slug {
+        token::existing(store, slug).await?;
+    }
+    let everyone = store.everyone().await?;
+    Ok(everyone.into_iter().filter(|(of, _)| slug.is_none_or(|slug| of.slug == *slug)).collect())
 }
 
 fn address(text: &str) -> anyhow::Result<Email> {

@@ -1,8 +1,9 @@
 //! Labels of sites, kept in memory so that a read asks no database.
 //!
 //! In go changes, out come the labels of a site, by its whole id. Invariant: a shelf belongs to a connection, whatever its
-//! revision; it is changed in one place, by reading again what the store committed, so that the last commit wins here too. What
-//! a new site is made with is shown before that commit, so that nobody finds the site without it.
+//! revision; it is changed in one place, by reading again what the store committed, so that the last commit wins here too, or,
+//! where the store can't be read for long, by what was committed. What a new site is made with is shown before that commit, so
+//! that nobody finds the site without it.
 
 use super::{Connection, Dispatch};
 use crate::{
@@ -13,13 +14,17 @@ use crate::{
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
 
 type BySite = HashMap<String, Arc<Labels>>;
 
 /// New values (`Some`), and labels that go (`None`).
 type Changes = BTreeMap<String, Option<String>>;
+
+/// Before each further try to read what was committed.
+const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
 
 /// The labels of one connection's sites.
 #[derive(Default)]
@@ -61,13 +66,37 @@ impl Shelf {
         self.look().of(site).cloned()
     }
 
+    /// Takes over what the store has after these changes, which it has committed: they must not be missing here, since one of
+    /// them may protect a site.
+    async fn catch_up(&self, store: &dyn Store, (on, native): (&ConnectionRecord, &str), changes: &Changes) {
+        for pause in PAUSES {
+            match self.reload(store, (on, native), changes).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, internal = error.internal, "changed labels could not be read"),
+            }
+            sleep(pause).await;
+        }
+        if self.reload(store, (on, native), changes).await.is_err() {
+            self.take_as_said(on, native, changes).await;
+        }
+    }
+
+    /// Without the store, which can't be read.
+    async fn take_as_said(&self, on: &ConnectionRecord, native: &str, changes: &Changes) {
+        let _guard = self.coming.lock().await;
+        let site = whole(&on.slug, native);
+        let mut labels = self.of(&site).map(|labels| Labels::clone(&labels)).unwrap_or_default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => drop(labels.insert(key.clone(), value.clone())),
+                None => drop(labels.remove(key)),
+            }
+        }
+        self.show(site, labels);
+    }
+
     /// Takes over what the store has after these changes.
-    pub(super) async fn reload(
-        &self,
-        store: &dyn Store,
-        (on, native): (&ConnectionRecord, &str),
-        changes: &Changes,
-    ) -> Result<(), Error> {
+    async fn reload(&self, store: &dyn Store, (on, native): (&ConnectionRecord, &str), changes: &Changes) -> Result<(), Error> {
         let mut coming = self.coming.lock().await;
         if let Some(early) = coming.get_mut(&whole(&on.slug, native)) {
             Arc::make_mut(early).retain(|key, _| !changes.get(key).is_some_and(Option::is_none));
@@ -131,7 +160,8 @@ impl Dispatch {
         // In a task of its own: a client that leaves in the middle must not leave the memory behind the store.
         let task = tokio::spawn(inherit(async move {
             store.labels_change(connection.record.id, &native, &changes, clock::now()).await?;
-            connection.labels.reload(&*store, (&connection.record, &native), &changes).await
+            connection.labels.catch_up(&*store, (&connection.record, &native), &changes).await;
+            Ok::<_, Error>(())
         }));
         task.await.map_err(|error| Error::gateway(format_args!("a change of labels ended early: {error}")))?
     }
@@ -164,6 +194,10 @@ mod tests {
         assert_eq!(shown(), labels(&[("protected", "yes"), ("team", "b")]), "a reload shows less than was announced");
         shelf.reload(&store, (&on, "new"), &[("protected".to_owned(), None)].into()).await.unwrap();
         assert_eq!(shown(), labels(&[("team", "b")]), "what was taken away is shown");
+        // What can't be read back is here as it was said.
+        let changes = [("team".to_owned(), None), ("protected".to_owned(), Some("yes".to_owned()))].into();
+        shelf.take_as_said(&on, "new", &changes).await;
+        assert_eq!(shown(), labels(&[("protected", "yes")]));
         // The store has no more than this, since the end was never written there.
         for _ in 0..2 {
             shelf.settle(&store, &on, "new").await.unwrap();

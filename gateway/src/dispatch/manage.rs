@@ -122,7 +122,7 @@ impl Dispatch {
         let write = write(Arc::clone(self));
         let task = tokio::spawn(policy::on_this_trail(store::inherit(async move {
             let written = write.await;
-            this.registry.refresh(organization).await?;
+            this.registry.refresh(organization).await;
             written
         })));
         task.await.map_err(|error| Error::gateway(format_args!("a change of a connection ended early: {error}")))?

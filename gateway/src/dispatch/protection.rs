@@ -7,11 +7,11 @@ use super::{
     Connection, Dispatch, Freshness, StillAllowed,
     labels::{Shelf, whole},
 };
-use crate::model::{Answer, Error, Kind, Labels, Query, ResourceId};
+use crate::{
+    model::{Answer, Error, Kind, Labels, Query, ResourceId},
+    store::PROTECTED,
+};
 use std::sync::Arc;
-
-/// A site has this label, with any value but `false`: it can't be deleted.
-const PROTECTED: &str = "protected";
 
 impl Dispatch {
     /// The id (native) by which a site is to be deleted; refuses a protected one, before anything is made of it.

@@ -232,13 +232,16 @@ impl Snapshots {
         {
             return self.instead(newest, over, error);
         }
-        if may_be_stale && over <= self.0.stale_while_revalidate {
+        let lasting = slot.last_failure().is_some_and(|kind| !is_of_the_moment(kind));
+        if may_be_stale && over <= self.0.stale_while_revalidate && !lasting {
             // It runs in a task of its own; nobody waits for it.
             drop(self.begin(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask));
             return Ok(self.found(newest, Came::Stale));
         }
+        // What is fresh is too old for this client alone.
+        let came = if newest.is_fresh(Instant::now()) { Came::Asked } else { Came::Expired };
         match self.renew(&key, Seen::Kept(Arc::clone(&newest)), lifetime, ask).await.1 {
-            Ok(renewed) => Ok(self.found(renewed, Came::Expired)),
+            Ok(renewed) => Ok(self.found(renewed, came)),
             Err(error) if may_be_stale => self.instead(newest, over, error),
             Err(error) => Err(error),
         }
@@ -246,9 +249,7 @@ impl Snapshots {
 
     /// An old answer in place of a failure that isn't about the question.
     fn instead(&self, old: Arc<Snapshot>, over: Duration, error: Error) -> Result<Found, Error> {
-        use Kind::{Internal, Overloaded, RateLimited, Timeout, Trapped, Unavailable};
-        let of_the_moment = matches!(error.kind, Unavailable | Timeout | RateLimited | Internal | Trapped | Overloaded);
-        if !of_the_moment || over > self.0.stale_if_error {
+        if !is_of_the_moment(error.kind) || over > self.0.stale_if_error {
             return Err(error);
         }
         Ok(self.found(old, Came::Failed(error.kind)))
@@ -294,6 +295,12 @@ impl Snapshots {
     }
 }
 
+/// A failure that may have passed when the question is asked again, and isn't about it. For any other no old answer stands in.
+const fn is_of_the_moment(kind: Kind) -> bool {
+    use Kind::{Internal, Overloaded, RateLimited, Timeout, Trapped, Unavailable};
+    matches!(kind, Unavailable | Timeout | RateLimited | Internal | Trapped | Overloaded)
+}
+
 impl Inner {
     /// What is kept in place of what was seen.
     fn known_since(&self, key: &Key, seen: &Seen) -> Option<Result<Arc<Snapshot>, Error>> {
@@ -319,6 +326,8 @@ impl Inner {
         }
         match outcome {
             Ok(snapshot) => {
+                // It may outlast the answer.
+                self.absent.invalidate(&key);
                 let replaced = self.kept.get(&key).is_some_and(|slot| slot.replace(snapshot));
                 if !replaced {
                     let after = self.stale_while_revalidate.max(self.stale_if_error);

@@ -5,7 +5,7 @@
 
 use super::socket::Served;
 use crate::model::{Error, Kind};
-use hyper_util::client::legacy;
+use hyper_util::client::legacy::{self, connect::Connected};
 use std::error::Error as StdError;
 
 /// The code of requests that broke a rule. The kind's own is about credentials.
@@ -49,7 +49,8 @@ pub(super) fn too_late(label: &str) -> Error {
     Error::new(Kind::Timeout, format!("{label} didn't answer in time"))
 }
 
-/// A connection that had answered before was closed before it answered this request: most likely it was idle for too long.
+/// A connection that had answered before was closed before it answered this request: most likely it was idle for too long. Of
+/// one that requests share it says less: it may be as well as ever, and this request alone was broken off.
 pub(super) fn broke_while_idle(error: &legacy::Error) -> bool {
     let mut extensions = http::Extensions::new();
     if let Some(info) = error.connect_info() {
@@ -57,6 +58,11 @@ pub(super) fn broke_while_idle(error: &legacy::Error) -> bool {
     }
     let served = extensions.get::<Served>().is_some_and(Served::get);
     served && cause::<hyper::Error>(error).is_some_and(|hyper| !hyper.is_parse() && !hyper.is_user())
+}
+
+/// Over HTTP/2, where requests share a connection.
+pub(super) fn shares_a_connection(error: &legacy::Error) -> bool {
+    error.connect_info().is_some_and(Connected::is_negotiated_h2)
 }
 
 fn cause<E: StdError + 'static>(error: &legacy::Error) -> Option<&E> {

@@ -121,7 +121,7 @@ impl Upstream {
     async fn hops(&self, prepared: &Prepared, pass: Option<&Pass>, flow: Flow, deadline: Instant) -> Outcome {
         let mut target = prepared.target.clone();
         for _ in 0..redirect::MAX_HOPS {
-            let response = self.attempt(prepared, &target, pass).await?;
+            let response = self.attempt(prepared, &target, pass, (flow, deadline)).await?;
             if !prepared.is_read() {
                 return Ok(response);
             }
@@ -132,16 +132,24 @@ impl Upstream {
             }
             self.limits.time(flow, deadline).await.map_err(Failure::other)?;
         }
-        self.attempt(prepared, &target, pass).await
+        self.attempt(prepared, &target, pass, (flow, deadline)).await
     }
 
-    /// Sends once, or twice when a kept connection turned out to be closed. That says nothing of the upstream, and there are no
-    /// more of those than connections are kept, so the budget isn't asked.
-    async fn attempt(&self, prepared: &Prepared, target: &str, pass: Option<&Pass>) -> Outcome {
+    /// Sends once, or twice when a kept connection turned out to be closed.
+    async fn attempt(
+        &self,
+        prepared: &Prepared,
+        target: &str,
+        pass: Option<&Pass>,
+        (flow, deadline): (Flow, Instant),
+    ) -> Outcome {
         let to_http = || prepared.to_http(self, target, pass).map_err(Failure::other);
         let began = Instant::now();
         let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
+                if !self.may_go_again(&error, flow, deadline).await {
+                    return Err(self.failure(&error));
+                }
                 self.shared.meters.retries.inc();
                 self.fresh.request(to_http()?).await
             }
@@ -156,6 +164,15 @@ impl Upstream {
         }
         self.limits.heed(response.status(), response.headers(), began);
         Ok(response)
+    }
+
+    /// That a kept connection was closed says nothing of the upstream, and there are no more of those than connections are kept,
+    /// so neither the budget is asked nor the pace. On a shared one an upstream may break off each request.
+    async fn may_go_again(&self, error: &legacy::Error, flow: Flow, deadline: Instant) -> bool {
+        if !fault::shares_a_connection(error) {
+            return true;
+        }
+        self.limits.may_retry() && self.limits.time(flow, deadline).await.is_ok()
     }
 
     fn failure(&self, error: &legacy::Error) -> Failure {

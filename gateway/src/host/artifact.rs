@@ -60,7 +60,9 @@ impl Artifacts {
         let verified =
             entry.split_first_chunk::<TAG>().is_some_and(|(tag, code)| self.sealer.verify_artifact(&name, code, tag));
         if !verified {
-            tracing::warn!(path = %path.display(), "a compiled component was changed, or made with another key, and is compiled again");
+            // The tag doesn't say under which key it was made.
+            let what = "a compiled component is from before the master key was replaced, or was changed, and is compiled again";
+            tracing::warn!(path = %path.display(), "{what}: after `portico secrets rotate` this is as it should be, once for each");
             return None;
         }
         Some(entry.split_off(TAG))

@@ -46,7 +46,7 @@ pub async fn authenticate(
 fn session(request: &Request) -> Result<&[u8], Problem> {
     let secure = request.extensions().get::<Secure>().is_some();
     let sent = SessionCookie { secure }.sent(request.headers()).map_err(|SeveralSessions| auth::two_sessions())?;
-    let Some(token) = sent else { return Err(auth::unauthenticated()) };
+    let Some(token) = sent else { return Err(auth::anonymous()) };
     let is_own = || provenance(request.headers(), request.uri().authority(), secure) == Provenance::Own;
     if !is_safe(request.method()) && !is_own() {
         return Err(auth::cross_origin());

@@ -18,7 +18,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::{Error, Timestamp},
-    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Unsent, Verdict},
+    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Unsent, Verdict, Waiting},
 };
 use axum::{
     body::Body,
@@ -201,9 +201,9 @@ impl Gate {
         self.refused(self.busy(Busy::Queue), uri, client, id)
     }
 
-    /// Whether the principal's organization has no place left.
-    pub fn is_full_for(&self, principal: &Principal) -> bool {
-        self.limits.is_full_for(principal.organization)
+    /// Leave to wait for a turn, unless the principal's organization would have no place then.
+    pub fn wait(&self, principal: &Principal) -> Result<Waiting, Busy> {
+        self.limits.wait(principal.organization).ok_or(Busy::Organization)
     }
 
     /// A place of the principal's organization, for a request that isn't a look-up. The stack takes it out of the extensions.

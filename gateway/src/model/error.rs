@@ -31,6 +31,9 @@ pub enum Kind {
     Gateway,
 }
 
+/// What clients read of the gateway's own failures.
+const HIDDEN: &str = "the gateway failed to carry this out; its log has the reason";
+
 impl Kind {
     /// The stable `code` of the problem, as documented for clients.
     pub const fn code(self) -> &'static str {
@@ -98,7 +101,7 @@ impl Error {
 
     /// The gateway's own failure: clients read a fixed sentence, the log reads `internal`.
     pub fn gateway(internal: impl fmt::Display) -> Self {
-        Self::new(Kind::Gateway, "the gateway failed to carry this out; its log has the reason").with_internal(internal)
+        Self::new(Kind::Gateway, HIDDEN).with_internal(internal)
     }
 
     /// No room for this now: nothing was done, so it may be sent again.
@@ -140,6 +143,16 @@ impl Error {
 
     pub fn code(&self) -> &str {
         self.code.as_deref().unwrap_or(self.kind.code())
+    }
+
+    /// The words for whoever runs a command, who may read what only operators may: no code, and the reason in place of the
+    /// sentence that points to the log.
+    pub fn for_operators(&self) -> String {
+        match self.internal.as_deref() {
+            None | Some("") => self.message.clone(),
+            Some(internal) if self.message == HIDDEN || self.message == internal => internal.to_owned(),
+            Some(internal) => format!("{} ({internal})", self.message),
+        }
     }
 }
 

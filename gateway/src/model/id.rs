@@ -14,7 +14,7 @@ const MAX_SLUG: usize = 63;
 pub enum IdError {
     #[error("an id is a connection and the host's own id, joined by ~")]
     NoTilde,
-    #[error("a connection's id is 1 to {MAX_SLUG} characters of a-z, 0-9 and -, and starts with a letter or digit")]
+    #[error("the id of a connection or organization is 1 to {MAX_SLUG} characters of a-z, 0-9 and -, and begins with no -")]
     Slug,
     #[error("the part after ~ is 1 to {MAX_NATIVE} bytes of A-Z, a-z, 0-9, '.', '_', '-' and =XX escapes")]
     Native,

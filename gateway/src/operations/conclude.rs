@@ -142,7 +142,7 @@ impl Runner {
     async fn announce_labels(&self, held: &Held, finish: &Finish) -> Result<(), Error> {
         match &finish.labels {
             Some(LabelEnd::Made { site, labels }) if !labels.is_empty() => {
-                self.insist(|| self.carrier.labels_coming(held.record.connection, site, labels)).await
+                self.persist(|| self.carrier.labels_coming(held.record.connection, site, labels)).await
             }
             _ => Ok(()),
         }
@@ -150,7 +150,7 @@ impl Runner {
 
     /// What the store has is right; only this process would go on showing the labels of before.
     async fn tell_labels(&self, held: &Held, site: &str) {
-        if let Err(error) = self.insist(|| self.carrier.labels_changed(held.record.connection, site)).await {
+        if let Err(error) = self.persist(|| self.carrier.labels_changed(held.record.connection, site)).await {
             tracing::error!(operation = %held.fence.id, %error, internal = error.internal, "labels could not be read again");
         }
     }

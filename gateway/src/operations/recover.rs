@@ -60,7 +60,8 @@ impl Runner {
             (Recovery::Neither, cause) => self.interrupt(held, cause.error()).await,
             (Recovery::Keyed, cause) => self.send_again(held, tries, cause.error()).await,
             (Recovery::LookUp, cause) => match (cause.error(), self.settling(held)) {
-                (Some(error), pause) => Ok(at_least(self.later(tries, error.retry_after), pause)),
+                // It was cut off just now, however long ago it was sent.
+                (Some(error), _) => Ok(at_least(self.later(tries, error.retry_after), self.options.settle)),
                 (None, Some(pause)) => Ok(Next::After { pause, tries }),
                 (None, None) => self.look_up(held, tries).await,
             },
@@ -97,11 +98,15 @@ impl Runner {
         self.interrupt_as(held, Some(error), &known).await
     }
 
-    /// How much longer a request that was cut off may still be on its way: until then "absent" proves nothing.
+    /// How much longer a request that was cut off may still be on its way: until then "absent" proves nothing. What an earlier
+    /// process sent was cut off when that one died, which was before this one started, but maybe not long before.
     fn settling(&self, held: &Held) -> Option<Duration> {
+        let settle = self.options.settle;
         let sent = held.record.sent_at.unwrap_or_else(now);
-        let settled = sent.plus_millis(i64::try_from(self.options.settle.as_millis()).unwrap_or(i64::MAX));
-        millis_until(settled).map(|left| left.min(self.options.settle))
+        let settled = sent.plus_millis(i64::try_from(settle.as_millis()).unwrap_or(i64::MAX));
+        let since_sent = millis_until(settled).map(|left| left.min(settle));
+        let since_started = settle.checked_sub(self.started.elapsed()).filter(|left| !left.is_zero());
+        since_sent.max(since_started)
     }
 
     async fn look_up(&self, held: &Held, tries: Tries) -> Result<Next, Error> {
@@ -160,10 +165,10 @@ impl Runner {
     }
 }
 
-fn at_least(next: Next, least: Option<Duration>) -> Next {
-    match (next, least) {
-        (Next::After { pause, tries }, Some(least)) => Next::After { pause: pause.max(least), tries },
-        (next, _) => next,
+fn at_least(next: Next, least: Duration) -> Next {
+    match next {
+        Next::After { pause, tries } => Next::After { pause: pause.max(least), tries },
+        Next::Never => Next::Never,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Runner {
     pub numbers: Numbers,
     /// A new one in every process: what another owner left is recognized by it.
     pub owner: Uuid,
+    /// When this process began: whatever cut off an earlier one's requests happened before.
+    pub started: Instant,
 }
 
 /// How many operations there are, kept as they change.
@@ -88,7 +90,7 @@ impl Runner {
             finished: metrics.operations_finished.clone(),
         };
         let (queue, waiters, owner) = (Queue::new(options.concurrency), Waiters::default(), Uuid::new_v4());
-        Self { store, sealer, carrier, queue, waiters, options, numbers, owner }
+        Self { store, sealer, carrier, queue, waiters, options, numbers, owner, started: Instant::now() }
     }
 
     /// Enters the lease and everything unfinished that no living runner owns.

@@ -24,8 +24,10 @@ use tokio::time::Instant;
 
 /// Bounds of `poll-after`, as the contract has them.
 const POLL: (u32, u32) = (100, 60_000);
-/// Tries to commit what is known and would otherwise be lost.
-const COMMIT_TRIES: u32 = 10;
+/// Times that something is tried again which can wait for the next step.
+const TRIES: u32 = 10;
+/// Of the failures of a store that stays unwritable, one is told in so many: with the default pauses, one a minute.
+const TOLD: u32 = 8;
 
 /// Polls that may fail before clients are told: most troubles pass sooner, and telling costs a commit.
 const QUIET_TRIES: u32 = 2;
@@ -191,9 +193,15 @@ impl Runner {
     /// Commits that the work is done before its result is read: that may take time, and fail.
     async fn complete(&self, held: &Held, completion: Completion) -> Result<Next, Error> {
         let kept = KeptCompletion::from(completion);
-        let sealed = sealed::seal(&self.sealer, held.record.organization, &held.fence.id, &kept)?;
-        self.commit(&held.fence, &Outcome::Completed { sealed }).await?;
+        self.insist(|| self.keep_completion(held, &kept)).await?;
         self.conclude(held, kept.into()).await
+    }
+
+    /// Sealed anew for each try: the master key that sealed it for the one before may be retired by now, which is no reason to give up.
+    async fn keep_completion(&self, held: &Held, kept: &KeptCompletion) -> Result<(), Error> {
+        let sealed = sealed::seal(&self.sealer, held.record.organization, &held.fence.id, kept)?;
+        let written = self.store.operation_outcome(&held.fence, &Outcome::Completed { sealed }, now()).await;
+        written.map_err(|error| if error.kind == Kind::Overloaded { Error { kind: Kind::Gateway, ..error } } else { error })
     }
 
     /// Tells clients why it takes longer, if that is new.
@@ -204,19 +212,33 @@ impl Runner {
         self.commit(&held.fence, &Outcome::Message(message)).await
     }
 
-    /// Commits what must not be lost, through short troubles of the store.
+    /// Commits what is known: forgotten, it would have to be found out again, or could not be.
     pub(super) async fn commit(&self, fence: &Fence, outcome: &Outcome) -> Result<(), Error> {
         self.insist(|| self.store.operation_outcome(fence, outcome, now())).await
     }
 
+    /// Until it is written, however long the store fails: a full disk is no reason to forget what a host has answered. What ends it is
+    /// the runner's shutdown, when its patience with running steps is over.
     pub(super) async fn insist<F: Future<Output = Result<(), Error>>>(&self, write: impl Fn() -> F) -> Result<(), Error> {
-        let mut attempts = 0;
+        self.try_again(u32::MAX, write).await
+    }
+
+    /// Through short troubles of the store.
+    pub(super) async fn persist<F: Future<Output = Result<(), Error>>>(&self, work: impl Fn() -> F) -> Result<(), Error> {
+        self.try_again(TRIES, work).await
+    }
+
+    /// Up to so many times after the first.
+    async fn try_again<F: Future<Output = Result<(), Error>>>(&self, most: u32, work: impl Fn() -> F) -> Result<(), Error> {
+        let mut failed: u32 = 0;
         loop {
-            match write().await {
-                Err(error) if error.kind == Kind::Gateway && attempts < COMMIT_TRIES => {
-                    tracing::warn!(%error, internal = error.internal, "could not commit, will try again");
-                    tokio::time::sleep(self.options.backoff.0.saturating_mul(1 << attempts.min(4))).await;
-                    attempts += 1;
+            match work().await {
+                Err(error) if error.kind == Kind::Gateway && failed < most => {
+                    if failed.is_multiple_of(TOLD) {
+                        tracing::warn!(%error, internal = error.internal, failed, "could not commit, will try again");
+                    }
+                    tokio::time::sleep(self.options.backoff.0.saturating_mul(1 << failed.min(4))).await;
+                    failed = failed.saturating_add(1);
                 }
                 outcome => return outcome,
             }

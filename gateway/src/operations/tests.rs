@@ -18,6 +18,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use serde_json::value::RawValue;
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
@@ -299,6 +300,23 @@ impl Gateway {
 
     async fn get(&self, id: &OperationId) -> Operation {
         self.operations.get(self.organization, id).await.unwrap()
+    }
+
+    /// Changes the database behind the gateway's back.
+    async fn execute(&self, statement: &'static str) {
+        let options = SqliteConnectOptions::new().filename(path(&self.folder));
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+    }
+
+    async fn until_writes_failed(&self, times: u64) {
+        let failed = async {
+            while self.metrics.store_failures.get() < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(PATIENCE, failed).await.is_ok(), "{} failed", self.metrics.store_failures.get());
     }
 
     /// Numbers follow the commit that clients see, a moment later.

@@ -14,7 +14,7 @@ mod strangers;
 mod unsent;
 
 pub use rate::{Quota, Rate, Window};
-pub use room::Place;
+pub use room::{Place, Waiting};
 pub use strangers::Visitor;
 pub use unsent::{Owed, PIECE, Repeatable, Unsent};
 
@@ -267,9 +267,9 @@ impl Limits {
         self.queue.is_full()
     }
 
-    /// Whether one more request of the organization would find no place, unless it only asks how an operation is.
-    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
-        self.room.is_full_for(organization)
+    /// Leave to wait for a turn and then a place of the organization, unless there is none for one more request of it.
+    pub fn wait(&self, organization: OrganizationId) -> Option<Waiting> {
+        self.room.wait(organization)
     }
 
     /// The request's turn at a processor; false where too many wait for theirs. Before anything else is done for it: waits only

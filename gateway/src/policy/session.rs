@@ -2,7 +2,7 @@
 //!
 //! In goes the value of a cookie; out comes the principal behind it. Invariant: a session is found by the SHA-256 of 256 random
 //! bits and by nothing else; it ends by idleness, by age, with its user's membership, and at once when it is ended here. Use is
-//! noted now and then, never with every request.
+//! noted now and then, never with every request; where it can't be, the request goes on.
 
 use super::{
     authentication::{Authenticator, Credential, Principal, Refusal, Who, hash},
@@ -58,9 +58,13 @@ impl SessionsConfig {
         session.expires_at.min(session.seen_at.plus_millis(self.idle_millis()))
     }
 
-    /// Use is noted once in a sixteenth of the idle time, and at most once a minute.
+    /// Use is noted once in a sixteenth of the idle time, or once a minute where that is shorter.
+    fn note_millis(&self) -> i64 {
+        (self.idle_millis() / 16).min(60_000)
+    }
+
     fn is_worth_noting(&self, session: &SessionRecord, now: Timestamp) -> bool {
-        now.as_millis() - session.seen_at.as_millis() >= (self.idle_millis() / 16).min(60_000)
+        now.as_millis() - session.seen_at.as_millis() >= self.note_millis()
     }
 }
 
@@ -150,10 +154,25 @@ impl Authenticator {
         let (session, role) = self.session(&hash).await.map_err(Refusal::Failed)?.ok_or(Refusal::Unauthenticated)?;
         let now = clock::now();
         if self.sessions.is_worth_noting(&session, now) {
-            self.store.session_touch(session.id, now).await.map_err(Refusal::Failed)?;
+            self.note_session(&session, now).await;
         }
         let ends_at = self.sessions.ends_at(&session);
         Ok(self.remember(principal(&session, role), Some(ends_at), epoch))
+    }
+
+    /// A store that can't be written shuts nobody out: what can be read may still be all that they want.
+    async fn note_session(&self, session: &SessionRecord, now: Timestamp) {
+        let (pauses, pause) = (&self.uses.sessions, self.sessions.note_millis());
+        if !pauses.begin(session.id, now, pause) {
+            return;
+        }
+        match self.store.session_touch(session.id, now).await {
+            Ok(()) => pauses.worked(session.id),
+            Err(error) if pauses.failed(now, pause) => {
+                tracing::warn!(%error, internal = error.internal, "the last use of sessions could not be written");
+            }
+            Err(_) => {}
+        }
     }
 
     /// As [`Self::has_met`], of the value of a session's cookie.

@@ -1,4 +1,5 @@
-//! When tokens were last used: gathered in memory, written together, never on a request's path.
+//! When tokens were last used: gathered in memory, written together, never on a request's path. And which sessions' use could not be
+//! written just now ([`Pauses`]).
 //!
 //! In go uses, as look-ups see them (a token that is busy is looked up every few seconds); out goes one transaction a minute.
 //! Invariant: a token is written at most once a minute, and what could not be written is tried again with the next.
@@ -7,7 +8,7 @@ use super::Authenticator;
 use crate::model::{Error, Timestamp};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,18 +17,67 @@ use uuid::Uuid;
 
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 
+/// Sessions whose last try is remembered; all are forgotten when there are more, which costs a try each.
+const TRIED: usize = 16_384;
+
 #[derive(Default)]
-pub struct Uses(Mutex<HashMap<Uuid, Timestamp>>);
+pub struct Uses {
+    tokens: Mutex<HashMap<Uuid, Timestamp>>,
+    pub sessions: Pauses,
+}
+
+/// Sessions whose use is being written, or could not be: a store that fails isn't asked again with each request.
+#[derive(Default)]
+pub struct Pauses(Mutex<Tried>);
+
+#[derive(Default)]
+struct Tried {
+    sessions: HashMap<Uuid, Timestamp>,
+    told: Option<Timestamp>,
+}
+
+impl Pauses {
+    fn tried(&self) -> MutexGuard<'_, Tried> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is to be tried now, and not again for `pause` milliseconds unless that works.
+    pub fn begin(&self, session: Uuid, now: Timestamp, pause: i64) -> bool {
+        let mut tried = self.tried();
+        if tried.sessions.get(&session).is_some_and(|&at| now < at.plus_millis(pause)) {
+            return false;
+        }
+        if tried.sessions.len() >= TRIED {
+            tried.sessions.clear();
+        }
+        tried.sessions.insert(session, now);
+        true
+    }
+
+    pub fn worked(&self, session: Uuid) {
+        self.tried().sessions.remove(&session);
+    }
+
+    /// Whether that is to be told, which is once in `pause` milliseconds for all sessions together.
+    pub fn failed(&self, now: Timestamp, pause: i64) -> bool {
+        let mut tried = self.tried();
+        let tell = tried.told.is_none_or(|at| now >= at.plus_millis(pause));
+        if tell {
+            tried.told = Some(now);
+        }
+        tell
+    }
+}
 
 impl Uses {
     pub fn note(&self, token: Uuid, at: Timestamp) {
-        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut uses = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let latest = uses.entry(token).or_insert(at);
         *latest = at.max(*latest);
     }
 
     fn take(&self) -> Vec<(Uuid, Timestamp)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+        std::mem::take(&mut *self.tokens.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
     }
 }
 

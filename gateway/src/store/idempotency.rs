@@ -7,7 +7,7 @@ use crate::model::{OrganizationId, Timestamp};
 use uuid::Uuid;
 
 /// A key where it is valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyRef {
     pub organization: OrganizationId,
     /// Principal, method and path: the same key elsewhere is another key.
@@ -21,6 +21,9 @@ pub struct Reservation {
     pub fingerprint: [u8; 32],
     /// The process that carries it out: a runner of operations, with its lease.
     pub owner: Uuid,
+    /// Whether `owner` is carrying out another request under the key. If not, what it reserved was left behind: its end couldn't be
+    /// written.
+    pub runs: bool,
     pub now: Timestamp,
     pub expires_at: Timestamp,
     /// The most that the organization may have kept.
@@ -43,7 +46,7 @@ pub enum Reserved {
     InProgress,
     /// It was carried out: this is the sealed answer.
     Answered(Vec<u8>),
-    /// Something was changed under it, and its process ended before the answer was kept.
+    /// Something was changed under it, and its process ended before the answer was kept, or could not keep it.
     AnswerLost,
     /// It was used for another request.
     Reused,

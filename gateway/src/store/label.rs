@@ -1,8 +1,11 @@
 //! Labels as the store keeps them: of a connection's site, named by the host's own id.
 //!
-//! Invariant: nothing here says what a label means.
+//! Invariant: nothing here says what a label means, but that [`PROTECTED`] is looked for in the transaction that deletes a connection.
 
 use crate::model::{ConnectionId, Labels};
+
+/// A site has this label, with any value but `false`: its connection, whose labels go with it, can't be deleted unless that is forced.
+pub const PROTECTED: &str = "protected";
 
 /// All labels of one site.
 #[derive(Clone, Debug, PartialEq, Eq)]

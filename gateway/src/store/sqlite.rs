@@ -2,7 +2,8 @@
 //!
 //! In goes the file's path; out comes a store whose schema is current. Writes go through one connection and are committed
 //! together ([`writer`]); reads have connections of their own and never wait for writes. Invariant: one process at a time, held
-//! by a lock beside the file, and nobody but its user can read the file. It doesn't know what an operation's states mean.
+//! by a lock beside the file, nobody but its user can read the file, and nothing but the start of a gateway changes its schema. It
+//! doesn't know what an operation's states mean.
 
 mod actors;
 mod audit;
@@ -37,6 +38,7 @@ use crate::{
     seal::ChainKey,
 };
 use async_trait::async_trait;
+use prometheus::IntCounter;
 use rustix::fs::{FlockOperation, flock};
 use sqlx::{
     ConnectOptions as _, SqliteConnection, SqlitePool,
@@ -44,10 +46,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 use tokio::sync::watch;
@@ -70,7 +73,6 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(10);
 
 pub struct SqliteStore {
-    path: PathBuf,
     writer: Writer,
     readers: SqlitePool,
 }
@@ -84,18 +86,21 @@ impl SqliteStore {
         Self::connect(path, Some(lock)).await
     }
 
-    /// Opens the database of a gateway that may be running, for a command that adds a row. It holds no lock, and so must not run
-    /// operations. A schema is brought up to date only where no gateway runs: one that does would be left with another than it knows.
+    /// Opens the database of a gateway that may be running, for a command that reads it or adds a row. It holds no lock, and so
+    /// must not run operations. An older schema is refused and left as it is, also where no gateway runs: the version that wrote
+    /// it couldn't open it any more.
     pub async fn open_beside(path: &Path) -> Result<Self, Error> {
         let schema = schema_of(path).await?;
-        if schema > known_schema() {
-            return Err(newer(path, schema));
+        match schema.cmp(&known_schema()) {
+            Ordering::Less => Err(older(path, schema)),
+            Ordering::Equal => Self::connect(path, None).await,
+            Ordering::Greater => Err(newer(path, schema)),
         }
-        if schema < known_schema() {
-            let _alone = prepare(path).map_err(|error| older(path, &error))?;
-            migrate_file(path).await?;
-        }
-        Self::connect(path, None).await
+    }
+
+    /// The number of the schema that this version writes.
+    pub fn schema() -> i64 {
+        known_schema()
     }
 
     /// From now on rows of the audit log are chained with this key. The chain begins here, unless it began before.
@@ -123,7 +128,7 @@ impl SqliteStore {
             .acquire_timeout(BUSY)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { path: path.to_owned(), writer: Writer::start(connection, lock).await?, readers })
+        Ok(Self { writer: Writer::start(connection, lock).await?, readers })
     }
 
     /// Finishes what was handed in, and frees the data folder for the next process. Later calls fail.
@@ -162,10 +167,12 @@ fn in_use(folder: &Path, error: rustix::io::Errno) -> Error {
     Error { message: text.clone(), ..Error::gateway(text) }
 }
 
-fn older(path: &Path, error: &Error) -> Error {
+fn older(path: &Path, schema: i64) -> Error {
+    let (path, known) = (path.display(), known_schema());
     told(format!(
-        "{} has the schema of an older version, which runs on it ({error}): use that version's own program, or stop it first",
-        path.display()
+        "{path} has the schema of an older version ({schema}, this one's is {known}), which this command leaves as it is: use the \
+         program of the version that wrote it, or take a copy with `portico backup` and then start this version's gateway once, \
+         which brings the schema up to date"
     ))
 }
 
@@ -176,12 +183,19 @@ fn known_schema() -> i64 {
 
 async fn schema_of(path: &Path) -> Result<i64, Error> {
     let mut connection = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY).connect().await?;
-    let table = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
-    let has_table: bool = sqlx::query_scalar(table).fetch_one(&mut connection).await?;
-    let newest = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success";
-    let schema: i64 = if has_table { sqlx::query_scalar(newest).fetch_one(&mut connection).await? } else { 0 };
+    let schema = schema_in(&mut connection).await?;
     sqlx::Connection::close(connection).await?;
     Ok(schema)
+}
+
+/// 0: none.
+async fn schema_in(connection: &mut SqliteConnection) -> Result<i64, Error> {
+    let table = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
+    if !sqlx::query_scalar::<_, bool>(table).fetch_one(&mut *connection).await? {
+        return Ok(0);
+    }
+    let newest = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations WHERE success";
+    Ok(sqlx::query_scalar(newest).fetch_one(connection).await?)
 }
 
 async fn migrate_file(path: &Path) -> Result<(), Error> {
@@ -331,7 +345,7 @@ impl Store for SqliteStore {
         key: Option<&KeyRef>,
         now: Timestamp,
     ) -> Result<Option<Vec<u8>>, Error> {
-        operations::take_secrets(&self.writer, organization, id.clone(), key.cloned(), now).await
+        operations::take_secrets((&self.readers, &self.writer), organization, id.clone(), key.cloned(), now).await
     }
 
     async fn runner_lease(&self, runner: Uuid, until: Timestamp) -> Result<(), Error> {
@@ -399,6 +413,10 @@ impl Store for SqliteStore {
 
     async fn audit_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
         prune::prune(&self.writer, before, batch).await
+    }
+
+    fn count_failures(&self, counter: &IntCounter) {
+        self.writer.count_failures(counter);
     }
 
     fn events_written(&self) -> watch::Receiver<i64> {

@@ -62,8 +62,8 @@ pub(super) struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Until it is written, the key is in progress; so it is tried for a while, and then without the answer. If that fails,
-    /// too, it stays so until the next start.
+    /// Until it is written, the key is in progress; so it is tried for a while, and then without the answer. If that fails, too, the
+    /// key is left behind: the next request under it is told that the answer is lost, or may begin anew if nothing was changed.
     pub async fn end(&self, key: &KeyRef, ended: &Ended) {
         for attempt in 1..=TRIES {
             if self.write(key, ended.sealed(self.sealer, key)).await {

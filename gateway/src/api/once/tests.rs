@@ -8,10 +8,11 @@ use crate::{
     seal::{KEY_LENGTH, MasterKey, Sealer},
     store::{KeyStore as _, SqliteStore, Store as _, TokenStore as _, suite},
 };
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
 struct Held {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     store: SqliteStore,
     sealer: Sealer,
     reservation: Reservation,
@@ -26,8 +27,8 @@ impl Held {
         let key = KeyRef { organization, scope: "token 1 POST /connections".to_owned(), key: "k".to_owned() };
         let (owner, now) = (Uuid::new_v4(), clock::now());
         let expires_at = now.plus_millis(KEY_LIFETIME_MILLIS);
-        let reservation = Reservation { key, fingerprint: [1; 32], owner, now, expires_at, limit: LIMIT };
-        let held = Self { _folder: folder, store, sealer, reservation };
+        let reservation = Reservation { key, fingerprint: [1; 32], owner, runs: false, now, expires_at, limit: LIMIT };
+        let held = Self { folder, store, sealer, reservation };
         assert_eq!(held.again().await, Reserved::New);
         assert!(held.store.keys_retire(&held.sealer.key_ids(), now).await.unwrap());
         held
@@ -35,6 +36,23 @@ impl Held {
 
     async fn again(&self) -> Reserved {
         self.store.idempotency_reserve(&self.reservation).await.unwrap()
+    }
+
+    /// Changes something under the key.
+    async fn change(&self) {
+        let key = self.reservation.key.clone();
+        let (_, token) = mint_token(key.organization, "made", None).unwrap();
+        store::under_key(key, self.store.token_insert(&token)).await.unwrap();
+    }
+
+    /// Behind the gateway's back.
+    async fn execute(&self, statements: [&'static str; 2]) {
+        let options = SqliteConnectOptions::new().filename(self.folder.path().join("portico.db"));
+        let mut connection = options.connect().await.unwrap();
+        for statement in statements {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+        sqlx::Connection::close(connection).await.unwrap();
     }
 
     async fn end(&self, ended: &Ended) {
@@ -69,13 +87,33 @@ async fn a_key_whose_answer_cannot_be_kept_is_in_progress_no_more() {
     ] {
         let held = Held::new().await;
         if changes {
-            let key = held.reservation.key.clone();
-            let (_, token) = mint_token(key.organization, "made", None).unwrap();
-            store::under_key(key, held.store.token_insert(&token)).await.unwrap();
+            held.change().await;
         }
         tokio::time::pause();
         held.end(&ended).await;
         tokio::time::resume();
+        assert_eq!(held.again().await, told);
+    }
+}
+
+#[tokio::test]
+async fn a_key_whose_end_cannot_be_written_is_in_progress_only_while_it_runs() {
+    for (changes, told) in [(true, Reserved::AnswerLost), (false, Reserved::New)] {
+        let held = Held::new().await;
+        if changes {
+            held.change().await;
+        }
+        held.execute([
+            "CREATE TRIGGER kept BEFORE UPDATE ON idempotency BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+            "CREATE TRIGGER freed BEFORE DELETE ON idempotency BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        ])
+        .await;
+        tokio::time::pause();
+        held.end(&Ended::Answered(answer())).await;
+        tokio::time::resume();
+        held.execute(["DROP TRIGGER kept", "DROP TRIGGER freed"]).await;
+        let while_it_runs = Reservation { runs: true, ..held.reservation.clone() };
+        assert_eq!(held.store.idempotency_reserve(&while_it_runs).await.unwrap(), Reserved::InProgress);
         assert_eq!(held.again().await, told);
     }
 }

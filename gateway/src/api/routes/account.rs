@@ -53,7 +53,10 @@ fn connections() -> Vec<Endpoint> {
             .optional_body::<connections::UpdateBody>(r#"{"name": "Test host"}"#)
             .kept::<connections::View<'static>>(200),
         delete("/connections/{connection}", "connections.delete", connections::delete, "Forget a connection")
-            .details("Sites at the host stay as they are. Refused while operations run, unless forced.")
+            .details(
+                "Sites at the host stay as they are, and their labels go. Refused while operations run (`operations_running`) or a site \
+                 has the label `protected` (`protected`), unless `force` is true: `detail` names those.",
+            )
             .query::<connections::DeleteParameters>()
             .nothing(),
         post("/connections/{connection}/test", "connections.test", connections::test, "Say what works and what fails")
@@ -128,8 +131,11 @@ fn log() -> Vec<Endpoint> {
     vec![
         get("/audit", "audit.list", audit::list, "Who changed what, the newest first")
             .details(
-                "Every change, and everything that was refused. Rows are chained by a keyed hash: `portico audit verify` finds one that \
-                 was altered, put in or taken out.",
+                "Every change, those that may have been made though their answer was lost, and what became of each operation; every \
+                 download of a backup; every change or download that the caller may not make (403), every deletion that the label \
+                 `protected` stopped (409), and every wrong password for an account that exists. Not in it is what was refused for \
+                 any other reason: its form, what it is about, a conflict, a rate, or a credential that opens nothing. Rows are \
+                 chained by a keyed hash: `portico audit verify` finds one that was altered, put in or taken out.",
             )
             .query::<audit::ListParameters>()
             .progress_list::<audit::View<'static>>(),

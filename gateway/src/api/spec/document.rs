@@ -305,7 +305,7 @@ fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Va
             add(202, "The host was asked to stop it", &[], Some(schema));
         }
         Answer::Kept(shape, status) => {
-            let headers: &[_] = if status == 201 { &["Location"] } else { &[] };
+            let headers: &[_] = if endpoint.has_place() { &["Location"] } else { &[] };
             add(status, "As it is now", headers, Some(generators.answer(shape)));
         }
         Answer::Nothing => add(204, "Gone", &[], None),

@@ -25,6 +25,7 @@ problems! {
     400 "malformed": "The request can't be read: no HTTP, no JSON, two credentials, an unknown preference" => "Correct it as `detail` says";
     400 "invalid_id": "An id in the path can't be one" => "Take ids from answers, unchanged";
     400 "cursor_invalid": "The cursor isn't one that this list gave for these filters" => "Start again without a cursor";
+    400 "idempotency_unsupported": "What gives or ends a session takes no Idempotency-Key: its answer is kept nowhere" => "Send it without";
     400 "body_incomplete": "The body ended before its announced length; nothing was kept" => "Send it again";
     401 "unauthenticated": "There is no token or session, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`, or log in";
     401 "wrong_credentials": "The address or the password is wrong" => "Correct it, or ask the operator to reset the password";
@@ -46,20 +47,22 @@ problems! {
     409 "canceled": "The operation was canceled before it was carried out" => "Ask again if you still want it";
     409 "operation_finished": "A finished operation can't be canceled" => "Read its result";
     409 "operation_not_cancelable": "The operation is at a point where it can't be stopped" => "Wait for its end";
-    409 "operations_running": "The connection has operations that aren't finished" => "Wait for them, or delete it with `force=true`";
+    409 "operations_running": "The connection has operations that aren't finished; `detail` names some" => "Wait for them, cancel them, or delete it with `force=true`";
     409 "email_taken": "There is an account of this address" => "Log in";
     409 "account_exists": "The invited address has an account" => "Log in, then accept the invitation with the session";
     409 "already_member": "The address is a member of the organization" => "Change the member's role instead";
     409 "sole_owner": "The organization would be left without an owner" => "Make another member an owner first";
     409 "too_many_members": "The organization has as many members as it may" => "Take somebody out";
     409 "too_many_invitations": "The organization has as many open invitations as it may" => "Withdraw some";
-    409 "protected": "The site is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`";
+    409 "protected": "The site, or one of the connection's sites, is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`; a connection also goes with `force=true`";
     409 "idempotency_in_progress": "The first request with this Idempotency-Key isn't answered yet" => "Ask again as `Retry-After` says";
     409 "idempotency_answer_lost": "A change was made under this Idempotency-Key, and its answer was lost when the gateway stopped, or could not be kept" => "Look at what is there; it is not done again";
     409 "too_many_tokens": "The organization has as many tokens as it may have" => "Delete those that aren't used any more";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
     411 "length_required": "An upload must announce its length" => "Send `Content-Length`";
+    412 "precondition_failed": "A change came with `If-Match`, `If-None-Match` or `If-Unmodified-Since`, which no change takes" => "Read, compare, and send it without";
     413 "body_too_large": "The body is larger than the endpoint takes" => "Send less; `detail` names the limit";
+    415 "unsupported_content_coding": "The body is compressed, as its `Content-Encoding` says" => "Send it as it is";
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
     422 "secret_unbound": "The change would send a secret to another address, or over another trust, than it was given for" => "Give the secret again in the same request";
@@ -85,14 +88,15 @@ problems! {
     503 "upstream_tls": "The host's TLS certificate isn't trusted" => "Give the connection the right certificate authority or fingerprint";
     503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
     503 "too_many_watchers": "The organization watches as many streams as it may" => "Close some, or try again as `Retry-After` says";
-    503 "idempotency_unavailable": "Idempotency-Key can't be honoured" => "As `detail` says: try again later with the same key, or send it without";
+    503 "idempotency_unavailable": "The store fails, or has no room for this Idempotency-Key" => "Try again later with the same key";
     504 "request_timeout": "The answer took longer than the gateway lets a request take" => "Ask again; a change that was accepted goes on as its operation";
     504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
 }
 
 /// The statuses of problems that an endpoint can answer with.
 pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
-    let mut statuses = BTreeSet::from([400, 401, 403, 429, 431, 500, 503, 504]);
+    // Every endpoint refuses a parameter that it doesn't take.
+    let mut statuses = BTreeSet::from([400, 401, 403, 422, 429, 431, 500, 503, 504]);
     if endpoint.path.contains('{') {
         statuses.insert(404);
     }
@@ -101,11 +105,11 @@ pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
     }
     if endpoint.query.is_some() {
         // A connection that is named there may not exist.
-        statuses.extend([404, 422]);
+        statuses.insert(404);
     }
     if endpoint.method != Method::GET {
         // Whatever takes no body refuses one.
-        statuses.extend([403, 404, 408, 409, 413, 415, 422, 502]);
+        statuses.extend([403, 404, 408, 409, 412, 413, 415, 502]);
     }
     if endpoint.group() == "auth" {
         statuses.insert(429);
@@ -114,7 +118,7 @@ pub fn statuses(endpoint: &Endpoint) -> BTreeSet<u16> {
         statuses.insert(410);
     }
     if endpoint.asks_provider() {
-        statuses.extend([404, 409, 422, 501, 502]);
+        statuses.extend([404, 409, 501, 502]);
     }
     statuses
 }

@@ -85,7 +85,7 @@ pub fn response_headers() -> Value {
     let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
     json!({
         "RequestId": header("Names this request in the logs", json!({ "type": "string" })),
-        "ETag": header("A hash of the body", json!({ "type": "string" })),
+        "ETag": header("A hash of the body, for `If-None-Match` when it is read again. Changes take no preconditions: 412", json!({ "type": "string" })),
         "Age": header("Seconds since the host was asked; of several parts, the oldest", json!({ "type": "integer", "minimum": 0 })),
         "CacheStatus": header("Whence the answer came (RFC 9211), absent for what Portico itself keeps", json!({ "type": "string" })),
         "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),

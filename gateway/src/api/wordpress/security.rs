@@ -22,7 +22,7 @@ pub async fn get(toolkit: Toolkit, Fresh(freshness): Fresh, headers: HeaderMap) 
 pub async fn update(toolkit: Toolkit, manner: Manner, Json(body): Json<SecurityChange>) -> Result<Response, Problem> {
     let wanted = [body.file_edit, body.file_protection, body.hide_login, body.debug];
     if wanted.iter().all(Option::is_none) {
-        return Err(Problem::invalid("file_edit", "give at least one of file_edit, file_protection, hide_login, debug"));
+        return Err(Problem::no_change("file_edit, file_protection, hide_login, debug"));
     }
     toolkit.change(WordpressChange::Security(body), manner).await
 }

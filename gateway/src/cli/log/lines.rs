@@ -1,8 +1,9 @@
 //! The bounded way of log lines out of the process.
 //!
 //! In go whole lines from any thread; out they go by a thread of their own, many with one write. Invariant: nobody waits for
-//! the output: when it doesn't keep up, lines are dropped and counted. Whoever logs pays for a copy of the line, and only the
-//! first line after a pause wakes the thread: a wake-up for each would cost more than the line.
+//! the output: when it doesn't keep up, lines are dropped and counted, and the process ends without them. Whoever logs
+//! pays for a copy of the line, and only the first line after a pause wakes the thread: a wake-up for each would cost more than
+//! the line.
 
 use std::{
     io::{self, Write},
@@ -10,7 +11,6 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 use tracing_subscriber::fmt::MakeWriter;
@@ -19,17 +19,22 @@ use tracing_subscriber::fmt::MakeWriter;
 const MOST: usize = 4 << 20;
 /// For how long lines are gathered: nobody who follows a log sees it, and it makes hundreds of lines one write.
 const GATHER: Duration = Duration::from_millis(10);
+/// For the last lines, at the end of the process: longer than any output takes that somebody reads.
+const LAST: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
     closed: bool,
+    /// The thread has written all of it.
+    ended: bool,
 }
 
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
+    ended: Condvar,
     dropped: AtomicU64,
 }
 
@@ -67,6 +72,16 @@ impl Shared {
         self.arrived.notify_one();
     }
 
+    fn end(&self) {
+        self.waiting().ended = true;
+        self.ended.notify_all();
+    }
+
+    fn await_end(&self, patience: Duration) {
+        // Whether it came or not, there is nothing more to wait for.
+        drop(self.ended.wait_timeout_while(self.waiting(), patience, |waiting| !waiting.ended));
+    }
+
     fn is_closed(&self) -> bool {
         self.waiting().closed
     }
@@ -76,17 +91,18 @@ impl Shared {
 #[derive(Clone)]
 pub struct Lines(Arc<Shared>);
 
-/// Writes what still waits when it is dropped.
-pub struct Output {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
+/// Writes what still waits when it is dropped, and waits for that, but not for an output that takes nothing.
+pub struct Output(Arc<Shared>);
 
 pub fn to(output: impl Write + Send + 'static) -> io::Result<(Lines, Output)> {
     let shared = Arc::new(Shared::default());
     let writing = Arc::clone(&shared);
-    let thread = std::thread::Builder::new().name("portico-log".into()).spawn(move || write(&writing, output))?;
-    Ok((Lines(Arc::clone(&shared)), Output { shared, thread: Some(thread) }))
+    let write = move || {
+        write(&writing, output);
+        writing.end();
+    };
+    std::thread::Builder::new().name("portico-log".into()).spawn(write)?;
+    Ok((Lines(Arc::clone(&shared)), Output(shared)))
 }
 
 fn write(shared: &Shared, mut output: impl Write) {
@@ -117,11 +133,8 @@ impl Lines {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.shared.close();
-        if let Some(thread) = self.thread.take() {
-            // It ends by itself; a panic in it has nobody left to be told to.
-            drop(thread.join());
-        }
+        self.0.close();
+        self.0.await_end(LAST);
     }
 }
 
@@ -188,5 +201,17 @@ mod tests {
         drop(output);
         let written = receiver.iter().flatten().count() as u64;
         assert_eq!(written / 1024 + lines.dropped(), 10_000);
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_holds_no_end_up() {
+        let (sender, receiver) = channel();
+        let stuck = Arc::new(Mutex::new(()));
+        let turn = stuck.lock().unwrap();
+        let (lines, output) = to(Slow(sender, Arc::clone(&stuck))).unwrap();
+        lines.push(b"one\n");
+        drop(output);
+        drop(turn);
+        assert_eq!(receiver.iter().flatten().collect::<Vec<u8>>(), b"one\n");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use http::HeaderValue;
 use prometheus::IntCounter;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Whence an answer came, the nearest first.
@@ -27,9 +27,9 @@ pub enum Came {
     Joined,
     /// Nothing was kept.
     Missing,
-    /// What was kept was too old.
+    /// What was kept was over its time.
     Expired,
-    /// The client wanted a live answer.
+    /// The client wanted a live answer, or a newer one than is kept and fresh.
     Asked,
     /// Answers to this question aren't kept.
     Unkept,
@@ -89,6 +89,12 @@ impl Found {
         let failure = failed.min_by_key(|&(seconds, _)| seconds).map(|(_, kind)| kind);
         Some((came, failure, parts.iter().map(|part| part.seconds_left(now)).min()?))
     }
+
+    /// Of the oldest of several parts, whatever steps the wall clock takes.
+    pub fn age_of(parts: &[Self]) -> Option<Duration> {
+        let now = Instant::now();
+        parts.iter().map(|part| part.age(now)).max()
+    }
 }
 
 /// An answer as it was written for clients.
@@ -144,5 +150,14 @@ mod tests {
         ] {
             assert_eq!(Found::freshness_of(&parts), Some(expected));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_parts_are_as_old_as_the_oldest() {
+        let part = || Found { snapshot: Snapshot::weighing(1, 10), came: Came::Kept };
+        let old = part();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(Found::age_of(&[part(), old, part()]), Some(Duration::from_secs(3)));
+        assert_eq!(Found::age_of(&[]), None);
     }
 }

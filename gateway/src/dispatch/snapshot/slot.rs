@@ -6,7 +6,7 @@
 //! taken, so none leaves for its age while it may be given; none stays for more than the eighth after that.
 
 use super::Snapshot;
-use crate::model::Error;
+use crate::model::{Error, Kind};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use moka::Expiry;
 use std::{
@@ -84,6 +84,11 @@ impl Slot {
         let failed = self.failed.load();
         failed.as_ref().filter(|failed| failed.0.elapsed() < PAUSE).map(|failed| failed.1.clone())
     }
+
+    /// How the last try failed, if nothing has come since.
+    pub fn last_failure(&self) -> Option<Kind> {
+        self.failed.load().as_ref().map(|failed| failed.1.kind)
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +103,6 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
     use moka::sync::Cache;
 
     const AFTER: Duration = Duration::from_secs(70);
@@ -137,6 +141,8 @@ mod tests {
         slot.note_failure(&Error::new(Kind::Unavailable, "down"));
         assert_eq!(slot.failed_just_now().map(|error| error.kind), Some(Kind::Unavailable));
         tokio::time::advance(PAUSE).await;
-        assert_eq!(slot.failed_just_now(), None);
+        assert_eq!((slot.failed_just_now(), slot.last_failure()), (None, Some(Kind::Unavailable)));
+        assert!(slot.replace(&Snapshot::weighing(100, 10)));
+        assert_eq!(slot.last_failure(), None);
     }
 }

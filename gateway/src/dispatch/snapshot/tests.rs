@@ -105,7 +105,9 @@ async fn an_answer_is_given_for_its_time_then_renewed_behind_then_fetched() {
     fixture.check(Freshness::Live, Ok(Came::Asked), 4).await;
     seconds(4).await;
     fixture.check(Freshness::Within(Duration::from_secs(5)), Ok(Came::Kept), 4).await;
-    fixture.check(Freshness::Within(Duration::from_secs(3)), Ok(Came::Expired), 5).await;
+    fixture.check(Freshness::Within(Duration::from_secs(3)), Ok(Came::Asked), 5).await;
+    seconds(11).await;
+    fixture.check(Freshness::Within(Duration::from_secs(3)), Ok(Came::Expired), 6).await;
 }
 
 /// Between a caller's look into the cache and its joining of a call, the call that others wait for may end.
@@ -241,6 +243,42 @@ async fn what_is_not_there_is_asked_for_once_in_a_while_and_replaces_what_was() 
     fixture.gone.store(false, Ordering::Relaxed);
     fixture.check(Freshness::Live, Ok(Came::Asked), 3).await;
     fixture.check(Freshness::Cached, Ok(Came::Kept), 3).await;
+}
+
+/// It is believed for longer than the answer lasts; nobody can advance the cache's clock, so the answer is taken away.
+#[tokio::test(start_paused = true)]
+async fn that_something_was_not_there_is_forgotten_when_it_is() {
+    let fixture = fixture();
+    fixture.gone.store(true, Ordering::Relaxed);
+    fixture.check(Freshness::Cached, Err(Kind::NotFound), 1).await;
+    fixture.gone.store(false, Ordering::Relaxed);
+    fixture.check(Freshness::Live, Ok(Came::Asked), 2).await;
+    fixture.snapshots.0.kept.invalidate(&key(Query::SitesList));
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_lasting_failure_was_told_no_old_answer_is_given_until_a_new_one_comes() {
+    let fixture = fixture();
+    let refused = async || {
+        let ask = |_: Query| async { Err(Error::new(Kind::Unauthenticated, "refused")) };
+        let read = fixture.snapshots.get(key(Query::SitesList), Freshness::Cached, LIFETIME, ask).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        read.map(|found| found.came).map_err(|error| error.kind)
+    };
+    fixture.check(Freshness::Cached, Ok(Came::Missing), 1).await;
+    seconds(11).await;
+    assert_eq!(refused().await, Ok(Came::Stale));
+    // Within the five seconds for which it would be given, and after the two for which the host is left alone.
+    for _ in 0..4 {
+        assert_eq!(refused().await, Err(Kind::Unauthenticated));
+        seconds(1).await;
+    }
+    seconds(2).await;
+    fixture.check(Freshness::Cached, Ok(Came::Expired), 2).await;
+    fixture.check(Freshness::Cached, Ok(Came::Kept), 2).await;
 }
 
 #[tokio::test]

@@ -93,6 +93,22 @@ async fn retries_are_a_tenth_of_the_calls_at_most() {
     assert!((105..=111).contains(&seen), "{seen} requests for 100 calls: a tenth more, and one");
 }
 
+/// The connection is well, so each request is one that broke off on a connection that has answered before.
+#[tokio::test]
+async fn requests_that_are_reset_on_a_shared_connection_are_sent_again_within_the_budget() {
+    let authority = trust::Authority::new();
+    let asked = AtomicUsize::new(0);
+    let answer = move |_: &server::Seen| if asked.fetch_add(1, Ordering::SeqCst) == 0 { ok("") } else { server::reset() };
+    let server = Server::https(authority.server("127.0.0.1", false).0, answer).await;
+    let upstreams = trust::bind_tls(server.port, TlsTrust { ca: Some(authority.pem()), fingerprint: None });
+    upstreams.send(get(&[]), &reading()).await.unwrap();
+    // Too few to open the circuit.
+    for _ in 0..3 {
+        assert_eq!(upstreams.send(get(&[]), &reading()).await.unwrap_err().kind, Kind::Unavailable);
+    }
+    assert_eq!(server.seen().len(), 5, "four calls, and the one retry that an upstream has from the start");
+}
+
 #[tokio::test]
 async fn a_retry_earns_no_further_one() {
     let asked = AtomicUsize::new(0);

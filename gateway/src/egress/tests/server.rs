@@ -9,7 +9,7 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use std::{
-    convert::Infallible,
+    io,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -95,7 +95,7 @@ impl Server {
                 let seen = (parts, body.collect().await.unwrap().to_bytes());
                 let answer = (own.answer)(&seen);
                 own.seen.lock().unwrap().push(seen);
-                Ok::<_, Infallible>(answer)
+                if answer.extensions().get::<Reset>().is_some() { Err(io::Error::other("reset")) } else { Ok(answer) }
             }
         });
         // The client may leave at any time; that is not this server's to judge.
@@ -117,6 +117,16 @@ impl Server {
 
 pub fn ok(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     Response::new(Full::new(body.into()))
+}
+
+#[derive(Clone)]
+struct Reset;
+
+/// No answer: over HTTP/2 the request is reset, and the connection goes on.
+pub fn reset() -> Response<Full<Bytes>> {
+    let mut answer = ok("");
+    answer.extensions_mut().insert(Reset);
+    answer
 }
 
 pub fn redirect(status: u16, location: &str) -> Response<Full<Bytes>> {

@@ -43,7 +43,7 @@ impl Authority {
     }
 }
 
-fn bind_tls(port: u16, tls: TlsTrust) -> Arc<Upstreams> {
+pub fn bind_tls(port: u16, tls: TlsTrust) -> Arc<Upstreams> {
     let connection = ConnectionSpec { tls, ..connection(&[]) };
     let declaration = [upstream(&format!("https://127.0.0.1:{port}"))];
     egress(EgressConfig::default(), &[LOOPBACK]).bind(&connection, &COMPONENT, &declaration).unwrap()

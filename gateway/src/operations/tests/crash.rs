@@ -71,6 +71,29 @@ async fn sent_and_no_answer_is_recovered_by_its_class() {
     check_sent_and_lost(Recovery::LookUp, &[trouble, credentials, trouble, &[Act::Done]], (Succeeded, 1)).await;
 }
 
+/// The host may still be at it when the next process starts, however long ago the request was sent.
+#[tokio::test]
+async fn what_a_death_cut_off_is_looked_up_only_when_the_next_process_has_run_for_a_while() {
+    let options = || Options { settle: Duration::from_millis(300), ..hurried() };
+    let fake = Fake::new(Recovery::LookUp);
+    fake.script(Call::Mutate, &[Act::Send, Act::Hang]);
+    let Gateway { folder, organization, store, operations, .. } = {
+        let gateway = Gateway::start_with(&fake, options(), CancellationToken::new()).await;
+        gateway.submit().await;
+        gateway
+    };
+    fake.until("sent", 1).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    drop((operations, store));
+    let store = reopen(&folder).await;
+    let started = Instant::now();
+    let gateway = Gateway::on(folder, organization, store, &fake, options(), CancellationToken::new()).await;
+    fake.until("Reconcile", 1).await;
+    assert!(started.elapsed() >= options().settle, "looked up after {:?}", started.elapsed());
+    gateway.until_nothing_is_open().await;
+    assert_eq!((fake.count("sent"), fake.count("Reconcile")), (1, 1));
+}
+
 #[tokio::test]
 async fn sent_and_refused_by_the_next_process_is_not_taken_for_a_failure() {
     let fake = Fake::new(Recovery::Keyed);

@@ -305,3 +305,63 @@ async fn a_thousand_pending_operations_complete() {
     assert_eq!((fake.count("sent"), fake.count("Mutate"), fake.count("Poll")), (COUNT, COUNT, 2 * COUNT));
     gateway.until_nothing_is_open().await;
 }
+
+const FULL: &str = "CREATE TRIGGER full BEFORE UPDATE ON operations BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+
+/// A call that answers while nothing can be written, and how it ends when that is over.
+async fn check_remembered(answer: Act, expected: OperationStatus) {
+    let fake = Fake::new(Recovery::Neither);
+    let gate = Arc::new(Semaphore::new(0));
+    fake.script(Call::Mutate, &[Act::Send, Act::Gate(Arc::clone(&gate)), answer.clone()]);
+    let gateway = Gateway::start(&fake).await;
+    let id = gateway.submit().await;
+    fake.until("sent", 1).await;
+    gateway.execute(FULL).await;
+    gate.add_permits(1);
+    gateway.until_writes_failed(15).await;
+    assert_eq!(gateway.get(&id).await.status, OperationStatus::Running);
+    gateway.execute("DROP TRIGGER full").await;
+    let ended = gateway.end_of(&id).await;
+    assert_eq!((ended.status, fake.count("Mutate"), fake.count("sent")), (expected, 1, 1), "{answer:?}");
+    gateway.until_nothing_is_open().await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_for_long_forgets_no_answer() {
+    check_remembered(Act::Done, Succeeded).await;
+    check_remembered(Act::Pending("h"), Succeeded).await;
+    check_remembered(Act::Fail(Kind::Conflict), Failed).await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_does_not_hold_up_the_end() {
+    let fake = Fake::new(Recovery::Neither);
+    let gate = Arc::new(Semaphore::new(0));
+    fake.script(Call::Mutate, &[Act::Send, Act::Gate(Arc::clone(&gate)), Act::Done]);
+    let options = Options { drain: Duration::from_millis(50), ..hurried() };
+    let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
+    gateway.submit().await;
+    fake.until("sent", 1).await;
+    gateway.execute(FULL).await;
+    gate.add_permits(1);
+    gateway.until_writes_failed(15).await;
+    gateway.shutdown.cancel();
+    assert!(timeout(PATIENCE, gateway.operations.stopped()).await.is_ok(), "it insists after the shutdown");
+}
+
+/// However long ago it was sent: a host that was slow for so long may be at it still.
+#[tokio::test]
+async fn what_breaks_off_late_is_not_looked_up_at_once() {
+    let options = Options { settle: Duration::from_millis(300), ..hurried() };
+    let (settle, gate) = (options.settle, Arc::new(Semaphore::new(0)));
+    let fake = Fake::new(Recovery::LookUp);
+    fake.script(Call::Mutate, &[Act::Send, Act::Gate(Arc::clone(&gate)), Act::Fail(Kind::Timeout)]);
+    let gateway = Gateway::start_with(&fake, options, CancellationToken::new()).await;
+    gateway.submit().await;
+    fake.until("sent", 1).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let broke_off = Instant::now();
+    gate.add_permits(1);
+    fake.until("Reconcile", 1).await;
+    assert!(broke_off.elapsed() >= settle, "looked up after {:?}", broke_off.elapsed());
+}

@@ -125,6 +125,28 @@ async fn use_is_noted_now_and_then_and_watching_is_no_use() {
 }
 
 #[tokio::test]
+async fn a_session_whose_use_cannot_be_written_opens_all_the_same() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    let (token, id) = world.earlier(&entered, 50, 50).await;
+    let seen = async |id: Uuid| world.store.session(id).await.unwrap().unwrap().0.seen_at;
+    let enter = async |token: &str| {
+        world.authenticator.forget();
+        world.authenticator.authenticate_session(token.as_bytes()).await.is_ok()
+    };
+    let before = seen(id).await;
+    world.execute("CREATE TRIGGER full BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'the disk is full'); END").await;
+    assert!(enter(&token).await && enter(&token).await);
+    world.execute("DROP TRIGGER full").await;
+    assert!(enter(&token).await);
+    assert_eq!(seen(id).await, before, "a store that failed is asked again with each request");
+    // Another's use is due.
+    let (other, others) = world.earlier(&entered, 50, 50).await;
+    let before = seen(others).await;
+    assert!(enter(&other).await && seen(others).await > before);
+}
+
+#[tokio::test]
 async fn what_is_revoked_here_ends_at_once() {
     let world = World::new().await;
     let entered = world.register("anna@example.com").await;

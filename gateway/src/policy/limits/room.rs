@@ -29,8 +29,22 @@ pub struct Room {
 /// Requests of one organization.
 #[derive(Default, PartialEq, Eq)]
 struct Count {
+    /// For their turn: they have no place yet.
+    waiting: usize,
     inside: usize,
     aside: usize,
+}
+
+/// A request that waits for its turn, without a place.
+pub struct Waiting {
+    room: Arc<Room>,
+    organization: OrganizationId,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.room.remove(self.organization, |count| &mut count.waiting);
+    }
 }
 
 /// A request's place, which its handler can give up before it waits. Clones are the same place.
@@ -86,11 +100,18 @@ impl Room {
         Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
     }
 
-    /// Whether the organization has none left. By the time it asks for one that may be otherwise.
-    pub fn is_full_for(&self, organization: OrganizationId) -> bool {
-        // As long as few are taken of all, nobody's can be.
-        self.taken.load(Ordering::Relaxed) >= self.most_of_organization
-            && self.organizations().get(&organization).is_some_and(|count| count.inside >= self.most_of_organization)
+    /// Leave to wait for a turn, for a request that wants a place of the organization then; none where it would find none. While less
+    /// than half of them are taken, requests are over as fast as they come, and any number may wait: a burst. While more are, those that
+    /// wait count, or all of them would wait for the last place that is free.
+    pub fn wait(self: &Arc<Self>, organization: OrganizationId) -> Option<Waiting> {
+        let mut organizations = self.organizations();
+        let count = organizations.entry(organization).or_default();
+        let most = self.most_of_organization;
+        if count.inside >= most.div_ceil(2) && count.inside + count.waiting >= most {
+            return None;
+        }
+        count.waiting += 1;
+        Some(Waiting { room: Arc::clone(self), organization })
     }
 
     fn organizations(&self) -> MutexGuard<'_, HashMap<OrganizationId, Count>> {
@@ -255,6 +276,27 @@ mod tests {
         let third = enter(ONE).ok().unwrap();
         drop((first, other, third, _second));
         assert!(room.organizations().is_empty() && room.taken.load(Ordering::Acquire) == 0);
+    }
+
+    #[test]
+    fn while_most_places_are_taken_no_more_wait_than_would_find_one() {
+        let room = room(16, 4, 1);
+        let enter = || {
+            let place = room.enter(Lane::Ordinary).ok().unwrap();
+            place.of(ONE, Lane::Ordinary).ok().unwrap();
+            place
+        };
+        let burst: Vec<_> = (0..100).map(|_| room.wait(ONE).unwrap()).collect();
+        drop(burst);
+        let mut places = vec![enter()];
+        assert!((0..100).all(|_| room.wait(ONE).is_some()), "they have left the queue each time");
+        places.push(enter());
+        let waiting = [room.wait(ONE).unwrap(), room.wait(ONE).unwrap()];
+        assert!(room.wait(ONE).is_none() && room.wait(OTHER).is_some());
+        places.pop();
+        let more = room.wait(ONE);
+        drop((places, waiting, more));
+        assert!(room.organizations().is_empty());
     }
 
     #[test]

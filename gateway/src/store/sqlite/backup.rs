@@ -1,9 +1,10 @@
 //! A consistent copy of the database while it is in use.
 //!
 //! In goes the name of an empty file; out comes the database as it was at one moment. Invariant: writers don't wait for the copy,
-//! and a copy that wasn't checked has no schema to show. It decides nothing about where copies may lie.
+//! neither file gets another schema than it was written with, and a copy that wasn't checked has no schema to show. It decides
+//! nothing about where copies may lie.
 
-use super::{SqliteStore, keys, told};
+use super::{SqliteStore, keys, known_schema, newer, schema_in, schema_of, told};
 use crate::{model::Error, store::SealedCount};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::path::{Path, PathBuf};
@@ -15,15 +16,20 @@ pub struct Copied {
 }
 
 impl SqliteStore {
-    /// Copies everything to this file, which must be empty or absent.
-    pub async fn copy_to(&self, path: &Path) -> Result<Copied, Error> {
-        let name = path.to_str().ok_or_else(|| Error::gateway("a copy's name must be UTF-8"))?;
+    /// Copies all of a database to a file that must be empty or absent. A gateway may be running on it, also an older one: the
+    /// schema stays as it is, here and there.
+    pub async fn copy(from: &Path, to: &Path) -> Result<Copied, Error> {
+        let name = to.to_str().ok_or_else(|| told("a copy's name must be UTF-8: choose another".to_owned()))?;
+        let schema = schema_of(from).await?;
+        if schema > known_schema() {
+            return Err(newer(from, schema));
+        }
         // In WAL mode this reads from one snapshot, and nobody waits for it. A reader's connection may not write files.
-        let mut connection = SqliteConnectOptions::new().filename(&self.path).busy_timeout(super::BUSY).connect().await?;
+        let mut connection = SqliteConnectOptions::new().filename(from).busy_timeout(super::BUSY).connect().await?;
         let copied = sqlx::query("VACUUM INTO ?").bind(name).execute(&mut connection).await;
         connection.close().await?;
         copied.map_err(|error| told(format!("could not copy the database to {name}: {error}")))?;
-        Ok(Copied { path: path.to_owned() })
+        Ok(Copied { path: to.to_owned() })
     }
 }
 
@@ -31,7 +37,7 @@ impl Copied {
     /// What of it is sealed, and under which keys.
     pub async fn sealed_counts(&self) -> Result<Vec<SealedCount>, Error> {
         let mut connection = self.open().await?;
-        let counts = keys::counts_in(&mut connection).await?;
+        let counts = keys::counts_in_older(&mut connection).await?;
         connection.close().await?;
         Ok(counts)
     }
@@ -53,10 +59,12 @@ impl Copied {
         if orphans > 0 {
             return Err(told(format!("the copy is damaged: {orphans} rows refer to nothing")));
         }
-        let schema = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
-        let schema: Option<i64> = sqlx::query_scalar(schema).fetch_one(&mut connection).await?;
+        let schema = schema_in(&mut connection).await?;
         connection.close().await?;
-        schema.ok_or_else(|| told("the copy has no schema".to_owned()))
+        match schema {
+            0 => Err(told("the copy has no schema: what was copied is no database of a gateway".to_owned())),
+            schema => Ok(schema),
+        }
     }
 }
 

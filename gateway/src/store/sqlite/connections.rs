@@ -1,6 +1,7 @@
 //! Organizations, connections and the state that guests keep, in SQLite.
 //!
-//! Invariant: a slug that a connection ever had stays taken, and a connection's state goes with it. Secrets arrive sealed.
+//! Invariant: a slug that a connection ever had stays taken, and a connection's state goes with it; what keeps a connection from
+//! being deleted is looked at in the transaction that deletes it. Secrets arrive sealed.
 
 use super::{
     keys,
@@ -8,10 +9,13 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    model::{ConnectionId, Error, Kind, OrganizationId, Slug},
-    store::{ConnectionRecord, Organization},
+    model::{ConnectionId, Error, Kind, OrganizationId, ResourceId, Slug},
+    store::{ConnectionRecord, Organization, PROTECTED},
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+/// Ids that a refusal names; it counts the rest.
+const NAMED: u32 = 3;
 
 /// Turns a broken UNIQUE into `taken`.
 pub fn unless_taken(error: sqlx::Error, taken: &str) -> Error {
@@ -124,22 +128,64 @@ pub async fn update(writer: &Writer, connection: ConnectionRecord) -> Result<(),
 }
 
 pub async fn delete(writer: &Writer, id: ConnectionId, force: bool) -> Result<bool, Error> {
-    let open = sqlx::query_scalar::<_, i64>(
-        "SELECT EXISTS (SELECT 1 FROM operations WHERE connection = ? AND status IN ('queued', 'running'))",
-    )
-    .bind(blob(id.0));
     let delete = sqlx::query("DELETE FROM connections WHERE id = ?").bind(blob(id.0));
     writer
         .write(move |c| {
             Box::pin(async move {
-                if !force && open.fetch_one(&mut *c).await? != 0 {
-                    let text = "operations of this connection are not finished: wait for them, cancel them, or force it";
-                    return Err(Error::new(Kind::Conflict, text).with_code("operations_running"));
+                if !force {
+                    refuse_needed(&mut *c, id).await?;
                 }
                 Ok(delete.execute(c).await?.rows_affected() > 0)
             })
         })
         .await
+}
+
+/// What is lost by a deletion must be said before it is forced, so the refusal tells of both.
+async fn refuse_needed(c: &mut SqliteConnection, id: ConnectionId) -> Result<(), Error> {
+    let (protected, operations) = (protected_sites(&mut *c, id).await?, open_operations(&mut *c, id).await?);
+    if let Some(sites) = protected {
+        let running = operations.map_or_else(String::new, |ids| format!("; operations of it are not finished, too: {ids}"));
+        let text = format!(
+            "sites of this connection have the label {PROTECTED}: {sites}{running}. Lift the protection first, with \
+             PATCH /api/v1/sites/{{site}} and {{\"labels\": {{\"{PROTECTED}\": null}}}}, or send this with ?force=true: all labels of its \
+             sites go with it"
+        );
+        return Err(Error::new(Kind::Conflict, text).with_code("protected"));
+    }
+    let Some(ids) = operations else { return Ok(()) };
+    let text = format!(
+        "operations of this connection are not finished: {ids}. Wait for them, cancel them, or send this with ?force=true: what the \
+         host makes of them is told to nobody then"
+    );
+    Err(Error::new(Kind::Conflict, text).with_code("operations_running"))
+}
+
+async fn protected_sites(c: &mut SqliteConnection, id: ConnectionId) -> Result<Option<String>, Error> {
+    let query = sqlx::query(
+        "SELECT c.slug, l.site, COUNT(*) OVER () AS total FROM labels l JOIN connections c ON c.id = l.connection \
+         WHERE l.connection = ? AND l.key = ? AND l.value <> 'false' ORDER BY l.site LIMIT ?",
+    );
+    let rows = query.bind(blob(id.0)).bind(PROTECTED).bind(NAMED).fetch_all(c).await?;
+    some_of(&rows, |row| Ok(ResourceId::new(slug(row, "slug")?, row.try_get::<String, _>("site")?).to_string()))
+}
+
+async fn open_operations(c: &mut SqliteConnection, id: ConnectionId) -> Result<Option<String>, Error> {
+    let query = sqlx::query(
+        "SELECT id, COUNT(*) OVER () AS total FROM operations WHERE connection = ? AND status IN ('queued', 'running') \
+         ORDER BY id LIMIT ?",
+    );
+    let rows = query.bind(blob(id.0)).bind(NAMED).fetch_all(c).await?;
+    some_of(&rows, |row| Ok(row.try_get("id")?))
+}
+
+/// The names of rows that know their `total`, as words; none where there are no rows.
+fn some_of(rows: &[SqliteRow], name: impl Fn(&SqliteRow) -> Result<String, Error>) -> Result<Option<String>, Error> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let names = rows.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+    let more = first.try_get::<i64, _>("total")? - i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Ok(Some(names.join(", ") + &more))
 }
 
 fn read(row: &SqliteRow) -> Result<ConnectionRecord, Error> {

@@ -1,7 +1,7 @@
 //! Idempotency keys of changes that Portico makes itself, in SQLite.
 //!
 //! In go reservations and how they ended; out comes what a key stands for. Invariant: a reservation is durable before anything is
-//! done under it; one that its process left behind is given again only if nothing was changed under it.
+//! done under it; one that was left behind is given again only if nothing was changed under it.
 
 use super::{
     keys,
@@ -21,14 +21,16 @@ pub async fn reserve(writer: &Writer, reservation: Reservation) -> Result<Reserv
 
 async fn reserve_in(c: &mut SqliteConnection, new: Reservation) -> Result<Reserved, Error> {
     let query = sqlx::query(
-        "SELECT fingerprint, operation, changed, answer, owner = ?1 OR EXISTS (SELECT 1 FROM runners r WHERE r.id = owner \
-         AND r.lease_until > ?2) AS lives FROM idempotency WHERE organization = ?3 AND scope = ?4 AND key = ?5 AND expires_at > ?2",
+        "SELECT fingerprint, operation, changed, answer, CASE WHEN owner = ?1 THEN ?6 ELSE EXISTS (SELECT 1 FROM runners r \
+         WHERE r.id = owner AND r.lease_until > ?2) END AS lives FROM idempotency \
+         WHERE organization = ?3 AND scope = ?4 AND key = ?5 AND expires_at > ?2",
     )
     .bind(blob(new.owner))
     .bind(new.now.as_millis())
     .bind(blob(new.key.organization.0))
     .bind(&new.key.scope)
-    .bind(&new.key.key);
+    .bind(&new.key.key)
+    .bind(new.runs);
     if let Some(row) = query.fetch_optional(&mut *c).await?
         && let Some(taken) = taken(&row, &new.fingerprint)?
     {
@@ -37,7 +39,7 @@ async fn reserve_in(c: &mut SqliteConnection, new: Reservation) -> Result<Reserv
     if is_full(c, &new).await? {
         return Ok(Reserved::Full);
     }
-    // Replaces a key whose time is over, and one that its process left without having changed anything.
+    // Replaces a key whose time is over, and one that was left behind without anything having been changed.
     sqlx::query(
         "INSERT OR REPLACE INTO idempotency (organization, scope, key, fingerprint, owner, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
     )
@@ -52,7 +54,7 @@ async fn reserve_in(c: &mut SqliteConnection, new: Reservation) -> Result<Reserv
     Ok(Reserved::New)
 }
 
-/// None: its process left it behind, and nothing was changed.
+/// None: it was left behind, and nothing was changed.
 fn taken(row: &SqliteRow, fingerprint: &[u8; 32]) -> Result<Option<Reserved>, Error> {
     let names_an_operation = row.try_get::<Option<String>, _>("operation")?.is_some();
     if digest(row, "fingerprint")? != *fingerprint || names_an_operation {

@@ -161,8 +161,25 @@ async fn counts(readers: &SqlitePool) -> Result<Vec<SealedCount>, Error> {
 }
 
 pub async fn counts_in(c: &mut SqliteConnection) -> Result<Vec<SealedCount>, Error> {
-    let mut counts: BTreeMap<(Option<SealedBy>, &'static str), u64> = BTreeMap::new();
+    counts_of(c, COLUMNS.iter().collect()).await
+}
+
+/// The same in a database whose schema may be older: what it has no column for is not sealed in it.
+pub async fn counts_in_older(c: &mut SqliteConnection) -> Result<Vec<SealedCount>, Error> {
+    let is_there = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?) WHERE name = ?)";
+    let mut columns = Vec::new();
     for column in COLUMNS {
+        let query = sqlx::query_scalar::<_, bool>(is_there).bind(column.table).bind(column.value);
+        if query.fetch_one(&mut *c).await? {
+            columns.push(column);
+        }
+    }
+    counts_of(c, columns).await
+}
+
+async fn counts_of(c: &mut SqliteConnection, columns: Vec<&'static Column>) -> Result<Vec<SealedCount>, Error> {
+    let mut counts: BTreeMap<(Option<SealedBy>, &'static str), u64> = BTreeMap::new();
+    for column in columns {
         for row in sqlx::query(AssertSqlSafe(column.count())).fetch_all(&mut *c).await? {
             let (head, count): (Vec<u8>, i64) = (row.try_get("head")?, row.try_get("count")?);
             *counts.entry((SealedBy::of(&head), column.what)).or_default() += count.unsigned_abs();

@@ -179,17 +179,29 @@ pub async fn counts(readers: &SqlitePool) -> Result<OpenCounts, Error> {
     Ok(OpenCounts { queued: row.try_get("queued")?, running: row.try_get("running")? })
 }
 
-/// `key`: the request that asks used it, so what it takes is kept with the key, and given to it again.
+/// `key`: the request that asks used it, so what it takes is kept with the key, and given to it again. Most operations have nothing to
+/// take, which is found without the writer: they can be read while nothing can be written.
 pub async fn take_secrets(
-    writer: &Writer,
+    (readers, writer): (&SqlitePool, &Writer),
     organization: OrganizationId,
     id: OperationId,
     key: Option<KeyRef>,
     now: Timestamp,
 ) -> Result<Option<Vec<u8>>, Error> {
-    writer.write_aside(move |c| Box::pin(take_in(c, organization, id, key, now))).await
+    if has_secrets(readers, organization, &id).await? {
+        return writer.write_aside(move |c| Box::pin(take_in(c, organization, id, key, now))).await;
+    }
+    kept_secrets(readers, organization, &id, key.as_ref(), now).await
 }
 
+async fn has_secrets(readers: &SqlitePool, organization: OrganizationId, id: &OperationId) -> Result<bool, Error> {
+    let query = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM operations WHERE id = ? AND organization = ? AND secrets IS NOT NULL)",
+    );
+    Ok(query.bind(id.as_str()).bind(blob(organization.0)).fetch_one(readers).await?)
+}
+
+/// Whoever asks first gets them: another request may have taken them since they were seen.
 async fn take_in(
     c: &mut SqliteConnection,
     organization: OrganizationId,
@@ -200,19 +212,28 @@ async fn take_in(
     // RETURNING tells the values after the update, so the secrets are read first.
     let select = sqlx::query_scalar("SELECT secrets FROM operations WHERE id = ? AND organization = ?");
     let secrets: Option<Vec<u8>> = select.bind(id.as_str()).bind(blob(organization.0)).fetch_optional(&mut *c).await?.flatten();
-    if let Some(secrets) = &secrets {
-        sqlx::query("UPDATE operations SET secrets = NULL WHERE id = ?").bind(id.as_str()).execute(&mut *c).await?;
-        if let Some(key) = &key {
-            let keep = "UPDATE idempotency SET answer = ? WHERE organization = ? AND scope = ? AND key = ? AND operation = ?";
-            let keep = sqlx::query(keep).bind(secrets).bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key);
-            keep.bind(id.as_str()).execute(c).await?;
-        }
-        return Ok(Some(secrets.clone()));
+    let Some(secrets) = secrets else { return kept_secrets(c, organization, &id, key.as_ref(), now).await };
+    sqlx::query("UPDATE operations SET secrets = NULL WHERE id = ?").bind(id.as_str()).execute(&mut *c).await?;
+    if let Some(key) = &key {
+        let keep = "UPDATE idempotency SET answer = ? WHERE organization = ? AND scope = ? AND key = ? AND operation = ?";
+        let keep = sqlx::query(keep).bind(&secrets).bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key);
+        keep.bind(id.as_str()).execute(c).await?;
     }
+    Ok(Some(secrets))
+}
+
+/// What was taken under this key before.
+async fn kept_secrets(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    organization: OrganizationId,
+    id: &OperationId,
+    key: Option<&KeyRef>,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, Error> {
     let Some(key) = key.filter(|key| key.organization == organization) else { return Ok(None) };
     let kept = sqlx::query_scalar(
         "SELECT answer FROM idempotency WHERE organization = ? AND scope = ? AND key = ? AND operation = ? AND expires_at > ?",
     );
     let kept = kept.bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key).bind(id.as_str()).bind(now.as_millis());
-    Ok(kept.fetch_optional(c).await?.flatten())
+    Ok(kept.fetch_optional(executor).await?.flatten())
 }

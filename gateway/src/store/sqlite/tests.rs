@@ -37,9 +37,10 @@ async fn a_copy_is_whole_and_a_damaged_one_is_known() {
     let (folder, store) = open().await;
     let id = organization(&store, "copied").await;
     let path = folder.path().join("copy.db");
-    let copied = store.copy_to(&path).await.unwrap();
+    let source = folder.path().join("data/portico.db");
+    let copied = SqliteStore::copy(&source, &path).await.unwrap();
     assert_eq!(copied.check().await.unwrap(), MIGRATIONS.last().unwrap().0);
-    assert!(store.copy_to(&path).await.is_err(), "a copy over a copy");
+    assert!(SqliteStore::copy(&source, &path).await.is_err(), "a copy over a copy");
     let restored = SqliteStore::open(&path).await.unwrap();
     assert!(restored.organization(id).await.unwrap().is_some());
     restored.close().await;
@@ -79,27 +80,70 @@ async fn refuses_the_schema_of_a_newer_gateway() {
     assert!(refused.message.contains("written by a newer gateway (its schema is 999"), "{refused}");
 }
 
-#[tokio::test]
-async fn beside_a_gateway_no_schema_is_changed() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("portico.db");
-    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+/// A database as the version of this schema left it.
+async fn of_schema(path: &Path, schema: i64) {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
     let mut connection = options.connect().await.unwrap();
-    let old = MIGRATIONS.iter().filter(|(version, ..)| *version < 8).map(|&(version, name, sql)| {
+    let old = MIGRATIONS.iter().filter(|(version, ..)| *version <= schema).map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(sql), false)
     });
     Migrator::with_migrations(old.collect()).run(&mut connection).await.unwrap();
     sqlx::Connection::close(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_the_start_of_a_gateway_changes_the_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portico.db");
+    let before = known_schema() - 1;
+    of_schema(&path, before).await;
+    let refused = async || {
+        let refused = SqliteStore::open_beside(&path).await.err().unwrap();
+        assert!(refused.message.contains("the schema of an older version"), "{refused}");
+        assert!(refused.message.contains("start this version's gateway once"), "{refused}");
+        assert_eq!(schema_of(&path).await.unwrap(), before, "a command changed it");
+    };
+    refused().await;
     let running = prepare(&path).unwrap();
-    let refused = SqliteStore::open_beside(&path).await.err().unwrap();
-    assert!(refused.message.contains("an older version, which runs on it"), "{refused}");
-    assert_eq!(schema_of(&path).await.unwrap(), 7, "it was changed under the gateway that runs");
+    refused().await;
     drop(running);
-    SqliteStore::open_beside(&path).await.unwrap().close().await;
+    SqliteStore::open(&path).await.unwrap().close().await;
     assert_eq!(schema_of(&path).await.unwrap(), known_schema());
-    // And so beside one of this version, which holds the lock.
+    // Beside one of this version, which holds the lock, nothing has to be changed.
     let _running = prepare(&path).unwrap();
     SqliteStore::open_beside(&path).await.unwrap().close().await;
+}
+
+/// The way back: the version that wrote it opens both.
+#[tokio::test]
+async fn a_copy_of_an_older_database_leaves_both_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    for &(schema, ..) in MIGRATIONS {
+        let (path, copy) = (folder.path().join(format!("{schema}.db")), folder.path().join(format!("copy-{schema}.db")));
+        of_schema(&path, schema).await;
+        let copied = SqliteStore::copy(&path, &copy).await.unwrap();
+        assert_eq!(copied.check().await.unwrap(), schema);
+        assert_eq!(copied.sealed_counts().await.unwrap(), [], "of {schema}");
+        assert_eq!((schema_of(&path).await.unwrap(), schema_of(&copy).await.unwrap()), (schema, schema));
+        // And this version brings the copy up to date like the database itself.
+        SqliteStore::open(&copy).await.unwrap().close().await;
+        assert_eq!(schema_of(&copy).await.unwrap(), known_schema());
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_what_is_no_database_of_ours_or_a_newer_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, newer) = (folder.path().join("empty.db"), folder.path().join("newer.db"));
+    of_schema(&empty, 0).await;
+    of_schema(&newer, known_schema()).await;
+    let mut connection = SqliteConnectOptions::new().filename(&newer).connect().await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 999 WHERE version = 1").execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    let copied = SqliteStore::copy(&empty, &folder.path().join("empty-copy.db")).await.unwrap();
+    assert!(copied.check().await.unwrap_err().message.contains("has no schema"));
+    let refused = SqliteStore::copy(&newer, &folder.path().join("newer-copy.db")).await.err().unwrap();
+    assert!(refused.message.contains("written by a newer gateway (its schema is 999"), "{refused}");
 }
 
 #[tokio::test]
@@ -325,4 +369,44 @@ async fn an_empty_seal_is_not_a_head_that_is_missing() {
     let found = log.check().await;
     assert_eq!(found.iter().map(|finding| finding.row).collect::<Vec<_>>(), [None], "{found:?}");
     assert!(found[0].what.contains("was altered"), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_operation_without_secrets_is_read_though_nothing_can_be_written() {
+    let (_folder, store) = open().await;
+    let organization = organization(&store, "acme").await;
+    let mut accepted = Vec::new();
+    for _ in 0..2 {
+        let new = suite::new_operation(organization, 10);
+        store.operation_accept(&new).await.unwrap();
+        accepted.push(new.operation.id);
+    }
+    let update = sqlx::query("UPDATE operations SET secrets = x'07' WHERE id = ?").bind(accepted[1].as_str().to_owned());
+    store.writer.write(move |c| Box::pin(async move { Ok(update.execute(c).await.map(drop)?) })).await.unwrap();
+    store.writer.close().await;
+    let now = Timestamp::from_millis(20);
+    let key = KeyRef { organization, scope: "s".to_owned(), key: "k".to_owned() };
+    for key in [None, Some(&key)] {
+        assert_eq!(store.operation_take_secrets(organization, &accepted[0], key, now).await.unwrap(), None);
+    }
+    // What is shown once is shown only when that was written.
+    assert!(store.operation_take_secrets(organization, &accepted[1], None, now).await.is_err());
+}
+
+#[tokio::test]
+async fn writes_that_the_store_cannot_carry_out_are_counted() {
+    let (_folder, store) = open().await;
+    let counter = IntCounter::new("failures", "failures").unwrap();
+    store.count_failures(&counter);
+    let id = organization(&store, "acme").await;
+    let record = connection_record(id, "a");
+    store.connection_insert(&record).await.unwrap();
+    assert_eq!(store.connection_insert(&connection_record(id, "a")).await.unwrap_err().kind, Kind::Conflict);
+    assert_eq!(counter.get(), 0, "a refusal is no failure of the store");
+    let full = sqlx::query("CREATE TRIGGER full BEFORE INSERT ON organizations BEGIN SELECT RAISE(FAIL, 'full'); END");
+    store.writer.write(move |c| Box::pin(async move { Ok(full.execute(c).await.map(drop)?) })).await.unwrap();
+    let slug = Slug::parse("b").unwrap();
+    let other = Organization { id: OrganizationId(Uuid::new_v4()), slug, name: "B".to_owned(), created_at: record.created_at };
+    assert_eq!(store.organization_insert(&other).await.unwrap_err().kind, Kind::Gateway);
+    assert_eq!(counter.get(), 1);
 }

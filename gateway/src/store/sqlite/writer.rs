@@ -5,9 +5,14 @@
 //! when the transaction that holds it is durable, and a job that fails takes nothing of its batch with it.
 
 use super::{audit, events, idempotency};
-use crate::{model::Error, seal::ChainKey, store::cause};
+use crate::{
+    model::{Error, Kind},
+    seal::ChainKey,
+    store::cause,
+};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use prometheus::IntCounter;
 use sqlx::{Connection as _, SqliteConnection};
 use std::{
     fs::File,
@@ -25,7 +30,8 @@ const BATCH: usize = 64;
 trait Job: Send {
     /// True: its changes are to be committed.
     async fn run(&mut self, connection: &mut SqliteConnection) -> bool;
-    fn answer(self: Box<Self>, committed: Result<(), Error>);
+    /// Counts it in `failures` when the store is the reason that it was in vain.
+    fn answer(self: Box<Self>, committed: Result<(), Error>, failures: Option<&IntCounter>);
 }
 
 struct Write<T, F> {
@@ -47,12 +53,17 @@ where
         matches!(self.outcome, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+    fn answer(self: Box<Self>, committed: Result<(), Error>, failures: Option<&IntCounter>) {
         let answer = match (self.outcome, committed) {
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(Error::gateway("the store didn't reach this write")),
         };
+        if let (Err(error), Some(failures)) = (&answer, failures)
+            && error.kind == Kind::Gateway
+        {
+            failures.inc();
+        }
         // The caller may have gone; what was committed stays.
         drop(self.reply.send(answer));
     }
@@ -66,6 +77,8 @@ pub struct Writer {
     /// The last event that was committed.
     events: watch::Receiver<i64>,
     chain: Arc<OnceLock<ChainKey>>,
+    /// Counts writes that failed, once somebody wants to know.
+    failures: Arc<OnceLock<IntCounter>>,
 }
 
 impl Writer {
@@ -73,8 +86,9 @@ impl Writer {
         let (jobs, waiting) = mpsc::channel(WAITING);
         let closing = CancellationToken::new();
         let (told, events) = watch::channel(events::last(&mut connection).await?);
-        tokio::spawn(serve(connection, waiting, (lock, told), closing.clone()));
-        Ok(Self { jobs, closing, events, chain: Arc::default() })
+        let failures: Arc<OnceLock<IntCounter>> = Arc::default();
+        tokio::spawn(serve(connection, waiting, (lock, told, Arc::clone(&failures)), closing.clone()));
+        Ok(Self { jobs, closing, events, chain: Arc::default(), failures })
     }
 
     /// The key of the audit log; without one, rows are written that no check accepts.
@@ -84,6 +98,11 @@ impl Writer {
 
     pub fn set_chain(&self, key: ChainKey) -> Result<(), Error> {
         self.chain.set(key).map_err(|_| Error::gateway("the audit log has a key already"))
+    }
+
+    /// From now on writes that fail are counted here. The first counter stays.
+    pub fn count_failures(&self, counter: &IntCounter) {
+        drop(self.failures.set(counter.clone()));
     }
 
     /// The id of the last event that was committed; it is told before the jobs of its transaction are answered.
@@ -153,7 +172,7 @@ async fn changes(c: &mut SqliteConnection) -> Result<i64, Error> {
 async fn serve(
     mut connection: SqliteConnection,
     mut waiting: mpsc::Receiver<Box<dyn Job>>,
-    (lock, told): (Option<File>, watch::Sender<i64>),
+    (lock, told, failures): (Option<File>, watch::Sender<i64>, Arc<OnceLock<IntCounter>>),
     closing: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
@@ -176,7 +195,7 @@ async fn serve(
         }
         tell_events(&mut connection, &told).await;
         for job in batch.drain(..) {
-            job.answer(committed.clone());
+            job.answer(committed.clone(), failures.get());
         }
     }
     if let Err(error) = connection.close().await {

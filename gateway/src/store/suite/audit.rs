@@ -103,7 +103,8 @@ async fn what_changes_nothing_is_not_done(store: &dyn Store) {
     let organization = organization(store, "audit-nothing").await;
     let (owner, key) = (Uuid::new_v4(), KeyRef { organization, scope: "s".to_owned(), key: "k".to_owned() });
     let limit = KeyLimit { keys: 9, bytes: 99 };
-    let reservation = Reservation { key: key.clone(), fingerprint: [1; 32], owner, now: at(10), expires_at: at(1000), limit };
+    let (fingerprint, now, expires_at) = ([1; 32], at(10), at(1000));
+    let reservation = Reservation { key: key.clone(), fingerprint, owner, runs: true, now, expires_at, limit };
     assert_eq!(store.idempotency_reserve(&reservation).await.unwrap(), Reserved::New);
     let cause = Arc::new(Cause::new(Some(organization), "token:1", "members.remove"));
     let token = TokenRecord { role: crate::model::Role::Admin, ..super::tokens::record(organization, 151) };

@@ -6,12 +6,13 @@ const LIMIT: KeyLimit = KeyLimit { keys: 4, bytes: 100 };
 
 fn reservation(organization: OrganizationId, key: &str, owner: Uuid, now: i64) -> Reservation {
     let key = KeyRef { organization, scope: "token 1 POST /connections".to_owned(), key: key.to_owned() };
-    Reservation { key, fingerprint: [1; 32], owner, now: at(now), expires_at: at(now + 1000), limit: LIMIT }
+    Reservation { key, fingerprint: [1; 32], owner, runs: true, now: at(now), expires_at: at(now + 1000), limit: LIMIT }
 }
 
 pub async fn check(store: &dyn Store) {
     one_key_is_one_answer(store).await;
     what_a_process_left(store).await;
+    what_a_process_could_not_end(store).await;
     answers_that_are_lost(store).await;
     limits(store).await;
     keys_of_operations(store).await;
@@ -44,6 +45,26 @@ async fn one_key_is_one_answer(store: &dyn Store) {
     assert_eq!(reserve(again(1012)).await, Reserved::AnswerLost);
     store.idempotency_expire(at(3000)).await.unwrap();
     assert_eq!(reserve(again(1013)).await, Reserved::New);
+}
+
+/// The process lives, but what it did under the keys has ended without a word.
+async fn what_a_process_could_not_end(store: &dyn Store) {
+    let organization = organization(store, "keys-stuck").await;
+    let owner = Uuid::new_v4();
+    store.runner_lease(owner, at(100)).await.unwrap();
+    let reserve = async |key: &str, owner, runs| {
+        let reservation = Reservation { runs, ..reservation(organization, key, owner, 10) };
+        store.idempotency_reserve(&reservation).await.unwrap()
+    };
+    for key in ["untouched", "changed"] {
+        assert_eq!(reserve(key, owner, false).await, Reserved::New);
+        assert_eq!(reserve(key, owner, true).await, Reserved::InProgress);
+        assert_eq!(reserve(key, Uuid::new_v4(), false).await, Reserved::InProgress, "another process can't know");
+    }
+    let key = reservation(organization, "changed", owner, 10).key;
+    under_key(key, store.connection_insert(&connection_record(organization, "made"))).await.unwrap();
+    let told = (reserve("untouched", owner, false).await, reserve("changed", owner, false).await);
+    assert_eq!(told, (Reserved::New, Reserved::AnswerLost));
 }
 
 async fn what_a_process_left(store: &dyn Store) {

@@ -6,6 +6,7 @@ use crate::model::{Labels, MAX_LABELS, OperationStatus::Succeeded};
 pub async fn check(store: &dyn Store) {
     changes(store).await;
     ends(store).await;
+    protection(store).await;
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -63,6 +64,45 @@ async fn ended(store: &dyn Store, on: &ConnectionRecord, meanwhile: &[(&str, Opt
     let finish = Finish { labels: Some(labels), ..end(Succeeded) };
     assert!(Fence::is_lost(&store.operation_finish(&stale, &finish).await.unwrap_err()));
     store.operation_finish(&fence, &finish).await.unwrap();
+}
+
+/// A connection whose sites are protected goes by force alone, and the refusal tells what is lost then.
+async fn protection(store: &dyn Store) {
+    let record = connection_record(organization(store, "label-protection").await, "one");
+    store.connection_insert(&record).await.unwrap();
+    let refused = async || store.connection_delete(record.id, false).await.unwrap_err();
+    for (value, site) in [("false", "free"), ("yes", "d"), ("", "c"), ("FALSE", "b"), ("no", "a/b")] {
+        let changes = [("protected".to_owned(), Some(value.to_owned()))].into();
+        store.labels_change(record.id, site, &changes, at(10)).await.unwrap();
+    }
+    let error = refused().await;
+    assert_eq!((error.kind, error.code()), (Kind::Conflict, "protected"));
+    assert!(error.message.contains(": one~a=2Fb, one~b, one~c and 1 more. "), "{error}");
+    assert!(error.message.contains("?force=true"), "{error}");
+    let new = NewOperation { connection: record.id, ..new_operation(record.organization, 20) };
+    let id = accepted(store, &new).await;
+    let error = refused().await;
+    assert_eq!(error.code(), "protected", "a force for the operations alone would take the protection with it");
+    assert!(error.message.contains(id.as_str()), "{error}");
+    for site in ["a/b", "b", "c", "d"] {
+        let lift = [("protected".to_owned(), None)].into();
+        store.labels_change(record.id, site, &lift, at(30)).await.unwrap();
+    }
+    let error = refused().await;
+    assert_eq!((error.kind, error.code()), (Kind::Conflict, "operations_running"));
+    assert!(error.message.contains(&format!(": {}. ", id.as_str())) && error.message.contains("?force=true"), "{error}");
+    assert_eq!(
+        store.labels_of(record.id, "free").await.unwrap(),
+        labels(&[("protected", "false")]),
+        "a refusal changed labels"
+    );
+    // Nothing is left that keeps it; and what comes again keeps it again.
+    assert!(store.operation_cancel_queued(&id, at(40)).await.unwrap());
+    let again = [("protected".to_owned(), Some("yes".to_owned()))].into();
+    store.labels_change(record.id, "free", &again, at(50)).await.unwrap();
+    assert_eq!(refused().await.code(), "protected");
+    assert!(store.connection_delete(record.id, true).await.unwrap());
+    assert_eq!(store.labels_of(record.id, "free").await.unwrap(), Labels::new());
 }
 
 async fn ends(store: &dyn Store) {
