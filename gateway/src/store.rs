@@ -22,7 +22,7 @@ pub use actor::{Actor, Measured, Objection};
 pub use audit::{AuditConfig, AuditEntry, AuditFilter, AuditFinding, AuditMark, AuditReport, AuditRow};
 pub use cause::{Cause, about, by, caused_by, concerns, inherit, under_key};
 pub use event::{EventRecord, EventScope, EventSpan, EventSubject, HealthEvent};
-pub use idempotency::{KeyEnd, KeyLimit, KeyRef, Reservation, Reserved};
+pub use idempotency::{KeyEnd, KeyLimit, KeyRef, Reservation, Reserved, Runs};
 pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
 pub use label::{LabelEnd, LabelRecord, PROTECTED};
 pub use operation::{

@@ -342,8 +342,10 @@ async fn accounts_end_and_passwords_change() {
     let elsewhere = Browser::login(&gateway, "anna@example.com", PASSWORD).await;
     let change = |current: &str, new: &str| json!({"current": current, "password": new});
     let patch = async |anna: &Browser, body: &Value| anna.send(Method::PATCH, "/auth/password", body).await;
-    let wrong = patch(&anna, &change("wrong", OTHER)).await.problem(422, "invalid_input");
+    let wrong = patch(&anna, &change("wrong", OTHER)).await.problem(422, "wrong_password");
     assert_eq!(wrong["fields"][0]["field"], "current");
+    let rows = anna.get("/audit?action=auth.password").await.is(200).json();
+    assert_eq!((&rows["data"][0]["outcome"], &rows["data"][0]["status"]), (&json!("refused"), &json!(422)), "{rows}");
     for weak in ["short", PASSWORD, "anna@example.com", "passwordpassword"] {
         patch(&anna, &change(PASSWORD, weak)).await.problem(422, "invalid_input");
     }

@@ -301,7 +301,10 @@ async fn what_does_not_fit_is_refused_by_name() {
         assert_eq!(problem["fields"][0]["field"], field, "{below} {body}: {problem}");
     }
     let nothing = blog.send(Method::PATCH, "/security", &json!({})).await.problem(422, "invalid_input");
-    assert!(nothing.get("fields").is_none() && nothing["detail"].to_string().contains("at least one of file_edit"), "{nothing}");
+    assert!(
+        nothing.get("fields").is_none() && nothing["detail"].to_string().contains("at least one of file_edit"),
+        "{nothing}"
+    );
     blog.send(Method::POST, "/plugins/..%2Fx/activate", &json!({})).await.problem(400, "invalid_id");
 }
 

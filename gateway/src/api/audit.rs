@@ -6,6 +6,7 @@
 
 use super::{
     Api, Caller, RequestId, Shared,
+    auth::WRONG_PASSWORD,
     cursor::Scope,
     extract::Query,
     once::REPLAYED,
@@ -182,14 +183,14 @@ fn outcome(cause: &Cause, response: &Response) -> Option<&'static str> {
     if status.is_success() {
         return (!cause.is_recorded()).then_some("done");
     }
-    // A caller who is known and unauthorized sent a wrong password along.
+    // A caller who is known and unauthorized sent a wrong password along, as who leaves does.
     if matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
         return Some("refused");
     }
     let problem = response.extensions().get::<Arc<Problem>>();
     // An operation's failure is told by its own row.
     let is_operation = problem.is_some_and(|problem| problem.operation.is_some());
-    if !is_operation && problem.is_some_and(|problem| problem.code == PROTECTED) {
+    if !is_operation && problem.is_some_and(|problem| [PROTECTED, WRONG_PASSWORD].contains(&&*problem.code)) {
         return Some("refused");
     }
     let failed = cause.is_recorded() || may_be_done(status, problem);

@@ -405,6 +405,9 @@ pub async fn me(State(api): Shared, Extension(principal): Caller, headers: Heade
     Read::own(&headers).answer(&view(&profile))
 }
 
+/// A guess at the password of whose session it is: told in the audit log.
+pub const WRONG_PASSWORD: &str = "wrong_password";
+
 pub async fn change_password(
     State(api): Shared,
     Extension(principal): Caller,
@@ -415,7 +418,9 @@ pub async fn change_password(
     let changed = api.accounts.change_password(&principal, current, new, visit.client).await;
     let entered = changed.map_err(|error| match error {
         // 401 would say that the session is over.
-        AccountError::WrongCredentials(_) => Problem::invalid("current", "isn't your present password"),
+        AccountError::WrongCredentials(_) => {
+            Problem { code: WRONG_PASSWORD.into(), ..Problem::invalid("current", "isn't your present password") }
+        }
         error => error.into(),
     })?;
     api.entered(StatusCode::OK, &entered, visit.cookie)

@@ -35,11 +35,11 @@ impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for 
         let is_coded = is_coded(request.headers());
         let content_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
         let body = read(request, MOST).await?;
-        if is_coded {
-            return Err(Problem::coded_body());
-        }
         if body.is_empty() {
             return parse(b"{}").map(Self);
+        }
+        if is_coded {
+            return Err(Problem::coded_body());
         }
         if !content_type.as_deref().is_some_and(is_json) {
             let detail = "send the body as JSON, with Content-Type: application/json";

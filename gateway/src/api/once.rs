@@ -23,7 +23,7 @@ use crate::{
     operations::KEY_LIFETIME_MILLIS,
     policy::{self, Principal},
     seal::Purpose,
-    store::{self, KeyLimit, KeyRef, Reservation, Reserved},
+    store::{self, KeyLimit, KeyRef, Reservation, Reserved, Runs},
 };
 use axum::{
     body::Body,
@@ -78,7 +78,7 @@ impl Api {
         let api = Arc::clone(self);
         let task = tokio::spawn(policy::on_this_trail(store::inherit(async move {
             let run = api.running.begin(&key);
-            match api.reserve(&key, fingerprint, run.joined).await? {
+            match api.reserve(&key, fingerprint, run.runs.clone()).await? {
                 Some(answer) => Ok(answer),
                 None => Ok(api.carried_out(&key, work).await),
             }
@@ -86,8 +86,8 @@ impl Api {
         task.await.map_err(|error| Problem::from(Error::gateway(format_args!("a keyed request ended early: {error}"))))?
     }
 
-    /// None: the key is this request's. Otherwise the answer that was given under it. `runs`: another request is on its way under it.
-    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32], runs: bool) -> Result<Option<Response>, Problem> {
+    /// None: the key is this request's. Otherwise the answer that was given under it. `runs`: the requests on their way under it.
+    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32], runs: Runs) -> Result<Option<Response>, Problem> {
         let now = clock::now();
         let (owner, expires_at) = (self.operations.process(), now.plus_millis(KEY_LIFETIME_MILLIS));
         let reservation = Reservation { key: key.clone(), fingerprint, owner, runs, now, expires_at, limit: LIMIT };

@@ -4,7 +4,7 @@
 //! an older version is copied as it is and stays so, and the copy is never laid beside the key: together they are every secret
 //! in the clear.
 
-use super::{data, failure::words, private::folder};
+use super::{data, failure::words, private::folder, unless_told_to_end};
 use crate::{
     config::{Config, KeySource},
     seal::{KeyId, SealedBy},
@@ -43,7 +43,8 @@ pub async fn backup(config: &Config, destination: &Path, tell: &mut dyn FnMut(St
     allowed(config, destination)?;
     let database = data::database(config)?;
     let draft = Draft::new(destination)?;
-    let saved = save(&database, &draft, tell).await?;
+    // Told to end, it leaves no draft; a copy that is whole stays, and is told.
+    let saved = unless_told_to_end(save(&database, &draft, tell)).await?;
     draft.publish(destination)?;
     if saved.is_older() {
         tell("the copy is made, and has the schema of an older version, whose audit log doesn't tell of it".to_owned());

@@ -11,8 +11,7 @@ use std::path::Path;
 pub fn run(common: &Common, destination: &Path) -> anyhow::Result<()> {
     let config = common.load(&Config::default())?;
     let mut tell = |line: String| eprintln!("{line}");
-    let copying = app::backup(&config, destination, &mut tell);
-    let saved = runtime()?.block_on(app::unless_told_to_end(copying))?;
+    let saved = runtime()?.block_on(app::backup(&config, destination, &mut tell))?;
     let Saved { bytes, schema, keys } = saved;
     println!("{} holds the whole database: {bytes} bytes, schema {schema}, checked", destination.display());
     println!("What else to keep:");

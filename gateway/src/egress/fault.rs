@@ -5,7 +5,7 @@
 
 use super::socket::Served;
 use crate::model::{Error, Kind};
-use hyper_util::client::legacy::{self, connect::Connected};
+use hyper_util::client::legacy;
 use std::error::Error as StdError;
 
 /// The code of requests that broke a rule. The kind's own is about credentials.
@@ -60,9 +60,9 @@ pub(super) fn broke_while_idle(error: &legacy::Error) -> bool {
     served && cause::<hyper::Error>(error).is_some_and(|hyper| !hyper.is_parse() && !hyper.is_user())
 }
 
-/// Over HTTP/2, where requests share a connection.
-pub(super) fn shares_a_connection(error: &legacy::Error) -> bool {
-    error.connect_info().is_some_and(Connected::is_negotiated_h2)
+/// Over HTTP/2, where requests share a connection: this one was broken off, and the connection goes on.
+pub(super) fn was_reset_alone(error: &legacy::Error) -> bool {
+    cause::<h2::Error>(error).is_some_and(h2::Error::is_reset)
 }
 
 fn cause<E: StdError + 'static>(error: &legacy::Error) -> Option<&E> {

@@ -144,13 +144,14 @@ impl Upstream {
         (flow, deadline): (Flow, Instant),
     ) -> Outcome {
         let to_http = || prepared.to_http(self, target, pass).map_err(Failure::other);
-        let began = Instant::now();
+        let mut began = Instant::now();
         let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
                 if !self.may_go_again(&error, flow, deadline).await {
                     return Err(self.failure(&error));
                 }
                 self.shared.meters.retries.inc();
+                began = Instant::now();
                 self.fresh.request(to_http()?).await
             }
             answer => answer,
@@ -167,9 +168,9 @@ impl Upstream {
     }
 
     /// That a kept connection was closed says nothing of the upstream, and there are no more of those than connections are kept,
-    /// so neither the budget is asked nor the pace. On a shared one an upstream may break off each request.
+    /// so neither the budget is asked nor the pace. On a shared one that is as well as ever an upstream may break off each request.
     async fn may_go_again(&self, error: &legacy::Error, flow: Flow, deadline: Instant) -> bool {
-        if !fault::shares_a_connection(error) {
+        if !fault::was_reset_alone(error) {
             return true;
         }
         self.limits.may_retry() && self.limits.time(flow, deadline).await.is_ok()

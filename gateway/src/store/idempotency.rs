@@ -4,6 +4,10 @@
 //! reserved durably before anything is done under it, and whether something was changed is marked in the change's transaction.
 
 use crate::model::{OrganizationId, Timestamp};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 use uuid::Uuid;
 
 /// A key where it is valid.
@@ -21,13 +25,34 @@ pub struct Reservation {
     pub fingerprint: [u8; 32],
     /// The process that carries it out: a runner of operations, with its lease.
     pub owner: Uuid,
-    /// Whether `owner` is carrying out another request under the key. If not, what it reserved was left behind: its end couldn't be
+    /// The requests of `owner` under the key. If there is none but this one, what `owner` reserved was left behind: its end couldn't be
     /// written.
-    pub runs: bool,
+    pub runs: Runs,
     pub now: Timestamp,
     pub expires_at: Timestamp,
     /// The most that the organization may have kept.
     pub limit: KeyLimit,
+}
+
+/// Requests that a process carries out under one key, at any moment: a reservation that waits for its turn to be written may have been
+/// overtaken by another.
+#[derive(Clone, Debug, Default)]
+pub struct Runs(Arc<AtomicUsize>);
+
+impl Runs {
+    pub fn begin(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether that was the last one.
+    pub fn end(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Whether there are others beside the one that asks.
+    pub fn has_others(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 1
+    }
 }
 
 /// Keys, and bytes of their answers, that are kept for one organization.

@@ -169,6 +169,9 @@ fn in_use(folder: &Path, error: rustix::io::Errno) -> Error {
 
 fn older(path: &Path, schema: i64) -> Error {
     let (path, known) = (path.display(), known_schema());
+    if schema == 0 {
+        return told(format!("{path} isn't set up yet: start the gateway, which does that"));
+    }
     told(format!(
         "{path} has the schema of an older version ({schema}, this one's is {known}), which this command leaves as it is: use the \
          program of the version that wrote it, or take a copy with `portico backup` and then start this version's gateway once, \
@@ -219,6 +222,9 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), E
 
 fn newer(path: &Path, schema: i64) -> Error {
     let (path, known) = (path.display(), known_schema());
+    if schema == 0 {
+        return told(format!("{path} isn't set up yet: start the gateway, which does that"));
+    }
     told(format!(
         "{path} was written by a newer gateway (its schema is {schema}, this one knows up to {known}): start that version again, or \
          restore a backup"

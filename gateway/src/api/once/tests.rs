@@ -27,7 +27,8 @@ impl Held {
         let key = KeyRef { organization, scope: "token 1 POST /connections".to_owned(), key: "k".to_owned() };
         let (owner, now) = (Uuid::new_v4(), clock::now());
         let expires_at = now.plus_millis(KEY_LIFETIME_MILLIS);
-        let reservation = Reservation { key, fingerprint: [1; 32], owner, runs: false, now, expires_at, limit: LIMIT };
+        let reservation =
+            Reservation { key, fingerprint: [1; 32], owner, runs: Runs::default(), now, expires_at, limit: LIMIT };
         let held = Self { folder, store, sealer, reservation };
         assert_eq!(held.again().await, Reserved::New);
         assert!(held.store.keys_retire(&held.sealer.key_ids(), now).await.unwrap());
@@ -112,8 +113,10 @@ async fn a_key_whose_end_cannot_be_written_is_in_progress_only_while_it_runs() {
         held.end(&Ended::Answered(answer())).await;
         tokio::time::resume();
         held.execute(["DROP TRIGGER kept", "DROP TRIGGER freed"]).await;
-        let while_it_runs = Reservation { runs: true, ..held.reservation.clone() };
-        assert_eq!(held.store.idempotency_reserve(&while_it_runs).await.unwrap(), Reserved::InProgress);
+        // The reservation, and what it asks about.
+        (0..2).for_each(|_| held.reservation.runs.begin());
+        assert_eq!(held.again().await, Reserved::InProgress);
+        assert!(!held.reservation.runs.end());
         assert_eq!(held.again().await, told);
     }
 }

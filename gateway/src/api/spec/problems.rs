@@ -65,6 +65,7 @@ problems! {
     415 "unsupported_content_coding": "The body is compressed, as its `Content-Encoding` says" => "Send it as it is";
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
+    422 "wrong_password": "The present password, sent to change it, is wrong" => "Send the present password as `current`";
     422 "secret_unbound": "The change would send a secret to another address, or over another trust, than it was given for" => "Give the secret again in the same request";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
     422 "invitation_invalid": "The invitation isn't open: accepted, withdrawn, replaced, or over" => "Ask for another";

@@ -100,14 +100,14 @@ impl Room {
         Ok(Place(Arc::new(Held { room: Arc::clone(self), state: Mutex::new(state) })))
     }
 
-    /// Leave to wait for a turn, for a request that wants a place of the organization then; none where it would find none. While less
-    /// than half of them are taken, requests are over as fast as they come, and any number may wait: a burst. While more are, those that
-    /// wait count, or all of them would wait for the last place that is free.
+    /// Leave to wait for a turn, for a request that wants a place of the organization then; none where it would hardly find one. While a
+    /// quarter of them is free, requests are over as fast as they come, and any number may wait: a burst. While less is, those that wait
+    /// count, or all of them would wait for the last place that is free.
     pub fn wait(self: &Arc<Self>, organization: OrganizationId) -> Option<Waiting> {
         let mut organizations = self.organizations();
         let count = organizations.entry(organization).or_default();
         let most = self.most_of_organization;
-        if count.inside >= most.div_ceil(2) && count.inside + count.waiting >= most {
+        if count.inside >= most - most / 4 && count.inside + count.waiting >= most {
             return None;
         }
         count.waiting += 1;
@@ -290,8 +290,8 @@ mod tests {
         drop(burst);
         let mut places = vec![enter()];
         assert!((0..100).all(|_| room.wait(ONE).is_some()), "they have left the queue each time");
-        places.push(enter());
-        let waiting = [room.wait(ONE).unwrap(), room.wait(ONE).unwrap()];
+        places.extend([enter(), enter()]);
+        let waiting = room.wait(ONE).unwrap();
         assert!(room.wait(ONE).is_none() && room.wait(OTHER).is_some());
         places.pop();
         let more = room.wait(ONE);

@@ -30,7 +30,7 @@ async fn reserve_in(c: &mut SqliteConnection, new: Reservation) -> Result<Reserv
     .bind(blob(new.key.organization.0))
     .bind(&new.key.scope)
     .bind(&new.key.key)
-    .bind(new.runs);
+    .bind(new.runs.has_others());
     if let Some(row) = query.fetch_optional(&mut *c).await?
         && let Some(taken) = taken(&row, &new.fingerprint)?
     {

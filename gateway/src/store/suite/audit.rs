@@ -104,7 +104,7 @@ async fn what_changes_nothing_is_not_done(store: &dyn Store) {
     let (owner, key) = (Uuid::new_v4(), KeyRef { organization, scope: "s".to_owned(), key: "k".to_owned() });
     let limit = KeyLimit { keys: 9, bytes: 99 };
     let (fingerprint, now, expires_at) = ([1; 32], at(10), at(1000));
-    let reservation = Reservation { key: key.clone(), fingerprint, owner, runs: true, now, expires_at, limit };
+    let reservation = Reservation { key: key.clone(), fingerprint, owner, runs: Runs::default(), now, expires_at, limit };
     assert_eq!(store.idempotency_reserve(&reservation).await.unwrap(), Reserved::New);
     let cause = Arc::new(Cause::new(Some(organization), "token:1", "members.remove"));
     let token = TokenRecord { role: crate::model::Role::Admin, ..super::tokens::record(organization, 151) };

@@ -6,7 +6,22 @@ const LIMIT: KeyLimit = KeyLimit { keys: 4, bytes: 100 };
 
 fn reservation(organization: OrganizationId, key: &str, owner: Uuid, now: i64) -> Reservation {
     let key = KeyRef { organization, scope: "token 1 POST /connections".to_owned(), key: key.to_owned() };
-    Reservation { key, fingerprint: [1; 32], owner, runs: true, now: at(now), expires_at: at(now + 1000), limit: LIMIT }
+    Reservation {
+        key,
+        fingerprint: [1; 32],
+        owner,
+        runs: running(true),
+        now: at(now),
+        expires_at: at(now + 1000),
+        limit: LIMIT,
+    }
+}
+
+/// The requests under a key: the one that asks, and whether there is another.
+fn running(others: bool) -> Runs {
+    let runs = Runs::default();
+    (0..=u8::from(others)).for_each(|_| runs.begin());
+    runs
 }
 
 pub async fn check(store: &dyn Store) {
@@ -53,7 +68,7 @@ async fn what_a_process_could_not_end(store: &dyn Store) {
     let owner = Uuid::new_v4();
     store.runner_lease(owner, at(100)).await.unwrap();
     let reserve = async |key: &str, owner, runs| {
-        let reservation = Reservation { runs, ..reservation(organization, key, owner, 10) };
+        let reservation = Reservation { runs: running(runs), ..reservation(organization, key, owner, 10) };
         store.idempotency_reserve(&reservation).await.unwrap()
     };
     for key in ["untouched", "changed"] {
