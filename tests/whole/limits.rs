@@ -5,10 +5,13 @@
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Method;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use portico_tests::{Answer, Api, Gateway, Reply, Setup, Upstream, api::LIMIT_FIELDS, eventually, gateway::binary, wait_until};
 use serde_json::json;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::Instant;
+use tokio::{net::TcpStream, time::Instant};
 
 /// A gateway with these lines under `[limits]`.
 async fn limited(lines: &str) -> Gateway {
@@ -302,6 +305,26 @@ async fn of_many_that_come_together_those_without_a_place_are_refused_at_the_doo
     let refused = async |route: &str| gateway.metric("portico_requests_total", &[route, "status=\"503\""]).await;
     assert_eq!(refused("route=\"unmatched\"").await, (TOGETHER - 2) as f64);
     assert_eq!(refused("route=\"/api/v1/sites/{site}\"").await, 0.0);
+}
+
+/// A burst of what is answered at once is no overload, however few places there are: who waits for a turn holds none.
+#[tokio::test]
+async fn a_burst_over_one_connection_is_served() {
+    const TOGETHER: usize = 200;
+    let gateway = limited("in_flight_per_organization = 16\ntoken = \"600/min\"\nqueue_ms = 1").await;
+    let token = gateway.new_token("demo");
+    // It is known from now on.
+    let _ = gateway.api.with_token(&token).get("/providers").await.is(200);
+    let stream = TcpStream::connect(gateway.api_address).await.expect("the gateway listens");
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+    tokio::spawn(connection);
+    let statuses = join_all((0..TOGETHER).map(async |_| {
+        let request = http::Request::get(format!("http://{}/api/v1/providers", gateway.api_address));
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let answer = sender.clone().send_request(request.body(Empty::<Bytes>::new()).expect("a request")).await;
+        answer.expect("an answer").status().as_u16()
+    }));
+    assert_eq!(statuses.await, [200; TOGETHER]);
 }
 
 #[tokio::test]
