@@ -46,7 +46,11 @@ pub async fn load(config: &Config, fresh: bool) -> anyhow::Result<Vec<MasterKey>
 pub async fn check(config: &Config) -> anyhow::Result<()> {
     let is_file = config.keys.source == KeySource::File;
     match (is_file && !config.key_file().exists(), config.database().exists()) {
-        (true, true) => Err(missing(&config.key_file())),
+        // Only the start looks into the database.
+        (true, true) => {
+            let missing = missing(&config.key_file());
+            Err(anyhow::anyhow!("{missing}. If no start has succeeded yet, the next one makes a key"))
+        }
         (true, false) => Ok(()),
         (false, _) => read(config).await.map(drop),
     }

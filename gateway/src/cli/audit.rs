@@ -33,8 +33,8 @@ pub fn verify(common: &Common, noted: Option<&str>) -> anyhow::Result<()> {
     if !report.findings.is_empty() {
         bail!(
             "the audit log is not whole: the rows that are there are as they were written, but not the head record (the last rows \
-             may be missing), or not the index that lists are read by. Keep a copy of the data folder as it is now. The index alone is made anew, while the gateway is stopped, by \
-             sqlite3: DROP INDEX IF EXISTS audit_by_organization; CREATE INDEX audit_by_organization ON audit (organization, id)"
+             may be missing), or not the index that lists are read by. Keep a copy of the data folder as it is now. The index \
+             alone is made anew, while the gateway is stopped, by sqlite3: DROP INDEX IF EXISTS audit_by_organization; CREATE INDEX audit_by_organization ON audit (organization, id)"
         );
     }
     tell(&report);

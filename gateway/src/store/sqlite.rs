@@ -222,9 +222,6 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), E
 
 fn newer(path: &Path, schema: i64) -> Error {
     let (path, known) = (path.display(), known_schema());
-    if schema == 0 {
-        return told(format!("{path} isn't set up yet: start the gateway, which does that"));
-    }
     told(format!(
         "{path} was written by a newer gateway (its schema is {schema}, this one knows up to {known}): start that version again, or \
          restore a backup"
