@@ -259,8 +259,8 @@ async fn a_full_gateway_refuses_at_once_and_still_tells_how_operations_are() {
 
 #[tokio::test]
 async fn one_organization_does_not_take_all_the_room() {
-    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(2), Box::new(Answer::Json(200, json!("slow"))))).await;
-    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2\ntoken = \"600/min\"").await;
+    let upstream = Upstream::start(|_| Answer::After(Duration::from_secs(4), Box::new(Answer::Json(200, json!("slow"))))).await;
+    let gateway = limited("in_flight = 16\nin_flight_per_organization = 2\ntoken = \"600/h\"").await;
     let other = gateway.api.with_token(&gateway.new_token("other"));
     let body = json!({"id": "slow", "provider": "keyed", "name": "Slow", "settings": {"url": upstream.url()},
         "secrets": {"api_key": "k"}});
