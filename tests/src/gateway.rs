@@ -76,7 +76,7 @@ impl Gateway {
         let (addresses, token) = (self.data().join("addresses.json"), self.data().join("dev-token"));
         let pid = self.child.id();
         // Also while other tests build images and compile components.
-        let patience = Duration::from_secs(30);
+        let patience = Duration::from_secs(120);
         let (addresses, token) = wait_until("the gateway to listen", patience, async || {
             if let Some(status) = self.child.try_wait().expect("its state") {
                 panic!("the gateway ended at its start, {status}:\n{}", self.log());

@@ -162,7 +162,7 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_hangs_leaves_the_others_room() {
     // Long enough to look at those who wait.
-    let config = "[host]\nwait_ms = 20000\n".to_owned();
+    let config = "[host]\nwait_ms = 20000\n[limits]\nin_flight_per_organization = 104\n".to_owned();
     let gateway = Gateway::start_with(Setup { config, guests: vec!["courteous"], ..Setup::default() }).await;
     let (silent, good) = (Upstream::start(|_| Answer::Never).await, Upstream::start(|_| Answer::Json(200, json!({}))).await);
     gateway.connect("c", "courteous", json!({"url": silent.url()})).await;
@@ -178,8 +178,24 @@ async fn a_host_that_hangs_leaves_the_others_room() {
     for n in 0..20 {
         let _ = gateway.api.get(&format!("/sites/good~{n}")).await.is(200);
     }
+    // Others that want what one of them waits for take no room, and neither do those who wait for a turn at that host.
+    let mut popular = JoinSet::new();
+    for _ in 0..300 {
+        let api = gateway.api.clone();
+        popular.spawn(async move { api.get("/sites/c~x-1").await.status });
+    }
+    let all = async || (gateway.metric("portico_requests_in_flight", &[]).await >= 400.0).then_some(());
+    eventually("all of them", all).await;
+    for n in 20..40 {
+        let _ = gateway.api.get(&format!("/sites/good~{n}")).await.is(200);
+        let _ = gateway.api.get("/operations?limit=1").await.is(200);
+    }
+    let renamed = gateway.api.json(Method::PATCH, "/connections/good", &[], &json!({"name": "Good"})).await;
+    let _ = renamed.is(200);
+    assert_eq!(gateway.metric("portico_requests_refused_total", &[]).await, 0.0);
     hanging.abort_all();
-    while hanging.join_next().await.is_some() {}
+    popular.abort_all();
+    while hanging.join_next().await.is_some() || popular.join_next().await.is_some() {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::{Answer, ConnectionId, Error, Kind, Query, Timestamp},
+    policy,
 };
 use absence::Absence;
 use ahash::RandomState;
@@ -266,6 +267,10 @@ impl Snapshots {
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
         let (joined, flight) = self.begin(key, seen, lifetime, ask);
+        if joined {
+            // Any number may want the same answer: one call is under way for all of them.
+            policy::step_aside();
+        }
         (joined, flight.await.map_err(|error| Error::clone(&error)))
     }
 

@@ -18,9 +18,10 @@ use super::{
 use crate::{
     egress::{Flow, Lane, Writes},
     model::{ConnectionId, ConnectionSpec, Error, Kind},
+    policy,
 };
 use portico_bindings::{exports::portico::provider::provider, portico::provider::types};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 use uuid::Uuid;
 
@@ -29,6 +30,9 @@ fn with_code(error: Error, coded: Option<Error>) -> Error {
     let code = coded.filter(|coded| coded.kind == error.kind && coded.message == error.message).and_then(|coded| coded.code);
     Error { code, ..error }
 }
+
+/// Whoever waits for longer waits for a host, not for a processor, and needs no place among those who keep that busy.
+const HOST_IS_SLOW: Duration = Duration::from_millis(100);
 
 /// With whom it waits, here and for an upstream's limits.
 const fn flow(context: &CallContext, asked: Asked) -> Flow {
@@ -135,7 +139,8 @@ impl Configured {
     async fn admit(&self, flow: Flow, deadline: Instant) -> Result<Admitted, Error> {
         let _waiting = self.provider.meter.waiting();
         let in_time = |flow, ahead, until| self.upstreams.waits(flow, ahead, until);
-        self.tenant.entrance.enter(self.connection, flow, deadline, in_time).await
+        let entered = self.tenant.entrance.enter(self.connection, flow, deadline, in_time);
+        policy::aside_after(HOST_IS_SLOW, entered).await
     }
 }
 

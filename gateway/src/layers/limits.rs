@@ -18,7 +18,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::{Error, Timestamp},
-    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Unsent, Verdict, Waiting},
+    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Unsent, Verdict, Waiting, holding},
 };
 use axum::{
     body::Body,
@@ -93,7 +93,7 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     request.extensions_mut().insert(lane);
     request.extensions_mut().insert(gate.limits.answer_by());
     let (uri, id) = (request.uri().clone(), request_id(&request));
-    let response = match in_time(lane, gate.limits.request_time(), next.run(request)).await {
+    let response = match in_time(lane, gate.limits.request_time(), holding(place.clone(), next.run(request))).await {
         Some(response) => {
             place.leave();
             response

@@ -6,6 +6,7 @@
 //! refused it.
 //! Rates are this process's own: several gateways each have theirs.
 
+mod held;
 mod meter;
 mod queue;
 mod rate;
@@ -13,6 +14,7 @@ mod room;
 mod strangers;
 mod unsent;
 
+pub use held::{aside_after, holding, step_aside, under_the_same_place};
 pub use rate::{Quota, Rate, Window};
 pub use room::{Place, Waiting};
 pub use strangers::Visitor;
@@ -50,8 +52,8 @@ pub struct LimitsConfig {
     pub in_flight: usize,
     /// Of these, requests of one organization. 0: by the number of processors.
     pub in_flight_per_organization: usize,
-    /// Requests that wait for an operation, or upload, at the same time: they take no place among those in progress. Half of them may
-    /// be of one organization.
+    /// Requests that wait for an operation, another's answer or a turn at a host, or upload, at the same time: they take no place among
+    /// those in progress. Half of them may be of one organization.
     pub waiting: NonZeroUsize,
     /// Bytes of large answers that their clients haven't taken yet. A read that would make more is refused. A quarter of them may be one
     /// organization's.
