@@ -46,11 +46,11 @@ use crate::{
     dispatch::{Connection, Dispatch, Freshness},
     events::Events,
     metrics::Metrics,
-    model::{Answer, Operation, OperationId, Query, Slug},
+    model::{Answer, Error, Kind, Operation, OperationId, Query, Slug},
     operations::Operations,
-    policy::{Accounts, Denied, Principal, TokenError, Tokens},
+    policy::{Accounts, Denied, Origin, Principal, TokenError, Tokens},
     seal::Sealer,
-    store::Store,
+    store::{OperationRecord, Store},
 };
 use axum::{
     Extension, Router,
@@ -97,7 +97,10 @@ pub struct Api {
     walks: Walks,
     uploads: Uploads,
     running: Arc<once::Running>,
+    refusals: audit::Refusals,
     config: ApiConfig,
+    /// Where people find the gateway, if the operator says so.
+    public_url: Option<Origin>,
 }
 
 impl Api {
@@ -108,10 +111,10 @@ impl Api {
         (tokens, accounts): (Tokens, Arc<Accounts>),
         sealer: Arc<Sealer>,
         (store, metrics): (Arc<dyn Store>, Arc<Metrics>),
-        config: ApiConfig,
+        (config, public_url): (ApiConfig, Option<Origin>),
     ) -> Arc<Self> {
         let (walks, uploads) = (Walks::new(&config), Uploads::default());
-        let running = Arc::default();
+        let (running, refusals) = (Arc::default(), audit::Refusals::default());
         Arc::new(Self {
             dispatch,
             operations,
@@ -124,14 +127,19 @@ impl Api {
             walks,
             uploads,
             running,
+            refusals,
             config,
+            public_url,
         })
     }
 
-    /// The organization's connection of that name, unless the credential isn't for it.
+    /// The organization's connection of that name, unless the credential isn't for it. Then the name alone is refused, whether there is
+    /// one or not: nobody is told of connections that theirs isn't for.
     async fn connection(&self, principal: &Principal, slug: &Slug) -> Result<Arc<Connection>, Problem> {
-        let found = self.dispatch.connection(principal.organization, slug).await?;
-        if principal.scopes.covers(slug.as_str()) { Ok(found) } else { Err(Denied::Connection.into()) }
+        if !principal.scopes.covers(slug.as_str()) {
+            return Err(Denied::Connection.into());
+        }
+        Ok(self.dispatch.connection(principal.organization, slug).await?)
     }
 
     /// All connections that the credential is for, by slug.
@@ -141,10 +149,34 @@ impl Api {
         Ok(connections)
     }
 
-    /// The organization's operation, unless it is on a connection that the credential isn't for.
+    /// Refuses a filter by a provider that is neither loaded nor one of these connections', whose component may be gone: nothing
+    /// could be found by it, and an empty list would hide a slip of the pen.
+    fn check_provider(&self, named: &str, connections: &[Arc<Connection>]) -> Result<(), Problem> {
+        if connections.iter().any(|one| one.record.provider == *named) {
+            return Ok(());
+        }
+        let found = self.dispatch.providers().get(named);
+        found.map(drop).map_err(|error| Problem::invalid("provider", error.message))
+    }
+
+    /// The organization's operation. One on a connection that the credential isn't for is as one that isn't there: its id tells of no
+    /// connection, so the refusal would.
     async fn operation(&self, principal: &Principal, id: &OperationId) -> Result<Operation, Problem> {
         let operation = self.operations.get(principal.organization, id).await?;
-        if principal.scopes.covers(&operation.connection) { Ok(operation) } else { Err(Denied::Connection.into()) }
+        if principal.scopes.covers(&operation.connection) {
+            return Ok(operation);
+        }
+        // In the words about one that isn't there.
+        Err(Error::new(Kind::NotFound, "there is no such operation").into())
+    }
+
+    /// Whether the principal began the operation that a path ends with.
+    pub async fn began(&self, principal: &Principal, path: &str) -> Result<bool, Problem> {
+        let Some(id) = path.rsplit('/').next().and_then(OperationId::parse) else { return Ok(false) };
+        let found = self.store.operation_record(&id).await?;
+        let began =
+            |record: OperationRecord| record.organization == principal.organization && record.principal == principal.name();
+        Ok(found.is_some_and(began))
     }
 
     /// A page of one site's list: the same walks as over many connections, with one part.
@@ -163,25 +195,26 @@ impl Api {
             None => {
                 let snapshot = self.dispatch.query(connection, query, freshness).await?;
                 let rows = (0..u32::try_from(of(&snapshot.answer).len()).unwrap_or(u32::MAX)).map(|index| (0, index)).collect();
-                self.walks.begin(
-                    Walk { parts: vec![snapshot], shelves: Vec::new(), rows, failures: Vec::new() },
-                    paging.limit,
-                    &scope,
-                )?
+                let walk = Walk { parts: vec![snapshot], shelves: Vec::new(), rows, failures: Vec::new() };
+                self.walks.begin(walk, paging.limit, &scope, |walk| walk::digest(items(walk, &walk.rows, &of)))?
             }
         };
         let walk = &stretch.walk;
-        let rows = walk.rows[stretch.range.clone()].iter();
         let page = Page {
-            data: rows.map(|&(part, index)| &of(&walk.parts[part as usize].answer)[index as usize]).collect(),
+            data: items(walk, &walk.rows[stretch.range.clone()], &of).collect(),
             next_cursor: stretch.next.clone(),
             total: walk.total(),
             as_of: walk.as_of(),
             errors: Vec::new(),
         };
         let read = stretch.read(headers, false);
-        Ok(served_by(connection, read.answer(&page)?))
+        Ok(served_by(connection, read.answer_list(&page)?))
     }
+}
+
+/// What is in these rows of a walk.
+fn items<'a, T: 'a>(walk: &'a Walk, rows: &'a [(u32, u32)], of: &'a impl Fn(&Answer) -> &[T]) -> impl Iterator<Item = &'a T> {
+    rows.iter().map(move |&(part, index)| &of(&walk.parts[part as usize].answer)[index as usize])
 }
 
 impl From<Denied> for Problem {
@@ -195,8 +228,16 @@ impl From<TokenError> for Problem {
         match error {
             TokenError::Ended => auth::unauthenticated(),
             TokenError::Denied(denied) => denied.into(),
-            TokenError::Failed(error) => error.into(),
+            TokenError::Failed(error) => with_its_field(error),
         }
+    }
+}
+
+/// As what is refused for its form: the words name the field.
+fn with_its_field(error: Error) -> Problem {
+    match &error.field {
+        Some(field) if error.code() == Kind::InvalidInput.code() => Problem::invalid(field.as_str(), error.message.as_str()),
+        _ => error.into(),
     }
 }
 
@@ -259,7 +300,7 @@ fn served_by(connection: &Connection, mut response: Response) -> Response {
 
 /// Dispatch answers in kind; anything else is a bug of ours.
 fn answer_of_another_kind() -> Problem {
-    Problem::from(crate::model::Error::gateway("a query was answered by another kind of answer"))
+    Problem::from(Error::gateway("a query was answered by another kind of answer"))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -304,6 +345,15 @@ fn stricter(one: Freshness, other: Freshness) -> Freshness {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_token_cannot_have_is_named() {
+        let told = |error: Error| Problem::from(TokenError::Failed(error)).detail.into_owned();
+        let invalid = || Error::new(Kind::InvalidInput, "a time to come");
+        assert_eq!(told(invalid().with_field("expires_at")), "expires_at: a time to come");
+        assert_eq!(told(invalid()), "a time to come");
+        assert_eq!(told(Error::new(Kind::Conflict, "rotated meanwhile")), "rotated meanwhile");
+    }
 
     #[tokio::test]
     async fn reads_how_fresh_an_answer_must_be() {

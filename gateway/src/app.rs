@@ -149,9 +149,10 @@ impl App {
         .await?;
         let people = (Tokens::new(self.store.clone(), Arc::clone(&authenticator)), accounts);
         let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
-        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, self.config.api.clone());
-        let (store, audit) = (self.store.clone(), self.config.audit.clone());
-        tokio::spawn(upkeep::prune_audit(store, audit, self.shutdown.child_token()));
+        let told = (self.config.api.clone(), self.config.server.public_url.clone());
+        let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, told);
+        let kept = (self.config.audit.clone(), self.config.operations.clone());
+        tokio::spawn(upkeep::prune(self.store.clone(), kept, self.shutdown.child_token()));
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
         let limits = Arc::new(Limits::new(&self.config.limits));
         let gate = Arc::new(Gate::new(limits, Arc::clone(&self.metrics)));
@@ -166,7 +167,8 @@ impl App {
             cors: self.config.cors.clone(),
         };
         let misread = Misread::new(Arc::clone(&gate), Arc::clone(&observer));
-        let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer);
+        let health = server::health(Arc::clone(&ready));
+        let stack = layers::stack(api, authenticator, self.config.cors.clone(), gate, observer, health);
         let admin_service = server::admin(Arc::clone(&self.metrics), Arc::clone(&ready));
         let open = self.metrics.connections_open.clone();
         let unseen = prometheus::IntGauge::new("admin_connections", "not registered")?;

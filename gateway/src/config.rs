@@ -14,7 +14,7 @@ use crate::{
     host::Limits,
     policy::{CorsConfig, LimitsConfig, PasswordsConfig, RegistrationConfig, SessionsConfig},
     server::{ServerConfig, TlsConfig},
-    store::AuditConfig,
+    store::{AuditConfig, OperationsConfig},
 };
 use anyhow::Context as _;
 use figment::{
@@ -44,6 +44,7 @@ pub struct Config {
     pub api: ApiConfig,
     pub cache: CacheConfig,
     pub events: EventsConfig,
+    pub operations: OperationsConfig,
     pub audit: AuditConfig,
     pub registration: RegistrationConfig,
     pub sessions: SessionsConfig,
@@ -125,6 +126,7 @@ impl Default for Config {
             api: ApiConfig::default(),
             cache: CacheConfig::default(),
             events: EventsConfig::default(),
+            operations: OperationsConfig::default(),
             audit: AuditConfig::default(),
             registration: RegistrationConfig::default(),
             sessions: SessionsConfig::default(),
@@ -201,6 +203,7 @@ mod tests {
             ("[server]\nmax_conections = 5", "did you mean `max_connections`"),
             ("[log]\nzzz = 5", "known here: format, level"),
             ("listen = \"here\"", "listen"),
+            ("[server]\npublic_url = \"https://portico.example.com/x\"", "write \"https://portico.example.com\""),
         ] {
             let text = format!("{:#}", load(file, &Overrides::default()).unwrap_err());
             assert!(text.contains(wanted) && text.contains("portico.toml"), "{text}");
@@ -214,7 +217,7 @@ mod tests {
         let config = load(&text, &Overrides::default()).unwrap();
         assert_eq!(serde_json::to_value(&config).unwrap(), serde_json::to_value(Config::default()).unwrap());
         // Every key stands in it.
-        for key in ["dir", "certificate", "key"] {
+        for key in ["dir", "certificate", "key", "public_url"] {
             text = text.replace(&format!("# {key} ="), &format!("{key} ="));
         }
         let written: toml::Table = text.parse().unwrap();

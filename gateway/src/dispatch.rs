@@ -30,7 +30,7 @@ pub use connection::Connection;
 pub use fanout::{Failure, Gathered};
 pub use health::{Health, HealthStatus, Report as HealthReport};
 pub use labels::{Look, Shelf};
-pub use manage::{NewConnection, Patch, SecretChange};
+pub use manage::{NewConnection, Patch, SecretChange, as_input};
 pub use providers::Providers;
 pub use snapshot::{Came, Found, Freshness, Snapshot, Written};
 pub use transfer::BlobUpload;

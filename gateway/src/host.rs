@@ -21,6 +21,7 @@ mod mutate;
 mod pool;
 mod prepare;
 mod query;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod transfer;

@@ -105,11 +105,12 @@ pub struct Door {
 }
 
 impl Door {
-    /// Whether the request goes by it: look-ups of operations do, of those who were let in before. From anybody else they could be
-    /// any number.
+    /// Whether the request goes by it: who asks whether we live does, and look-ups of operations by those who were let in before. From
+    /// anybody else those could be any number.
     fn lets_by<B>(&self, request: &Request<B>, secure: bool) -> bool {
-        lane::looks_up(request.method(), request.uri().path())
-            && layers::is_familiar(&self.authenticator, request.headers(), secure)
+        let (method, path) = (request.method(), request.uri().path());
+        lane::asks_health(method, path)
+            || (lane::looks_up(method, path) && layers::is_familiar(&self.authenticator, request.headers(), secure))
     }
 
     /// Who sends a request that takes a place of their organization, where that is known without asking anybody.

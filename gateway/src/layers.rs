@@ -1,7 +1,7 @@
 //! The stack above the API, outermost first.
 //!
 //! Invariant: nothing under `authenticate` is reached without a principal, nor under `authorize` without the right to it, and beside
-//! them there are only the documentation and the ways to log in. Requests beyond a limit are refused before anything that costs.
+//! them there are only the documentation, the ways to log in, and whether the process is alive. Requests beyond a limit are refused before anything that costs.
 
 mod audit;
 mod authenticate;
@@ -35,21 +35,22 @@ pub fn stack(
     cors: CorsConfig,
     gate: Arc<Gate>,
     observer: Arc<Observer>,
+    health: Router,
 ) -> Router {
     // Before anything that costs: routes, bodies and connections are for known callers. Only the documentation and the ways to
     // log in are for everybody.
     let closed = api::router(Arc::clone(&api))
-        // Before anything is looked up or remembered for the request; it needs the principal.
-        .layer(from_fn_with_state(Arc::<Actions>::default(), authorize::authorize))
+        // Before anything is looked up or remembered for the request, but who began an operation; it needs the principal.
+        .layer(from_fn_with_state((Arc::<Actions>::default(), Arc::clone(&api)), authorize::authorize))
         // Under authentication, since it tells who it was; above all that refuses, since it tells that, too.
         .layer(from_fn_with_state(Arc::clone(&api), audit::record))
         // Whose token and organization it is, authentication tells. Before authorization: a refused caller counts, too.
         .layer(from_fn_with_state(Arc::clone(&gate), limits::principal))
-        .layer(from_fn_with_state(authenticator, authenticate::authenticate));
+        .layer(from_fn_with_state((Arc::clone(&api), authenticator), authenticate::authenticate));
     let open = api::open_router(api).layer(from_fn_with_state(Arc::clone(&gate), limits::stranger));
     let cors = (!cors.is_off()).then(|| Arc::new(cors));
     let preflights = cors.clone().map(|cors| from_fn_with_state(cors, cors::preflight));
-    open.merge(closed).layer(
+    open.merge(health).merge(closed).layer(
         ServiceBuilder::new()
             // Sees every answer, refusals and panics of the layers below included.
             .layer(from_fn_with_state(observer, observe::observe))

@@ -26,7 +26,7 @@ pub use call::{
     EnvironmentUpdate, Finding, Mutation, Pending, PlanFile, PlanInput, Preparation, Prepared, Progress, PushInput, Query,
     RestoreInput, Secret, SiteAdmin, SiteClone, SiteCreate, SiteUpdate, Work,
 };
-pub use connection::{ConnectionId, ConnectionSpec, OrganizationId, SecretValue, Secrets, TlsTrust};
+pub use connection::{ConnectionId, ConnectionSpec, OrganizationId, SecretValue, Secrets, TlsTrust, check_settings};
 pub use deployment::{Changes, Deployment, DeploymentStatus, Plan, Source, SourceKind};
 pub use error::{Error, Kind};
 pub use event::EventType;

@@ -27,17 +27,17 @@ pub use accounts::{
     new_user,
 };
 pub use authentication::{Admission, Authenticator, Principal, Refusal, Who, mint_token};
-pub use authorization::{Access, Denied, GROUPS, Group, Rule, TABLE, authorize, rule};
+pub use authorization::{Access, Denied, GROUPS, Group, Rule, TABLE, authorize, is_for_others, rule};
 pub use caller::Caller;
 pub use client_address::{ClientAddress, ForwardedHeader, Secure, TrustedProxies};
-pub use cors::CorsConfig;
+pub use cors::{CorsConfig, Origin};
 pub use email::Email;
 pub use fair::{Fair, Walk};
 pub use limits::{
     AnswerBy, Busy, Lane, Limits, LimitsConfig, Owed, PIECE, Place, Policy, Quota, Rate, Repeatable, Unsent, Verdict, Waiting,
     Window, aside_after, holding, step_aside, under_the_same_place,
 };
-pub use origin::{Provenance, is_safe, provenance};
+pub use origin::{Listed, Provenance, is_safe, provenance};
 pub use password::{Asker, Passwords, PasswordsConfig, generate as generate_password};
 pub use scopes::Scopes;
 pub use session::{SessionCookie, SessionsConfig, SeveralSessions, session_hash};

@@ -18,7 +18,7 @@ mod tls;
 mod unread;
 mod wire;
 
-pub use admin::admin;
+pub use admin::{admin, health};
 pub use config::ServerConfig;
 pub use connection::Front;
 pub use listen::Listener;

@@ -26,8 +26,8 @@ pub use idempotency::{KeyEnd, KeyLimit, KeyRef, Reservation, Reserved, Runs};
 pub use keys::{KeyStore, SealedCount, SealedPosition, SealedStep};
 pub use label::{LabelEnd, LabelRecord, PROTECTED};
 pub use operation::{
-    Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord, Outcome,
-    PendingUpdate,
+    Acceptance, Claim, Fence, Finish, IdempotencyRecord, ListFilter, NewOperation, OpenCounts, OperationRecord,
+    OperationsConfig, Outcome, PendingUpdate,
 };
 pub use sqlite::{Copied, SqliteStore, copy_progress};
 pub use token::{MAX_TOKENS, TokenRecord, TokenRotation, TokenStore};
@@ -42,6 +42,11 @@ use prometheus::IntCounter;
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+/// Connections of one organization: each list asks all of them, and all are in memory.
+pub const MAX_CONNECTIONS: u32 = 500;
+/// Slugs that its connections have or ever had, since these are kept for good.
+pub const MAX_SLUGS: u32 = 10_000;
 
 #[derive(Clone, Debug)]
 pub struct Organization {
@@ -79,7 +84,8 @@ pub trait Store: TokenStore + UserStore {
     async fn organization_by_slug(&self, slug: &Slug) -> Result<Option<Organization>, Error>;
     async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, Error>;
 
-    /// `Conflict` when the slug is or was in use in the organization: slugs are never reused.
+    /// `Conflict` when the slug is or was in use in the organization, since slugs are never reused; with the code
+    /// `too_many_connections` when the organization has [`MAX_CONNECTIONS`], or had so many that there are [`MAX_SLUGS`].
     async fn connection_insert(&self, connection: &ConnectionRecord) -> Result<(), Error>;
     /// Writes a new revision; `Conflict` unless the stored revision is `connection.revision - 1`.
     async fn connection_update(&self, connection: &ConnectionRecord) -> Result<(), Error>;
@@ -128,7 +134,8 @@ pub trait Store: TokenStore + UserStore {
     async fn operations_open(&self, connection: ConnectionId) -> Result<u64, Error>;
     async fn operation_counts(&self) -> Result<OpenCounts, Error>;
     /// Returns the sealed secrets of a finished operation, and forgets them in the same transaction. With the key that the
-    /// operation was made under, they stay with the key, and it gets them again until it expires.
+    /// operation was made under, they stay with the key, and it gets them again until it expires. Whoever takes them for a request
+    /// ([`caused_by`]) has a row of the audit log in that transaction; who gets them again by the key has none.
     async fn operation_take_secrets(
         &self,
         organization: OrganizationId,
@@ -160,6 +167,9 @@ pub trait Store: TokenStore + UserStore {
     async fn operation_finish(&self, fence: &Fence, finish: &Finish) -> Result<(), Error>;
     /// `queued -> canceled`. False: it isn't queued, or something was sent already.
     async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error>;
+    /// Forgets operations that ended before `before`, the oldest first and at most `batch` of them, with the keys that name them; not
+    /// those of which there are events still. How many went.
+    async fn operations_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error>;
     /// Forgets idempotency keys that are no longer kept.
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error>;
     /// Reserves a key for a change that makes no operation. [`Reserved::New`] must be ended by [`Store::idempotency_end`]; one that was

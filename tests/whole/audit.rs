@@ -90,7 +90,7 @@ async fn every_change_tells_who_did_what_with_which_result() {
     // Filters and pages.
     let page = api.get("/audit?action=connections.create&limit=1").await.is(200).json();
     assert_eq!((page["data"].as_array().map(Vec::len), &page["next_cursor"]), (Some(1), &Value::Null), "{page}");
-    let none = api.get("/audit?actor=user:nobody").await.is(200).json();
+    let none = api.get("/audit?actor=nobody&action=sites.stop").await.is(200).json();
     assert_eq!(none["data"], json!([]));
     let at = made["at"].as_str().expect("a time");
     let until = api.get(&format!("/audit?until={at}&limit=100")).await.is(200).json();
@@ -157,17 +157,19 @@ async fn a_deletion_that_protection_stopped_is_told_as_refused() {
 async fn a_row_is_short_and_holds_no_value_of_a_token() {
     let environment = vec![("PORTICO_LOG__LEVEL".to_owned(), "info".to_owned())];
     let gateway = Gateway::start_with(Setup { environment, ..Setup::default() }).await;
-    let made = gateway.api.post("/tokens", &json!({"name": "Viewer", "role": "viewer"})).await.is(201).json();
+    // Each by somebody else: of one's own refusals that are equal, one is told.
+    let viewer = async || gateway.api.post("/tokens", &json!({"name": "Viewer", "role": "viewer"})).await.is(201).json();
+    let made = viewer().await;
     let value = made["token"].as_str().expect("a value");
-    let viewer = gateway.api.with_token(value);
     for id in [value.to_owned(), value.replace("ptk_", "%70tk_"), "x".repeat(8000)] {
+        let viewer = gateway.api.with_token(viewer().await["token"].as_str().expect("a value"));
         viewer.delete(&format!("/tokens/{id}")).await.problem(403, "forbidden");
     }
     let refused = rows(&gateway.api).await.into_iter().filter(|row| row["outcome"] == "refused");
     let targets: Vec<String> = refused.map(|row| row["target"].as_str().unwrap_or_default().to_owned()).collect();
     let shown = format!("/tokens/{}…", made["prefix"].as_str().expect("its beginning"));
     assert_eq!(targets[1..], [shown.clone(), shown.clone()]);
-    assert!(targets[0].len() < 1000 && targets[0].ends_with("xxx…"), "{}", targets[0]);
+    assert_eq!(targets[0], format!("/tokens/{}…", "x".repeat(128 - "/tokens/".len())));
     // Nor do the lines of the access log.
     let _line = gateway.logged(&[&shown, "403"]).await;
     let rest = &value[shown.len() - "/tokens/…".len()..];

@@ -99,6 +99,44 @@ async fn an_answer_says_whence_it_came() {
     assert_eq!((whence(&reply).as_str(), reply.body.len()), ("portico; hit", 0));
 }
 
+/// When a list was read is no news; whatever else it says is.
+#[tokio::test]
+async fn a_list_that_was_read_again_and_says_the_same_is_304() {
+    let fixture = fixture("", json!({"sites.get": 3600, "sites.list": 3600})).await;
+    let unless = async |path: &str, tag: &str| {
+        let headers = [("cache-control", "no-cache"), ("if-none-match", tag)];
+        fixture.api().send(Method::GET, path, &headers, bytes::Bytes::new()).await
+    };
+    let tag = |reply: &Reply| reply.header("etag").expect("a tag").to_owned();
+    let (whole, paged) = ("/sites?connection=kept", "/sites?connection=kept&limit=2");
+    let mut tags = Vec::new();
+    for path in [whole, paged] {
+        let first = fixture.api().get(path).await.is(200);
+        assert!(tag(&first).starts_with("W/\""), "{first:?}");
+        let again = unless(path, &tag(&first)).await.is(304);
+        assert_eq!((whence(&again).as_str(), tag(&again)), ("portico; fwd=request; stored", tag(&first)), "{path}");
+        let (first, now) = (first.json(), fixture.api().get(path).await.is(200).json());
+        assert_ne!(now["as_of"], first["as_of"], "it was read again: {path}");
+        assert_eq!((&now["data"], &now["next_cursor"]), (&first["data"], &first["next_cursor"]), "{path}");
+        tags.push((path, tag(&again)));
+    }
+    // So does the page that a cursor leads to, which is as new as the one before it.
+    let first = fixture.api().get(paged).await.is(200).json();
+    let next = format!("{paged}&cursor={}", first["next_cursor"].as_str().expect("a second page"));
+    let second = fixture.api().get(&next).await.is(200);
+    let _ = unless(paged, &tags[1].1).await.is(304);
+    let _ = unless(&next, &tag(&second)).await.is(304);
+    assert_ne!(fixture.api().get(&next).await.is(200).json()["as_of"], second.json()["as_of"]);
+    // Another word is another list, and the cursors of the one before lead on in that.
+    let change = json!({"name": "Changed"});
+    let _ = fixture.api().json(Method::PATCH, SITE, &[("prefer", "wait=10")], &change).await.is(200);
+    for (path, before) in &tags {
+        assert_ne!(tag(&unless(path, before).await.is(200)), *before, "{path}");
+    }
+    assert_ne!(fixture.api().get(paged).await.is(200).json()["next_cursor"], first["next_cursor"]);
+    assert_eq!(fixture.api().get(&next).await.is(200).json()["data"], second.json()["data"]);
+}
+
 /// An upstream that was asked, and answers nobody before it may.
 #[derive(Clone)]
 struct Held {

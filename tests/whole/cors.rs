@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use http::Method;
 use portico_tests::{Api, Gateway, Reply, Setup};
+use serde_json::{Value, json};
 
 const OURS: &str = "https://app.example.com";
 
@@ -65,6 +66,60 @@ async fn other_origins_are_told_nothing() {
             let varies = reply.headers.get_all("vary").iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"origin"));
             assert!(varies, "{origin}: {:?}", reply.headers);
         }
+    }
+}
+
+/// A page of this origin posts, and browsers say how far away it is.
+async fn post(api: &Api, path: &str, (origin, site): (&str, &str), cookie: Option<&str>, body: &Value) -> Reply {
+    let mut headers = vec![("origin", origin), ("sec-fetch-site", site)];
+    headers.extend(cookie.map(|cookie| ("cookie", cookie)));
+    api.json(Method::POST, &format!("/api/v1{path}"), &headers, body).await
+}
+
+fn account() -> Value {
+    json!({"email": "anna@example.com", "password": "several words that I remember"})
+}
+
+/// Name and value of the cookie that was given.
+fn session(reply: &Reply) -> String {
+    let given = reply.header("set-cookie").expect("a cookie");
+    given.split(';').next().expect("a pair").to_owned()
+}
+
+#[tokio::test]
+async fn pages_of_listed_origins_act_with_a_session_and_others_do_not() {
+    let config = format!("[cors]\norigins = [\"{OURS}\"]\n");
+    let gateway = Gateway::start_with(Setup { config, ..Setup::default() }).await;
+    let stranger = Api::new(gateway.api_address, None);
+    let registered = post(&stranger, "/auth/register", (OURS, "same-site"), None, &account()).await.is(201);
+    assert_eq!(registered.header("access-control-allow-credentials"), Some("true"));
+    let body = json!({"email": "bert@example.com", "role": "viewer"});
+    for site in ["same-site", "cross-site"] {
+        let login = post(&stranger, "/auth/login", (OURS, site), None, &account()).await.is(200);
+        let cookie = session(&login);
+        let _ = post(&stranger, "/invitations", (OURS, site), Some(&cookie), &body).await.is(201);
+        for other in ["https://evil.example", "http://app.example.com", "null"] {
+            let refused = post(&stranger, "/invitations", (other, site), Some(&cookie), &body).await;
+            let problem = refused.problem(403, "cross_origin");
+            assert!(problem["detail"].as_str().expect("words").contains("`[cors] origins`"), "{problem}");
+            post(&stranger, "/auth/login", (other, site), None, &account()).await.problem(403, "cross_origin");
+        }
+        // Of two, one may be anybody's.
+        let twice =
+            [("origin", OURS), ("origin", "https://evil.example"), ("sec-fetch-site", site), ("cookie", cookie.as_str())];
+        stranger.json(Method::POST, "/api/v1/invitations", &twice, &body).await.problem(403, "cross_origin");
+    }
+}
+
+#[tokio::test]
+async fn without_a_list_no_other_page_acts_with_a_session() {
+    let gateway = Gateway::start().await;
+    let stranger = Api::new(gateway.api_address, None);
+    let registered = post(&stranger, "/auth/register", (OURS, "same-origin"), None, &account()).await.is(201);
+    let cookie = session(&registered);
+    for site in ["same-site", "cross-site"] {
+        post(&stranger, "/auth/login", (OURS, site), None, &account()).await.problem(403, "cross_origin");
+        post(&stranger, "/auth/logout", (OURS, site), Some(&cookie), &json!({})).await.problem(403, "cross_origin");
     }
 }
 

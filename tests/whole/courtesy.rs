@@ -215,6 +215,22 @@ async fn what_the_upstream_says_is_left_is_kept() {
     assert_eq!((&limits["remaining"], limits["reset_at"].is_string()), (&json!(0), true), "{limits}");
 }
 
+/// None of them is answered, so that all stay where they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_are_at_the_upstream_at_once_than_was_declared() {
+    let gateway = gateway().await;
+    let upstream = Upstream::start(|_| Answer::Never).await;
+    gateway.connect("c", "courteous", json!({"url": upstream.url(), "concurrency": 2})).await;
+    let reads = readers(&gateway.api, "x", 12);
+    let told = eventually("all of them", async || {
+        let told = limits(&gateway.api).await;
+        (told["running"] == 2 && told["queued"] == 10 && upstream.seen().len() >= 2).then_some(told)
+    })
+    .await;
+    assert_eq!((&told["concurrency"], upstream.seen().len()), (&json!(2), 2), "{told}");
+    drop(reads);
+}
+
 /// An upstream whose status can be set; GETs and POSTs alike.
 async fn moody() -> (Upstream, Arc<AtomicU16>) {
     let status = Arc::new(AtomicU16::new(200));
@@ -234,7 +250,8 @@ async fn a_failing_upstream_is_left_alone_and_operations_wait_for_it() {
         let reply = gateway.api.get("/sites/c~x").await;
         assert!(reply.status.is_server_error(), "{}", reply.text());
         let wait: u32 = reply.header("retry-after")?.parse().ok()?;
-        (wait >= 3).then_some(())
+        // Any other failure says to come back, too.
+        (wait >= 3 && reply.text().contains("is open until")).then_some(())
     })
     .await;
     let before = upstream.seen().len();
@@ -245,6 +262,8 @@ async fn a_failing_upstream_is_left_alone_and_operations_wait_for_it() {
     let limits = limits(&gateway.api).await;
     assert_eq!((&limits["breaker"]["state"], limits["breaker"]["until"].is_string()), (&json!("open"), true), "{limits}");
     assert_eq!(gateway.metric("portico_upstream_breakers", &["state=\"open\""]).await, 1.0);
+    let line = gateway.logged(&["the circuit to an upstream opened", "it answered 500", "WARN"]).await;
+    assert!(line.contains("organization=demo") && line.contains("connection=c") && line.contains("upstream=api"), "{line}");
     let headers = [("prefer", "respond-async")];
     let operation = gateway.api.send(Method::POST, "/sites/c~a/start", &headers, Bytes::new()).await.is(202).json();
     assert_eq!(upstream.seen().len(), before, "the upstream was left alone");
@@ -257,6 +276,9 @@ async fn a_failing_upstream_is_left_alone_and_operations_wait_for_it() {
     .await;
     assert_eq!(ended["status"], "succeeded", "{ended}");
     assert_eq!(upstream.count(&Method::POST, "/sites/a/start"), 1);
+    gateway.logged(&["the circuit to an upstream closed", "connection=c", "upstream=api", "INFO"]).await;
+    let opened = gateway.log().matches("the circuit to an upstream opened").count();
+    assert_eq!(opened, 1, "it is told once, and not each time that it is tried in vain");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -369,6 +369,47 @@ async fn a_key_whose_end_cannot_be_written_is_in_progress_only_while_it_runs() {
     assert!(gateway.metric("portico_store_failures_total", &[]).await >= 6.0);
 }
 
+/// However its path is escaped: of an operation, and of what Portico changes itself.
+#[tokio::test]
+async fn one_key_of_one_resource_is_one_key() {
+    let gateway = Gateway::start().await;
+    let api = &gateway.api;
+    let _ = gateway.connect("own", "sandbox", json!({"work_seconds": 0, "seed_sites": 1})).await;
+    let token = api.post("/tokens", &json!({"name": "Rotated"})).await.is(201).json();
+    let rotate = format!("/tokens/{}/rotate", token["id"].as_str().expect("an id"));
+    let escaped = rotate.replace('-', "%2d");
+    assert_ne!(rotate, escaped);
+    let headers = [("idempotency-key", "k"), ("prefer", "wait=30")];
+    let backups = "/sites/own~seed-00001/backups";
+    let kept = api.get(backups).await.is(200).json()["total"].as_u64().expect("a number");
+    for (method, plain, escaped, body) in [
+        (Method::POST, backups, "/sites/own%7Eseed%2D00001/backups", json!({})),
+        (Method::PATCH, "/sites/own~seed-00001", "/sites/own%7eseed-00001", json!({"labels": {"team": "web"}})),
+        (Method::PATCH, "/connections/own", "/connections/%6fwn", json!({"name": "Changed"})),
+        (Method::POST, rotate.as_str(), escaped.as_str(), json!({})),
+    ] {
+        let first = api.json(method.clone(), plain, &headers, &body).await;
+        assert!(first.status.is_success(), "{first:?}");
+        same(&first, &api.json(method.clone(), escaped, &headers, &body).await);
+        same(&first, &api.json(method, plain, &headers, &body).await);
+    }
+    assert_eq!(api.get(backups).await.is(200).json()["total"], kept + 1);
+}
+
+#[tokio::test]
+async fn a_body_asks_the_same_in_whatever_order_it_says_it() {
+    let gateway = Gateway::start().await;
+    let send = async |body: &'static str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+        gateway.api.send(Method::POST, "/connections", &headers, bytes::Bytes::from(body)).await
+    };
+    let first = send(r#"{"provider":"sandbox","name":"Own","settings":{"work_seconds":0,"seed_sites":1}}"#).await.is(201);
+    let again = r#" { "settings": {"seed_sites": 1, "work_seconds": 0}, "name": "\u004fwn", "provider": "sandbox" } "#;
+    same(&first, &send(again).await);
+    let other = r#"{"provider":"sandbox","name":"Own","settings":{"work_seconds":0,"seed_sites":2}}"#;
+    send(other).await.problem(422, "idempotency_key_reused");
+}
+
 /// Of an operation, and of what Portico changes itself.
 #[tokio::test]
 async fn one_key_of_two_methods_is_two_keys() {

@@ -292,6 +292,12 @@ async fn an_invitation_is_good_once_and_for_its_address() {
         (&listed["data"][0]["id"], &listed["data"][0]["token"], &listed["data"][1]),
         (&json!(id), &Value::Null, &Value::Null)
     );
+    // SQLite reckons with dates.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(gateway.data().join("portico.db")).read_only(true);
+    let mut database = sqlx::ConnectOptions::connect(&options).await.expect("the database");
+    let left = sqlx::query_scalar("SELECT julianday(?) - julianday('now')").bind(listed["data"][0]["expires_at"].as_str());
+    let days: f64 = left.fetch_one(&mut database).await.expect("a time");
+    assert!((6.99..7.01).contains(&days), "it ends in {days} days");
     accept(&first).await.problem(422, "invitation_invalid");
     for bad in ["", "pti_x", &second.to_uppercase(), &second[..second.len() - 1]] {
         accept(bad).await.problem(422, "invitation_invalid");
@@ -331,6 +337,8 @@ async fn an_invitation_is_good_once_and_for_its_address() {
     dora.post("/auth/refresh", &json!({"organization": "demo"})).await.problem(422, "invalid_input");
     let body = json!({"email": "dora@example.com", "password": PASSWORD, "organization": "anna"});
     assert_eq!(Browser::new(&gateway).post("/auth/login", &body).await.is(200).json()["role"], "operator");
+    // Who names none comes to the one that they joined last.
+    assert_eq!(Browser::login(&gateway, "dora@example.com", PASSWORD).await.me().await["organization"]["id"], "anna");
 }
 
 #[tokio::test]

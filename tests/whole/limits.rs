@@ -179,6 +179,13 @@ async fn logins_have_a_limit_that_nothing_else_uses_up() {
     let registered = ask("register", HERE, RIGHT).await.is(201);
     assert_eq!(left(&registered), ("login".to_owned(), 3, 2));
     let cookie = registered.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned();
+    // Another site's page can't use up its visitor's attempts.
+    for _ in 0..4 {
+        let headers = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("x-forwarded-for", HERE)];
+        let body = json!({"email": "a@example.com", "password": "x"});
+        let login = stranger.json(Method::POST, "/api/v1/auth/login", &headers, &body).await;
+        assert_ne!(left(&login.is(403)).0, "login");
+    }
     // Right and wrong ones count, and from the third on nobody looks which it is.
     assert_eq!(left(&ask("login", HERE, RIGHT).await.is(200)), ("login".to_owned(), 3, 1));
     assert_eq!(left(&ask("login", HERE, "a wrong password").await.is(401)), ("login".to_owned(), 3, 0));
@@ -233,6 +240,7 @@ async fn a_full_gateway_refuses_at_once_and_still_tells_how_operations_are() {
         let refusals = join_all((0..40).map(|_| gateway.api.get("/providers"))).await;
         let looked_up = join_all((0..4).map(|_| gateway.api.get(&operation))).await;
         let alive = gateway.admin.get("/livez").await;
+        let _ = Api::new(gateway.api_address, None).get("/livez").await.is(200);
         (started.elapsed(), refusals, looked_up, alive)
     };
     let slow = join_all((0..4).map(async |number| {

@@ -183,14 +183,22 @@ async fn a_token_for_one_connection_sees_and_does_nothing_on_another() {
         ids.insert("connection", "two".to_owned());
         endpoint.send(api, &endpoint.fill(&ids), "two").await.problem(403, "forbidden");
     }
+    // Nor does it learn whether there is one of a name, or an operation of an id.
     for endpoint in endpoints().iter().filter(|one| one.parameters() == ["operation"]) {
-        let mut ids = nobodys();
-        ids.insert("operation", world.operations[1].clone());
-        endpoint.send(api, &endpoint.fill(&ids), "two").await.problem(403, "forbidden");
+        let ask = async |id: &str| {
+            let mut ids = nobodys();
+            ids.insert("operation", id.to_owned());
+            endpoint.send(api, &endpoint.fill(&ids), "two").await.problem(404, "not_found")
+        };
+        let (hidden, absent) = (ask(&world.operations[1]).await, ask(&nobodys()["operation"]).await);
+        assert_eq!(hidden["detail"], absent["detail"], "{}", endpoint.path);
     }
     for path in ["/sites", "/operations", "/billing/usage", "/billing/invoices", "/billing/subscription", "/events"] {
-        api.get(&format!("{path}?connection=two")).await.problem(403, "forbidden");
-        api.get(&format!("{path}?connection=three")).await.problem(404, "connection_not_found");
+        let ask = async |name: &str| api.get(&format!("{path}?connection={name}")).await.problem(403, "forbidden");
+        assert_eq!(ask("two").await["detail"], ask("three").await["detail"], "{path}");
+    }
+    for path in ["/connections/three", "/sites/three~nothing"] {
+        api.get(path).await.problem(403, "forbidden");
     }
     api.get("/sites?connection=one,two").await.problem(403, "forbidden");
     api.post("/sites", &json!({"connection": "two", "name": "n"})).await.problem(403, "forbidden");
@@ -239,5 +247,35 @@ async fn looking_gives_no_secrets_and_uses_none_up() {
         assert_eq!((&seen["status"], &seen["secrets"]), (&json!("succeeded"), &Value::Null), "{seen}");
     }
     let seen = gateway.api.get(&operation).await.is(200).json();
+    assert!(seen["secrets"].as_object().is_some_and(|secrets| !secrets.is_empty()), "{seen}");
+}
+
+/// 202 points there: whoever began it follows, without the scope to read all of them.
+#[tokio::test]
+async fn whoever_began_an_operation_sees_how_it_goes() {
+    let gateway = Gateway::start().await;
+    gateway.connect("quick", "sandbox", json!({"work_seconds": 0})).await;
+    let scoped = |scope: &str| gateway.api.with_token(&gateway.new_token_with("demo", &["--scope", scope]));
+    let begin = async |api: &Api, path: &str, body: Value| {
+        let begun = api.json(http::Method::POST, path, &[("prefer", "respond-async")], &body).await.is(202).json();
+        format!("/operations/{}", begun["id"].as_str().expect("an id"))
+    };
+    let (starter, other) = (scoped("sites:write"), scoped("sites:write"));
+    let own = begin(&starter, "/sites", json!({"connection": "quick", "name": "Shop"})).await;
+    let ended = starter.get(&format!("{own}?wait=30s")).await.is(200).json();
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    // Nobody else does, nor does the one who began it see anything more.
+    let foreign = begin(&gateway.api, "/sites", json!({"connection": "quick", "name": "Other"})).await;
+    let nobodys = format!("/operations/{}", nobodys()["operation"]);
+    for (api, path) in [(&other, &*own), (&starter, &*foreign), (&starter, &*nobodys), (&starter, "/operations")] {
+        let problem = api.get(path).await.problem(403, "forbidden");
+        assert!(problem["detail"].as_str().expect("words").contains("operations:read"), "{problem}");
+    }
+    starter.post(&format!("{own}/cancel"), &json!({})).await.problem(403, "forbidden");
+    // What is shown once is for who may make it, as ever.
+    let (helper, site) = (scoped("wordpress:write"), ended["result"]["id"].as_str().expect("an id"));
+    let link = begin(&helper, &format!("/sites/{site}/wordpress/login-link"), json!({"user": "admin"})).await;
+    starter.get(&link).await.problem(403, "forbidden");
+    let seen = helper.get(&format!("{link}?wait=30s")).await.is(200).json();
     assert!(seen["secrets"].as_object().is_some_and(|secrets| !secrets.is_empty()), "{seen}");
 }

@@ -228,3 +228,53 @@ async fn a_key_comes_from_a_command() {
     assert_eq!(connections["data"][0]["id"], "sandbox");
     assert!(!gateway.data().join("key").exists());
 }
+
+#[tokio::test]
+async fn a_key_from_a_command_is_replaced_while_the_gateway_serves() {
+    let upstream = upstream().await;
+    let mut gateway = Gateway::start_with(keyed()).await;
+    connect(&gateway.api, &upstream, "keyed", "secret-of-keyed").await;
+    let (old, new) = (keys(&gateway)[0].clone(), gateway.run(&["secrets", "generate"]).trim().to_owned());
+    std::fs::remove_file(gateway.data().join("key")).expect("the key's file");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let vault = elsewhere.path().join("vault");
+    let lay = |keys: &str| std::fs::write(&vault, keys).expect("the keys elsewhere");
+    lay(&old);
+    assert!(gateway.sigterm().await.success());
+    // In the environment, so that the commands know it, too.
+    let command = json!(["cat", vault]).to_string();
+    gateway
+        .restart_with(|setup| {
+            setup.environment = vec![("PORTICO_KEYS__SOURCE".to_owned(), "command".to_owned())];
+            setup.environment.push(("PORTICO_KEYS__COMMAND".to_owned(), command));
+        })
+        .await;
+    let process = gateway.pid();
+    let said = gateway.refused(&["secrets", "rotate"]);
+    assert!(said.contains("send the gateway SIGHUP") && !said.contains(&old), "{said}");
+    lay("nonsense");
+    hang_up(&gateway);
+    gateway.logged(&["what keys.command prints now can't be used"]).await;
+    lay(&format!("{new} {old}"));
+    let said = gateway.refused(&["secrets", "rotate"]);
+    assert!(said.contains("the running gateway doesn't seal under master key") && said.contains("send it SIGHUP"), "{said}");
+    hang_up(&gateway);
+    let both = async || (gateway.metric("portico_master_keys", &[]).await == 2.0).then_some(());
+    portico_tests::eventually("both keys", both).await;
+    let said = gateway.run(&["secrets", "rotate"]);
+    assert!(said.contains("take it out of what keys.command prints"), "{said}");
+    arrives(&gateway.api, &upstream, "keyed", "secret-of-keyed").await;
+    assert_eq!(gateway.pid(), process, "it was never started again");
+    assert!(gateway.sigterm().await.success());
+    lay(&new);
+    gateway.restart().await;
+    arrives(&gateway.api, &upstream, "keyed", "secret-of-keyed").await;
+    let log = gateway.log();
+    assert!(!gateway.data().join("key").exists() && !log.contains(&old) && !log.contains(&new));
+}
+
+/// It is killed by it unless it listens.
+fn hang_up(gateway: &Gateway) {
+    let status = std::process::Command::new("kill").args(["-HUP", &gateway.pid().to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}

@@ -290,10 +290,15 @@ async fn secrets_are_sealed_at_rest_and_shown_to_nobody() {
 }
 
 #[tokio::test]
-async fn health_and_readiness_are_on_the_admin_listener() {
+async fn health_and_readiness_are_on_both_listeners_and_metrics_on_the_admins_alone() {
     let gateway = Gateway::start().await;
     for path in ["/livez", "/readyz", "/metrics"] {
         let _ = gateway.admin.get(path).await.is(200);
+    }
+    let stranger = Api::new(gateway.api_address, None);
+    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 401)] {
+        let reply = stranger.get(path).await.is(status);
+        assert!(reply.header("x-request-id").is_some() && reply.header("ratelimit").is_some(), "{reply:?}");
     }
     let _ = gateway.api.get("/api/v1/metrics").await.is(404);
 }

@@ -136,6 +136,36 @@ async fn a_token_gives_no_more_than_it_has() {
 }
 
 #[tokio::test]
+async fn what_a_token_cannot_have_is_named_and_so_is_how_to_send_one() {
+    let gateway = Gateway::start().await;
+    for (field, limits) in [
+        ("expires_at", json!({"expires_at": "2001-01-01T00:00:00Z"})),
+        ("scopes[0]", json!({"scopes": ["moon:read"]})),
+        ("connections[0]", json!({"connections": ["none"]})),
+    ] {
+        let mut body = json!({"name": "Never"});
+        body.as_object_mut().expect("fields").extend(limits.as_object().expect("fields").clone());
+        let problem = gateway.api.post("/tokens", &body).await.problem(422, "invalid_input");
+        assert_eq!(problem["fields"][0]["field"], field, "{problem}");
+        assert!(text(&problem["detail"]).starts_with(&format!("{field}: ")), "{problem}");
+    }
+    let (made, _) = make(&gateway, &json!({"name": "Sent"})).await;
+    let value = text(&made["token"]);
+    let bare = Api::new(gateway.api_address, None);
+    let send = async |authorization: &str| {
+        bare.send(Method::GET, "/api/v1/sites", &[("authorization", authorization)], bytes::Bytes::new()).await
+    };
+    for other in ["Basic dXNlcjpwYXNz", &format!("Token {value}")] {
+        let reply = send(other).await;
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer realm=\"portico\""), "{other}");
+        let problem = reply.problem(401, "unauthenticated");
+        assert!(text(&problem["detail"]).contains("as Authorization: Bearer ptk_…"), "{problem}");
+        assert!(!text(&problem["detail"]).contains("expired"), "{problem}");
+    }
+    let _ = send(value).await.is(200);
+}
+
+#[tokio::test]
 async fn a_token_of_some_connections_is_shown_no_token_of_others() {
     let gateway = Gateway::start().await;
     gateway.connect("hidden", "sandbox", json!({"work_seconds": 0})).await;

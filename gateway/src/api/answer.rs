@@ -4,20 +4,47 @@
 //! stands in the operation's `error`. Secrets are in the one answer that took them, which nobody may store.
 
 use super::{problem::Problem, respond};
-use crate::model::{Action, Error, Operation, OperationStatus, Secret};
+use crate::{
+    model::{Action, Error, Operation, OperationStatus, Secret},
+    policy::{self, Access},
+};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// Seconds after which a client may ask again, while the work goes on.
 const RETRY_AFTER: u32 = 1;
 
-#[derive(Serialize, schemars::JsonSchema)]
+/// In the document: the actions that operations have. What is read or prepared has none, and what is uploaded is there at once.
+pub struct OperationAction;
+
+impl OperationAction {
+    fn all() -> impl Iterator<Item = Action> {
+        let changes = |action: &Action| policy::rule(action.as_str()).is_some_and(|rule| rule.access == Access::Write);
+        let at_once = |action: &Action| action.prepares() || *action == Action::DeploymentsUpload;
+        Action::ALL.iter().copied().filter(move |action| changes(action) && !at_once(action))
+    }
+}
+
+impl JsonSchema for OperationAction {
+    fn schema_name() -> Cow<'static, str> {
+        "OperationAction".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = Self::all().map(Action::as_str).collect();
+        json_schema!({ "type": "string", "enum": names })
+    }
+}
+
+#[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Operation")]
 pub struct View<'a> {
     id: &'a str,
+    #[schemars(with = "OperationAction")]
     action: Action,
     connection: &'a str,
     target: &'a crate::model::Target,
@@ -144,5 +171,34 @@ fn resource_path(operation: &Operation) -> Option<String> {
         "plugin" => list("wordpress/plugins"),
         "theme" => list("wordpress/themes"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{
+        routes,
+        spec::{Answer, Makes},
+    };
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_knows_what_has_operations_and_what_is_made() {
+        let (mut with_operation, mut made) = (BTreeSet::new(), BTreeSet::new());
+        for endpoint in routes::endpoints() {
+            match endpoint.answer {
+                Answer::Operation(Makes::AResource) => {
+                    made.insert(endpoint.name);
+                }
+                Answer::Operation(Makes::AChange) | Answer::OperationOrKept(_) => {}
+                _ => continue,
+            }
+            with_operation.insert(endpoint.name);
+        }
+        assert_eq!(OperationAction::all().map(Action::as_str).collect::<BTreeSet<_>>(), with_operation);
+        // 201 and nothing else, which is why 200 isn't in the document there.
+        let creations = Action::ALL.iter().copied().filter(|action| is_creation(*action));
+        assert_eq!(creations.map(Action::as_str).collect::<BTreeSet<_>>(), made);
     }
 }

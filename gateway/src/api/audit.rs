@@ -2,13 +2,19 @@
 //!
 //! In go requests that change something and what came of them; out come rows, the newest first. Invariant: a change is recorded
 //! in its own transaction, and an answer leaves only after its row is durable; no secret is in a row: paths and ids only, and
-//! no more of them than a row has room for.
+//! no more of them than a row has room for. Of equal refusals one a minute has a row ([`fold`]); whatever may have been done has one
+//! each time.
+
+mod fold;
+
+pub use fold::Refusals;
 
 use super::{
-    Api, Caller, RequestId, Shared,
+    Actions, Api, Caller, Found, RequestId, Shared,
     auth::WRONG_PASSWORD,
     cursor::Scope,
     extract::Query,
+    names,
     once::REPLAYED,
     problem::Problem,
     respond, routes,
@@ -23,19 +29,28 @@ use crate::{
 };
 use axum::{
     Extension,
-    extract::{Request, State},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     response::Response,
 };
-use http::{HeaderValue, Method, StatusCode, header};
+use fold::Refused;
+use http::{Extensions, HeaderValue, Method, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, LazyLock},
 };
+use tokio::time::Instant;
 
 /// Bytes of a target; any site's id fits in, and what is below it.
 const MAX_TARGET: usize = 640;
+/// Of what was refused: it needn't be there, and whoever was refused chose how long it is.
+const MAX_REFUSED: usize = 128;
+const REFUSED: &str = "refused";
+
+/// The code of the refusal of a token that is good from other addresses.
+pub const ADDRESS_NOT_ALLOWED: &str = "address_not_allowed";
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +60,10 @@ pub struct ListParameters {
     /// RFC 3339: before this moment.
     until: Option<Timestamp>,
     /// `token:…`, `user:…` or `operator`.
+    #[schemars(with = "Option<form::Actor>")]
     actor: Option<String>,
     /// `connections.create`, …
+    #[schemars(with = "Option<form::ActionName>")]
     action: Option<String>,
     /// 1 to 100; 10 when it is left out.
     #[schemars(with = "Option<form::Limit>")]
@@ -66,7 +83,7 @@ pub struct View<'a> {
     /// The client's address, where it is known.
     #[schemars(with = "Option<String>")]
     client: Option<IpAddr>,
-    /// The endpoint's name in the API's document.
+    /// The endpoint's name in the API's document; `operations.secrets` where something that is shown once was shown.
     action: &'a str,
     /// What it was about: a path below `/api/v1`.
     target: Option<&'a str>,
@@ -106,6 +123,8 @@ pub async fn list(
     }
     let limit = walk::limit(parameters.limit)?;
     let ListParameters { since, until, actor, action, .. } = parameters;
+    actor.as_deref().map_or(Ok(()), names::actor)?;
+    action.as_deref().map_or(Ok(()), names::action)?;
     let question = format!("audit {since:?} {until:?} {actor:?} {action:?}");
     let scope = Scope { sealer: &api.sealer, principal: &principal, question };
     let before: Option<i64> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
@@ -137,19 +156,59 @@ fn action(method: &Method, route: &str) -> Option<&'static str> {
 pub fn cause(request: &Request, route: &str) -> Option<Cause> {
     let action = action(request.method(), route)?;
     let principal = request.extensions().get::<Arc<Principal>>()?;
-    let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.to_string());
-    let client = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
-    let cause = Cause::new(Some(principal.organization), principal.name(), action);
-    Some(cause.from(client, request_id).about(target(request.uri().path())))
+    Some(asked(request, principal, action))
+}
+
+/// What the log will tell of a token that was sent from where it isn't good, whatever was asked for.
+pub fn from_elsewhere(request: &Request, principal: &Principal) -> Cause {
+    static ACTIONS: LazyLock<Actions> = LazyLock::new(Actions::default);
+    let route = request.extensions().get::<MatchedPath>();
+    match route.map(|route| ACTIONS.find(route.as_str(), request.method())) {
+        Some(Found::Action(action)) => asked(request, principal, action),
+        _ => asked(request, principal, "authenticate"),
+    }
+}
+
+fn asked(request: &Request, principal: &Principal, action: &str) -> Cause {
+    Looks::of(request.extensions()).cause(principal, action).about(target(request.uri().path()))
+}
+
+/// Where a request came from and what it is called, to tell of it if there is something to tell.
+pub struct Looks {
+    client: Option<IpAddr>,
+    request_id: Option<RequestId>,
+}
+
+impl Looks {
+    fn of(extensions: &Extensions) -> Self {
+        let client = extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
+        Self { client, request_id: extensions.get::<RequestId>().cloned() }
+    }
+
+    pub fn cause(self, principal: &Principal, action: &str) -> Cause {
+        let request_id = self.request_id.map(|RequestId(id)| id.to_string());
+        Cause::new(Some(principal.organization), principal.name(), action).from(self.client, request_id)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Looks {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Ok(Self::of(&parts.extensions))
+    }
 }
 
 /// What a row tells of a path: rows stay for more than a year, and of whoever is refused, too.
 fn target(path: &str) -> String {
-    let told = access_log::without_secrets(path.strip_prefix("/api/v1").unwrap_or(path));
-    if told.len() <= MAX_TARGET {
-        return told.into_owned();
+    cut(access_log::without_secrets(path.strip_prefix("/api/v1").unwrap_or(path)), MAX_TARGET)
+}
+
+fn cut(text: Cow<'_, str>, most: usize) -> String {
+    if text.len() <= most {
+        return text.into_owned();
     }
-    format!("{}…", &told[..told.floor_char_boundary(MAX_TARGET)])
+    format!("{}…", &text[..text.floor_char_boundary(most)])
 }
 
 impl Api {
@@ -157,8 +216,27 @@ impl Api {
     /// written becomes a failure.
     pub async fn record(&self, cause: &Cause, response: Response) -> Response {
         let Some(outcome) = outcome(cause, &response) else { return response };
-        let recorded = self.recorded(&cause.entry(outcome, Some(response.status().as_u16()))).await;
+        let entry = cause.entry(outcome, Some(response.status().as_u16()));
+        let problem = response.extensions().get::<Arc<Problem>>();
+        let refused = (outcome == REFUSED).then(|| Refused::new(&entry, response.status(), problem.map(|problem| &**problem)));
+        let recorded = match refused {
+            Some(refused) => self.refused(entry, &refused).await,
+            None => self.recorded(&entry).await,
+        };
         recorded.map_or_else(axum::response::IntoResponse::into_response, |()| response)
+    }
+
+    /// Unless an equal one was written just now.
+    async fn refused(&self, entry: AuditEntry, refused: &Refused) -> Result<(), Problem> {
+        if !self.refusals.is_due(refused, Instant::now()) {
+            return Ok(());
+        }
+        let target = entry.target.map(|target| cut(target.into(), MAX_REFUSED));
+        let recorded = self.recorded(&AuditEntry { target, ..entry }).await;
+        if recorded.is_err() {
+            self.refusals.failed(refused);
+        }
+        recorded
     }
 
     /// Fails as the whole request does then.
@@ -185,13 +263,13 @@ fn outcome(cause: &Cause, response: &Response) -> Option<&'static str> {
     }
     // A caller who is known and unauthorized sent a wrong password along, as who leaves does.
     if matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) {
-        return Some("refused");
+        return Some(REFUSED);
     }
     let problem = response.extensions().get::<Arc<Problem>>();
     // An operation's failure is told by its own row.
     let is_operation = problem.is_some_and(|problem| problem.operation.is_some());
     if !is_operation && problem.is_some_and(|problem| [PROTECTED, WRONG_PASSWORD].contains(&&*problem.code)) {
-        return Some("refused");
+        return Some(REFUSED);
     }
     let failed = cause.is_recorded() || may_be_done(status, problem);
     (failed && !is_operation).then_some("failed")
@@ -228,6 +306,11 @@ mod tests {
             (format!("/{}/ptk_{value}", "y".repeat(600)), format!("/{}/ptk_xxxxxx…", "y".repeat(600))),
         ] {
             assert_eq!(target(&path), expected, "{path}");
+        }
+        for (target, most, expected) in
+            [("/sites/a", 8, "/sites/a"), ("/sites/ab", 8, "/sites/a…"), ("/sites/ä", 8, "/sites/…")]
+        {
+            assert_eq!(cut(target.into(), most), expected, "{target}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Logging in and out, registering, and the caller's own account.
 //!
 //! In go addresses, passwords and sessions; out come profiles, and cookies in `Set-Cookie`. Invariant: a session's secret is in
-//! its cookie and nowhere in a body; what makes a session is refused when another site's page asks for it.
+//! its cookie and nowhere in a body; what makes a session is refused when another site's page asks for it, unless the operator
+//! listed its origin.
 
 use super::{
     Caller, RequestId, Shared,
@@ -14,8 +15,8 @@ use super::{
 use crate::{
     model::{Role, Slug, Timestamp, form},
     policy::{
-        Acceptance, AccountError, ClientAddress, Email, Entered, Identity, Login, Profile, Provenance, Registration, Secure,
-        SessionCookie, SeveralSessions, provenance, session_hash,
+        Acceptance, AccountError, ClientAddress, Email, Entered, Identity, Listed, Login, Profile, Provenance, Registration,
+        Secure, SessionCookie, SeveralSessions, provenance, session_hash,
     },
     store::{self, Cause, Organization},
 };
@@ -24,7 +25,7 @@ use axum::{
     extract::{FromRequestParts, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -80,7 +81,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Stranger {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let visit = Visit::from_request_parts(parts, state).await?;
-        let provenance = provenance(&parts.headers, parts.uri.authority(), visit.cookie.secure);
+        let provenance = provenance_of(&parts.extensions, &parts.headers, &parts.uri);
         if provenance == Provenance::Other {
             return Err(cross_origin());
         }
@@ -90,9 +91,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Stranger {
     }
 }
 
+/// Where a request was made, by what came with it. The pages of listed origins are as our own.
+pub fn provenance_of(extensions: &Extensions, headers: &HeaderMap, uri: &Uri) -> Provenance {
+    if extensions.get::<Listed>().is_some() {
+        return Provenance::Own;
+    }
+    provenance(headers, uri.authority(), extensions.get::<Secure>().is_some())
+}
+
 pub fn cross_origin() -> Problem {
-    let detail = "a request with a session's cookie, and one that begins a session, is taken from our own pages only: outside of \
-                  a browser send Sec-Fetch-Site: none along, or a token instead of the cookie";
+    let detail = "a request with a session's cookie, and one that begins a session, is taken from our own pages only, and from \
+                  those of origins that the operator lists (`[cors] origins`): outside of a browser send Sec-Fetch-Site: none \
+                  along, or a token instead of the cookie";
     Problem::new(StatusCode::FORBIDDEN, "cross_origin", detail)
 }
 
@@ -112,6 +122,23 @@ pub fn unauthenticated() -> Problem {
     let detail = "the token or session that was sent isn't valid: it is unknown, expired, revoked or ended; send another token as \
                   Authorization: Bearer ptk_…, or log in with POST /api/v1/auth/login";
     Problem { invalid_token: true, ..Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail) }
+}
+
+/// The same for a header's credential: one of a scheme that isn't ours says more of a client that was set up wrongly.
+pub fn opens_nothing(credential: &[u8]) -> Problem {
+    if !is_of_another_scheme(credential) {
+        return unauthenticated();
+    }
+    let detail = "the Authorization that was sent isn't of a scheme that is taken here: send a token as Authorization: Bearer \
+                  ptk_…, or log in with POST /api/v1/auth/login";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+}
+
+/// A value without a scheme is taken for a token.
+fn is_of_another_scheme(credential: &[u8]) -> bool {
+    let mut words = credential.splitn(2, |&byte| byte == b' ');
+    let ours = |scheme: &[u8]| [&b"bearer"[..], b"apikey"].iter().any(|own| scheme.eq_ignore_ascii_case(own));
+    matches!((words.next(), words.next()), (Some(scheme), Some(_)) if !ours(scheme))
 }
 
 impl From<AccountError> for Problem {
@@ -137,9 +164,10 @@ impl From<AccountError> for Problem {
 #[schemars(rename = "Registration")]
 #[serde(deny_unknown_fields)]
 pub struct RegisterBody {
+    #[schemars(with = "form::Email")]
     email: String,
-    /// 12 to 128 characters.
-    #[schemars(with = "String")]
+    /// 12 to 128 characters. Those that everybody tries are refused, and those with the address in them.
+    #[schemars(with = "form::NewPassword")]
     password: Zeroizing<String>,
     /// The person's name; the address, when it is left out.
     #[schemars(with = "Option<form::Name>")]
@@ -153,12 +181,14 @@ pub struct RegisterBody {
 #[schemars(rename = "Login")]
 #[serde(deny_unknown_fields)]
 pub struct LoginBody {
+    #[schemars(with = "Option<form::Email>")]
     email: Option<String>,
     /// Another name for `email`.
+    #[schemars(with = "Option<form::Email>")]
     username: Option<String>,
-    #[schemars(with = "String")]
+    #[schemars(with = "form::GivenPassword")]
     password: Zeroizing<String>,
-    /// The id of one that you are a member of; the one that you joined first, when it is left out.
+    /// The id of one that you are a member of; the one that you joined last, when it is left out.
     organization: Option<String>,
 }
 
@@ -174,10 +204,10 @@ pub struct RefreshBody {
 #[schemars(rename = "PasswordChange")]
 #[serde(deny_unknown_fields)]
 pub struct PasswordBody {
-    #[schemars(with = "String")]
+    #[schemars(with = "form::GivenPassword")]
     current: Zeroizing<String>,
-    /// 12 to 128 characters.
-    #[schemars(with = "String")]
+    /// 12 to 128 characters. Those that everybody tries are refused, and those with the address in them.
+    #[schemars(with = "form::NewPassword")]
     password: Zeroizing<String>,
 }
 
@@ -188,8 +218,8 @@ pub struct AcceptBody {
     /// `pti_…`, from the invitation.
     #[schemars(with = "String")]
     token: Zeroizing<String>,
-    /// Of the new account: 12 to 128 characters. Leave it out when you are logged in already.
-    #[schemars(with = "Option<String>")]
+    /// Of the new account: 12 to 128 characters, and none that everybody tries. Leave it out when you are logged in already.
+    #[schemars(with = "Option<form::NewPassword>")]
     password: Option<Zeroizing<String>>,
     /// The person's name; the address, when it is left out.
     #[schemars(with = "Option<form::Name>")]
@@ -463,4 +493,34 @@ fn password(field: &str, given: Zeroizing<String>) -> Result<Zeroizing<String>, 
 
 fn organization(text: &str) -> Result<Slug, Problem> {
     Slug::parse(text).map_err(|_| Problem::invalid("organization", "not the id of an organization"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_listed_origins_are_as_our_own() {
+        let foreign: HeaderMap = [("sec-fetch-site", "cross-site"), ("origin", "https://app.example.com")]
+            .into_iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let (mut extensions, uri) = (Extensions::new(), Uri::from_static("/api/v1/sites"));
+        assert_eq!(provenance_of(&extensions, &foreign, &uri), Provenance::Other);
+        assert_eq!(provenance_of(&extensions, &HeaderMap::new(), &uri), Provenance::Unsaid);
+        extensions.insert(Listed);
+        assert_eq!(provenance_of(&extensions, &foreign, &uri), Provenance::Own);
+    }
+
+    #[test]
+    fn another_scheme_is_told_from_a_bad_token() {
+        for other in ["Basic dXNlcjpwYXNz", "Token ptk_x", "Basic "] {
+            let problem = opens_nothing(other.as_bytes());
+            assert!(problem.detail.contains("isn't of a scheme") && !problem.invalid_token, "{other}: {}", problem.detail);
+        }
+        for ours in ["", "Bearer ptk_x", "apikey  ptk_x", "ptk_x", "Basic"] {
+            let problem = opens_nothing(ours.as_bytes());
+            assert!(problem.detail.contains("isn't valid") && problem.invalid_token, "{ours}: {}", problem.detail);
+        }
+    }
 }

@@ -200,7 +200,7 @@ fn sum<'a>(connections: &'a [Arc<Connection>], gathered: &Gathered) -> UsageView
 }
 
 async fn named(api: &Api, principal: &Principal, slug: &str) -> Result<Arc<Connection>, Problem> {
-    api.connection(principal, &names::slug(slug)?).await
+    api.connection(principal, &names::connection("connection", slug)?).await
 }
 
 /// The connection that was named, or the only one that has a bill.

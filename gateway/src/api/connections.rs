@@ -68,6 +68,7 @@ pub struct UpdateBody {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
+    #[schemars(with = "Option<form::SlugText>")]
     provider: Option<String>,
     #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
@@ -148,7 +149,10 @@ pub async fn list(
         Scope { sealer: &api.sealer, principal: &principal, question: format!("connections {:?}", parameters.provider) };
     let after: Option<Slug> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
     let mut connections = api.connections(&principal).await?;
-    connections.retain(|one| parameters.provider.as_ref().is_none_or(|provider| one.record.provider == *provider));
+    if let Some(provider) = &parameters.provider {
+        api.check_provider(provider, &connections)?;
+        connections.retain(|one| one.record.provider == *provider);
+    }
     let total = connections.len();
     connections.retain(|one| after.as_ref().is_none_or(|after| one.record.slug > *after));
     let more = connections.len() > limit;

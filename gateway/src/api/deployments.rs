@@ -61,7 +61,7 @@ pub struct CreateBody {
 
 /// `git` takes `repository`, `branch` and `commit`; `zip` takes `zip_url`.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(rename = "DeploymentSource")]
+#[schemars(rename = "DeploymentSource", transform = form::git_or_zip)]
 #[serde(deny_unknown_fields)]
 pub struct SourceBody {
     #[serde(rename = "type")]

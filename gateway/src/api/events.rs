@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock,
+    dispatch::HealthReport,
     events::{Filter, News, Watch},
     model::{self, EventType, Timestamp, form},
     store::{EventRecord, EventSubject},
@@ -34,6 +35,13 @@ use std::convert::Infallible;
 /// Milliseconds after which a browser that lost the stream comes back.
 const RETRY: u32 = 2000;
 const RESET: &str = "events that you didn't see are gone: list what you watch again; this stream goes on from now";
+/// A frame of a stream, for the document.
+pub const EXAMPLE: &str = concat!(
+    "id: 7\nevent: connection.health\ndata: ",
+    r#"{"id":7,"type":"connection.health","at":"2026-11-25T04:38:25.844Z","data":{"connection":"sandbox","#,
+    r#""health":{"status":"failing","checked_at":"2026-11-25T04:38:25.844Z","detail":"refused"}}}"#,
+    "\n\n",
+);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,26 +56,40 @@ pub struct Parameters {
 
 /// What stands in `data:` of an event.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
 pub struct EventView<'a> {
     /// Grows from event to event, with gaps.
     id: i64,
-    /// `operation.updated`, `connection.health`, or `reset`: events were missed that are gone.
+    /// `reset`: events were missed that are gone.
     #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["operation.updated", "connection.health", "reset"]))]
     kind: &'a str,
-    /// RFC 3339, UTC.
-    #[schemars(with = "String")]
     at: Timestamp,
     /// The operation as it then was, how the connection fares, or why there was a reset.
-    #[schemars(with = "serde_json::Value")]
     data: Data<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged)]
 enum Data<'a> {
     Operation(Box<answer::View<'a>>),
-    Health { connection: &'a str, health: &'a RawValue },
-    Reset { detail: &'a str },
+    Health(HealthData<'a>),
+    Reset(ResetData<'a>),
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ConnectionHealthEvent")]
+struct HealthData<'a> {
+    connection: &'a str,
+    #[schemars(with = "HealthReport")]
+    health: &'a RawValue,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ResetEvent")]
+struct ResetData<'a> {
+    detail: &'a str,
 }
 
 /// From now on, or after `Last-Event-ID`.
@@ -80,7 +102,10 @@ pub async fn of_organization(
     let since = last_event_id(&headers)?;
     let types = parameters.types.as_deref().map(event_types).transpose()?;
     let connection = match &parameters.connection {
-        Some(text) => Some(api.connection(&principal, &names::slug(text)?).await?.record.slug.to_string()),
+        Some(text) => {
+            let named = names::connection("connection", text)?;
+            Some(api.connection(&principal, &named).await?.record.slug.to_string())
+        }
         None => None,
     };
     let watch = api.events.organization(&principal, Filter { types, connection, ..Filter::default() }, since).await?;
@@ -153,7 +178,7 @@ fn mark(text: &mut String, position: i64) {
 }
 
 fn reset(position: i64) -> Result<Bytes, Problem> {
-    frame(&EventView { id: position, kind: "reset", at: clock::now(), data: Data::Reset { detail: RESET } })
+    frame(&EventView { id: position, kind: "reset", at: clock::now(), data: Data::Reset(ResetData { detail: RESET }) })
 }
 
 /// How the events room has events written.
@@ -162,7 +187,9 @@ pub fn write(record: &EventRecord) -> Result<Bytes, model::Error> {
         EventSubject::Operation(operation) => {
             (EventType::OperationUpdated, Data::Operation(Box::new(answer::view(operation, &[]))))
         }
-        EventSubject::Health(health) => (EventType::ConnectionHealth, Data::Health { connection: &record.connection, health }),
+        EventSubject::Health(health) => {
+            (EventType::ConnectionHealth, Data::Health(HealthData { connection: &record.connection, health }))
+        }
     };
     frame(&EventView { id: record.id, kind: kind.as_str(), at: record.at, data })
         .map_err(|problem| model::Error::gateway(problem.detail))
@@ -201,6 +228,31 @@ mod tests {
             (&7.into(), &"connection.health".into(), &"1970-01-01T00:00:00Z".into())
         );
         assert_eq!((&value["data"]["connection"], &value["data"]["health"]["detail"]), (&"docker".into(), &"a\nb".into()));
+    }
+
+    #[test]
+    fn the_document_shows_a_frame_as_it_is_sent() {
+        let at: Timestamp = serde_json::from_str(r#""2026-11-25T04:38:25.844Z""#).unwrap();
+        let health = HealthReport {
+            status: crate::dispatch::HealthStatus::Failing,
+            checked_at: Some(at),
+            detail: Some("refused".to_owned()),
+        };
+        let record = EventRecord {
+            id: 7,
+            organization: OrganizationId(uuid::Uuid::nil()),
+            at,
+            connection: "sandbox".to_owned(),
+            subject: EventSubject::Health(serde_json::value::to_raw_value(&health).unwrap()),
+        };
+        assert_eq!(std::str::from_utf8(&write(&record).unwrap()).unwrap(), EXAMPLE);
+    }
+
+    #[test]
+    fn the_document_knows_all_types() {
+        let schema = schemars::schema_for!(EventView<'static>);
+        let known: Vec<_> = EventType::ALL.iter().map(|kind| kind.as_str()).chain(["reset"]).collect();
+        assert_eq!(schema.as_value()["properties"]["type"]["enum"], serde_json::json!(known));
     }
 
     #[test]

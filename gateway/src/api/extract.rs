@@ -177,6 +177,10 @@ fn refuse(path: &str, error: &serde_json::Error) -> Problem {
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    // Of `mutation::Nothing`.
+    if let Some(unknown) = text.strip_suffix(", there are no fields") {
+        return format!("{unknown}: this endpoint takes no body");
+    }
     match text.rsplit_once(", expected ") {
         Some((found, wanted)) => format!("{found}, expected {}", in_words(wanted)),
         None => text.to_owned(),
@@ -250,13 +254,21 @@ pub fn repeated(query: &str, name: &str) -> (Vec<String>, String) {
 }
 
 fn query_problem(text: &str, query: &str) -> Problem {
-    match text.split_once(": ") {
-        Some((field, message)) if !field.contains(' ') => {
-            let value = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == field);
-            Problem::invalid(field, unparsed(message, &value.map(|(_, value)| value).unwrap_or_default()))
-        }
-        _ => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", text.to_owned()),
-    }
+    let (field, message) = match text.split_once(": ") {
+        Some((field, message)) if !field.contains(' ') => (Some(field), message),
+        _ => (about(text), text),
+    };
+    let Some(field) = field else {
+        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_input", text.to_owned());
+    };
+    let value = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == field);
+    Problem::invalid(field, unparsed(message, &value.map(|(_, value)| value).unwrap_or_default()))
+}
+
+/// The parameter that one of serde's messages is about, where it says so itself.
+fn about(message: &str) -> Option<&str> {
+    let names_it = ["duplicate field `", "missing field `", "unknown field `"].iter().any(|one| message.starts_with(one));
+    quoted(message).filter(|_| names_it)
 }
 
 /// What the standard library's parsers say, in words for whoever sent the value.
@@ -270,6 +282,7 @@ fn unparsed(message: &str, value: &str) -> String {
             format!("{shown:?} is no number that could be meant")
         }
         "provided string was not `true` or `false`" => format!("true or false, not {shown:?}"),
+        _ if message.starts_with("duplicate field `") => "it is given more than once".to_owned(),
         _ => message.to_owned(),
     }
 }
@@ -292,6 +305,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::mutation::Nothing;
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -361,8 +375,11 @@ mod tests {
             ("force=1&seconds=%2D1", "force: true or false, not \"1\""),
             ("seconds=%2D1", "seconds: a whole number, not \"-1\""),
             ("seconds=4294967296", "seconds: \"4294967296\" is no number that could be meant"),
+            ("seconds=5&seconds=6", "seconds: it is given more than once"),
         ] {
-            assert_eq!(query::<Typed>(text).unwrap_err().detail, detail, "{text}");
+            let problem = query::<Typed>(text).unwrap_err();
+            let named = text.split('=').next().unwrap();
+            assert_eq!((&*problem.detail, problem.fields[0].field.as_str()), (detail, named), "{text}");
         }
         for (body, detail) in [
             ("{\"seconds\": -1}", "seconds: invalid value: integer `-1`, expected a whole number from 0 to 4294967295"),
@@ -370,6 +387,9 @@ mod tests {
         ] {
             assert_eq!(parse::<Typed>(body.as_bytes()).unwrap_err().detail, detail, "{body}");
         }
+        let problem = parse::<Nothing>(br#"{"name": 1}"#).err().unwrap();
+        assert!(problem.detail.ends_with("this endpoint takes no body"), "{}", problem.detail);
+        assert_eq!(problem.fields[0].field, "name");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Role, Timestamp, form},
-    policy::Principal,
+    policy::{Origin, Principal},
     store::{InvitationRecord, MemberRecord},
 };
 use axum::{Extension, extract::State, response::Response};
@@ -43,6 +43,7 @@ pub struct UpdateBody {
 #[schemars(rename = "InvitationCreate")]
 #[serde(deny_unknown_fields)]
 pub struct InviteBody {
+    #[schemars(with = "form::Email")]
     email: String,
     /// At most your own.
     role: Role,
@@ -74,7 +75,8 @@ pub struct InvitationView<'a> {
     /// What the invited person sends to `/invitations/accept`; only in the answer that made the invitation.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
-    /// A page of the gateway where a person can do that: put the gateway's address before it. Only in the same answer.
+    /// A page of the gateway where a person can do that: put the gateway's address before it, unless it begins with one
+    /// (`server.public_url`). Only in the same answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
 }
@@ -83,7 +85,9 @@ fn view(member: &MemberRecord) -> View<'_> {
     View { id: member.user, email: &member.email, name: &member.name, role: member.role, created_at: member.created_at }
 }
 
-fn invitation_view<'a>(invitation: &'a InvitationRecord, token: Option<&'a str>) -> InvitationView<'a> {
+/// `shown`: what is shown once, the invitation's secret and a link with it.
+fn invitation_view<'a>(invitation: &'a InvitationRecord, shown: Option<(&'a str, String)>) -> InvitationView<'a> {
+    let (token, link) = shown.unzip();
     InvitationView {
         id: invitation.id,
         email: &invitation.email,
@@ -92,8 +96,13 @@ fn invitation_view<'a>(invitation: &'a InvitationRecord, token: Option<&'a str>)
         created_at: invitation.created_at,
         expires_at: invitation.expires_at,
         token,
-        link: token.map(|token| format!("/join#{token}")),
+        link,
     }
+}
+
+/// Of the page where an invitation is accepted. Where the operator doesn't say where people find the gateway, nobody here knows.
+fn link(public_url: Option<&Origin>, token: &str) -> String {
+    format!("{}/join#{token}", public_url.map_or("", Origin::as_str))
 }
 
 pub async fn list(
@@ -151,7 +160,8 @@ pub async fn invite(
 ) -> Result<Response, Problem> {
     let email = auth::email("email", &body.email)?;
     let invited = api.accounts.invite(&principal, email, body.role).await?;
-    let view = invitation_view(&invited.invitation, Some(&invited.token));
+    let token: &str = &invited.token;
+    let view = invitation_view(&invited.invitation, Some((token, link(api.public_url.as_ref(), token))));
     let mut response = respond::json(StatusCode::CREATED, respond::to_bytes(&view)?);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

@@ -40,7 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Manner {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let wait = preferred_wait(&parts.headers)?;
         let key = idempotency_key(&parts.headers)?;
-        let (route, waiting) = (format!("{} {}", parts.method, parts.uri.path()), Waiting::of(&parts.extensions));
+        let (route, waiting) = (once::route(&parts.method, &parts.uri), Waiting::of(&parts.extensions));
         Ok(Self { wait, key, route, waiting })
     }
 }

@@ -4,6 +4,7 @@
 
 use super::problem::Problem;
 use crate::model::{self, ResourceId, Slug};
+use uuid::Uuid;
 
 pub const MAX_NAME: usize = 100;
 /// A name of [`MAX_NAME`] characters may take four times as many bytes, and an id three times as many again when escaped.
@@ -16,14 +17,48 @@ pub fn site_id(text: &str) -> Result<ResourceId, Problem> {
     })
 }
 
+/// A connection's id in a path.
 pub fn slug(text: &str) -> Result<Slug, Problem> {
     Slug::parse(text).map_err(|error| Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?}: {error}")))
 }
 
+/// The same in a query or a body, where what doesn't fit is named by its field.
+pub fn connection(field: &str, text: &str) -> Result<Slug, Problem> {
+    Slug::parse(text).map_err(|error| Problem::invalid(field, format!("{text:?}: {error}")))
+}
+
 /// The native id behind a sub-resource's segment.
 pub fn native(text: &str) -> Result<String, Problem> {
-    model::unescape(text)
-        .map_err(|error| Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?}: {error}")))
+    model::unescape(text).map_err(|error| {
+        let detail = format!("{text:?}: {error}{}", spelling(text).unwrap_or_default());
+        Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", detail)
+    })
+}
+
+/// How somebody who wrote the id as the host has it is to write it. With a `=` in it, it isn't clear what was meant.
+fn spelling(text: &str) -> Option<String> {
+    let escaped = model::escape(text);
+    let helps = !text.contains('=') && escaped != text && model::unescape(&escaped).is_ok();
+    helps.then(|| format!("; write it as {escaped}"))
+}
+
+/// Who did something, as the audit log names them.
+pub fn actor(text: &str) -> Result<(), Problem> {
+    let is_id = |id: &str| Uuid::parse_str(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id);
+    let named = matches!(text, "operator" | "nobody");
+    let known = named || ["token:", "user:"].iter().any(|kind| text.strip_prefix(kind).is_some_and(is_id));
+    known.then_some(()).ok_or_else(|| Problem::invalid("actor", "`operator`, `nobody`, or `token:` or `user:` with an id"))
+}
+
+/// What was done, as the audit log names it.
+pub fn action(text: &str) -> Result<(), Problem> {
+    let mut parts = text.split('.');
+    let lower = |part: &str, more: &str| {
+        !part.is_empty() && part.chars().all(|letter| letter.is_ascii_lowercase() || more.contains(letter))
+    };
+    let is_action =
+        parts.next().is_some_and(|group| lower(group, "")) && parts.clone().count() <= 2 && parts.all(|part| lower(part, "_"));
+    is_action.then_some(()).ok_or_else(|| Problem::invalid("action", "an endpoint's name, such as `connections.create`"))
 }
 
 /// A name for people: 1 to 100 characters, none of them a control character, no white space at the ends.
@@ -152,6 +187,26 @@ mod tests {
         ] {
             assert!(domain("name", bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_id_as_the_host_has_it_is_told_how_to_be_written() {
+        let detail = |text: &str| native(text).unwrap_err().detail.into_owned();
+        for (text, written) in [("QA 2", "QA=202"), ("akismet/akismet.php", "akismet=2Fakismet.php"), ("ä", "=C3=A4")] {
+            assert!(detail(text).ends_with(&format!("; write it as {written}")), "{}", detail(text));
+        }
+        for unclear in ["", "..", "a=2f", &"ä".repeat(300)] {
+            let detail = detail(unclear);
+            assert!(!detail.contains("write it as ") && !detail.contains('~'), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_connection_outside_of_a_path_is_named_by_its_field() {
+        let problem = connection("connection", "UPPER").unwrap_err();
+        assert_eq!((problem.status.as_u16(), &*problem.code, &*problem.fields[0].field), (422, "invalid_input", "connection"));
+        assert_eq!(slug("UPPER").unwrap_err().status.as_u16(), 400);
+        assert!(connection("connection", "a-1").is_ok());
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! that a provider carries out have their key in their operation. Invariant: nothing is done before the key is reserved
 //! durably, and nothing that was changed under a key is changed again; answers are kept sealed ([`kept`]).
 
+mod asked;
 mod kept;
 mod running;
 #[cfg(test)]
 mod tests;
 
+pub use asked::{Fingerprint, route};
 pub use running::Running;
 
 use super::{
@@ -35,7 +37,6 @@ use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode};
 use kept::{Keeper, Kept, ended, facts};
 use std::{panic::AssertUnwindSafe, sync::Arc};
-use zeroize::Zeroizing;
 
 /// On an answer that was given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -48,14 +49,13 @@ pub async fn keyed(State(api): State<Arc<Api>>, mut request: Request, next: Next
     // Without a principal there is nobody whose key it could be.
     let principal = request.extensions().get::<Arc<Principal>>().cloned().ok_or_else(no_key)?;
     request.headers_mut().remove("idempotency-key");
-    let scope = format!("{} {} {}", principal.name(), request.method(), request.uri().path());
+    let scope = format!("{} {}", principal.name(), route(request.method(), request.uri()));
     let key = KeyRef { organization: principal.organization, scope, key };
     let (parts, body) = request.into_parts();
     let body = extract::collect(body, plans::MAX_BODY, extract::Sending::of(&parts)).await?;
     // An answer that was kept may hold what is shown once.
     extract::still_admitted(parts.extensions.get(), &principal).await?;
-    let asked = [parts.uri.query().unwrap_or_default().as_bytes(), b"\0", &body].concat();
-    let fingerprint = api.sealer.fingerprint(&Zeroizing::new(asked))?;
+    let fingerprint = Fingerprint::of(&api.sealer, parts.uri.query(), &body)?;
     let request = Request::from_parts(parts, Body::from(body));
     api.once(key, fingerprint, next.run(request)).await
 }
@@ -72,10 +72,10 @@ impl Api {
     pub(super) async fn once(
         self: &Arc<Self>,
         key: KeyRef,
-        fingerprint: [u8; 32],
+        fingerprint: impl Into<Fingerprint>,
         work: impl Future<Output = Response> + Send + 'static,
     ) -> Result<Response, Problem> {
-        let api = Arc::clone(self);
+        let (api, fingerprint) = (Arc::clone(self), fingerprint.into());
         let task = tokio::spawn(policy::on_this_trail(store::inherit(async move {
             let run = api.running.begin(&key);
             match api.reserve(&key, fingerprint, run.runs.clone()).await? {
@@ -87,11 +87,12 @@ impl Api {
     }
 
     /// None: the key is this request's. Otherwise the answer that was given under it. `runs`: the requests on their way under it.
-    async fn reserve(&self, key: &KeyRef, fingerprint: [u8; 32], runs: Runs) -> Result<Option<Response>, Problem> {
+    async fn reserve(&self, key: &KeyRef, asked: Fingerprint, runs: Runs) -> Result<Option<Response>, Problem> {
         let now = clock::now();
         let (owner, expires_at) = (self.operations.process(), now.plus_millis(KEY_LIFETIME_MILLIS));
+        let fingerprint = asked.meant;
         let reservation = Reservation { key: key.clone(), fingerprint, owner, runs, now, expires_at, limit: LIMIT };
-        let reserved = self.store.idempotency_reserve(&reservation).await.map_err(|error| {
+        let reserved = reserved(&*self.store, reservation, asked.sent).await.map_err(|error| {
             tracing::error!(%error, internal = error.internal, "an idempotency key could not be reserved");
             unavailable("the store can't be written; nothing was changed")
         })?;
@@ -122,6 +123,15 @@ impl Api {
         })?;
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         Ok(response)
+    }
+}
+
+/// What the key stands for, in whichever form its body was hashed when it was reserved.
+async fn reserved(store: &dyn store::Store, reservation: Reservation, sent: Option<[u8; 32]>) -> Result<Reserved, Error> {
+    let reserved = store.idempotency_reserve(&reservation).await?;
+    match sent.filter(|_| reserved == Reserved::Reused) {
+        Some(fingerprint) => store.idempotency_reserve(&Reservation { fingerprint, ..reservation }).await,
+        None => Ok(reserved),
     }
 }
 

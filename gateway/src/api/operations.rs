@@ -2,6 +2,7 @@
 
 use super::{
     Caller, Shared, answer,
+    audit::Looks,
     cursor::Scope,
     extract::{Path, Query, Waiting},
     mutation::{MAX_WAIT, NoBody},
@@ -14,18 +15,20 @@ use crate::{
     clock,
     model::{Action, OperationId, OperationStatus, Timestamp, form},
     operations::ListFilter,
-    policy,
+    policy, store,
 };
 use axum::{Extension, extract::State, response::Response};
 use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParameters {
+    #[schemars(with = "Option<form::SlugText>")]
     connection: Option<String>,
     status: Option<OperationStatus>,
+    #[schemars(with = "Option<answer::OperationAction>")]
     action: Option<Action>,
     #[schemars(with = "Option<form::Limit>")]
     limit: Option<usize>,
@@ -50,8 +53,10 @@ pub async fn list(
     let question = format!("operations {:?} {:?} {:?}", parameters.connection, parameters.status, parameters.action);
     let scope = Scope { sealer: &api.sealer, principal: &principal, question };
     let after: Option<(Timestamp, OperationId)> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;
-    if let (Some(named), Some(_)) = (&parameters.connection, principal.scopes.connections()) {
-        api.connection(&principal, &names::slug(named)?).await?;
+    let named = parameters.connection.as_deref().map(|text| names::connection("connection", text)).transpose()?;
+    // Operations outlive their connection, so a name that none has any more is looked for all the same.
+    if let (Some(named), Some(_)) = (&named, principal.scopes.connections()) {
+        api.connection(&principal, named).await?;
     }
     let filter = ListFilter {
         connection: parameters.connection,
@@ -79,6 +84,7 @@ pub async fn get(
     Query(parameters): Query<GetParameters>,
     method: Method,
     waiting: Waiting,
+    looks: Looks,
 ) -> Result<Response, Problem> {
     let id = operation_id(&id)?;
     let wait = parameters.wait.as_deref().map(wait).transpose()?;
@@ -89,8 +95,14 @@ pub async fn get(
     }
     waiting.still_admits(&principal).await?;
     // HEAD has no body to show them in; and who may not do it must not get, or use up, what it made.
-    let shown = method != Method::HEAD && policy::authorize(&principal, operation.action.as_str()).is_ok();
-    let secrets = if shown { api.secrets(&principal, &operation, None).await? } else { Vec::new() };
+    let may_be_shown = operation.status.is_terminal() && method != Method::HEAD;
+    let secrets = if may_be_shown && policy::authorize(&principal, operation.action.as_str()).is_ok() {
+        // A look is no change, but who was shown them is told with the taking.
+        let cause = Arc::new(looks.cause(&principal, "operations.get"));
+        store::caused_by(cause, api.secrets(&principal, &operation, None)).await?
+    } else {
+        Vec::new()
+    };
     let mut response = no_store(respond::json(StatusCode::OK, respond::to_bytes(&answer::view(&operation, &secrets))?));
     if !operation.status.is_terminal() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

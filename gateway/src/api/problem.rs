@@ -75,7 +75,7 @@ impl Problem {
             connection: None,
             upstream_status: None,
             operation: None,
-            retry_after: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(AGAIN),
             invalid_token: false,
             instance: None,
             request_id: None,
@@ -135,7 +135,7 @@ impl From<Error> for Problem {
         if let Some(internal) = &error.internal {
             tracing::error!(code = error.code(), connection = error.connection, internal, "{}", error.message);
         }
-        let mut problem = Self::new(status(error.kind), error.code().to_owned(), error.message.clone());
+        let mut problem = Self::new(status(error.kind), error.code().to_owned(), detail(&error));
         problem.fields = error.field.into_iter().map(|field| Field { field, message: error.message.clone() }).collect();
         problem.provider = error.provider;
         problem.connection = error.connection;
@@ -145,11 +145,25 @@ impl From<Error> for Problem {
     }
 }
 
-/// Overload and rate limits always say when to come back.
+/// The words of a JSON Schema don't say which value they are about.
+fn detail(error: &Error) -> String {
+    let of_schema = |field: &&String| ["settings", "options"].iter().any(|root| field.starts_with(*root));
+    match error.field.as_ref().filter(of_schema) {
+        Some(field) if error.kind == Kind::InvalidInput && !error.message.contains(field.as_str()) => {
+            format!("{field}: {}", error.message)
+        }
+        _ => error.message.clone(),
+    }
+}
+
+/// Seconds after which what isn't there now may be there again, where nobody knows better.
+const AGAIN: u32 = 5;
+
+/// Every 503 says when to come back, and so do rate limits.
 const fn default_wait(kind: Kind) -> Option<u32> {
     match kind {
         Kind::Overloaded => Some(1),
-        Kind::RateLimited => Some(5),
+        Kind::RateLimited | Kind::Unavailable => Some(AGAIN),
         _ => None,
     }
 }
@@ -230,6 +244,30 @@ mod tests {
         for (kind, status, code) in table {
             let problem = Problem::from(Error::new(kind, "words"));
             assert_eq!((problem.status.as_u16(), &*problem.code), (status, code));
+        }
+    }
+
+    #[test]
+    fn every_503_says_when_to_come_back() {
+        for (kind, wait) in [(Kind::Unavailable, Some(5)), (Kind::Overloaded, Some(1)), (Kind::Timeout, None)] {
+            assert_eq!(Problem::from(Error::new(kind, "words")).retry_after, wait, "{kind:?}");
+        }
+        assert_eq!(Problem::from(Error::new(Kind::Unavailable, "words").with_retry_after(9)).retry_after, Some(9));
+        let head = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "idempotency_unavailable", "words").head();
+        assert_eq!(head.headers()[header::RETRY_AFTER], "5");
+    }
+
+    #[test]
+    fn what_a_schema_says_names_the_value() {
+        let detail = |field: &str, message: &str| {
+            Problem::from(Error::new(Kind::InvalidInput, message).with_field(field)).detail.into_owned()
+        };
+        for (field, message, told) in [
+            ("settings.latency", "value is no number", "settings.latency: value is no number"),
+            ("options", "the provider a takes no options", "the provider a takes no options"),
+            ("secrets.api_key", "api_key is missing", "api_key is missing"),
+        ] {
+            assert_eq!(detail(field, message), told);
         }
     }
 

@@ -1,8 +1,9 @@
 //! JSON answers to reads: entity tag, age, where the answer came from, 304.
 //!
-//! Invariant: an ETag is a hash of the very bytes sent; an answer with a missing part is never stored by anyone.
+//! Invariant: an ETag is a hash of the very bytes sent, but for a list of hosts' things: its tag is weak, and of everything but when it
+//! was read. An answer with a missing part is never stored by anyone.
 
-use super::problem::Problem;
+use super::{problem::Problem, walk::Page};
 use crate::{
     dispatch::{Came, Found, Written},
     model::{Kind, Labels},
@@ -14,9 +15,11 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use memchr::memmem;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use twox_hash::XxHash3_128;
 
 /// Whose answer it is, and for how long it is known.
 pub struct Read<'a> {
@@ -46,21 +49,33 @@ impl<'a> Read<'a> {
     }
 
     pub fn answer(&self, body: &impl Serialize) -> Result<Response, Problem> {
-        let bytes = to_bytes(body)?;
-        if self.partial {
-            let mut response = json(StatusCode::OK, bytes);
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            self.say_whence(response.headers_mut());
-            return Ok(response);
-        }
-        let tag = entity_tag(&bytes);
-        Ok(self.send(bytes.into(), tag))
+        Ok(self.tagged(to_bytes(body)?, entity_tag))
+    }
+
+    /// The same for a list of hosts' things: one that was read again and says the same is the same list.
+    pub fn answer_list<T: Serialize>(&self, page: &Page<T>) -> Result<Response, Problem> {
+        Ok(self.tagged(to_bytes(page)?, list_tag))
     }
 
     /// The same for what is one answer of a provider: written once, and kept with it. `labels` are those in `body`.
     pub fn answer_kept(&self, found: &Found, labels: Option<Arc<Labels>>, body: &impl Serialize) -> Result<Response, Problem> {
         let written = written(found, labels, body)?;
         Ok(self.send(written.body.clone(), written.tag.clone()))
+    }
+
+    fn tagged(&self, body: Vec<u8>, tag: fn(&[u8]) -> HeaderValue) -> Response {
+        if self.partial {
+            return self.unkept(body);
+        }
+        let tag = tag(&body);
+        self.send(body.into(), tag)
+    }
+
+    fn unkept(&self, body: Vec<u8>) -> Response {
+        let mut response = json(StatusCode::OK, body);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.say_whence(response.headers_mut());
+        response
     }
 
     fn send(&self, body: Bytes, tag: HeaderValue) -> Response {
@@ -150,9 +165,32 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
 /// 128 bits of XXH3 in quotes tell bodies apart. It need not resist forgers: a tag only ever stands for a body of the same
 /// resource, and who could forge one writes that body anyway.
 pub fn entity_tag(body: &[u8]) -> HeaderValue {
+    quoted(XxHash3_128::oneshot(body))
+}
+
+/// The same of a page, but for its `as_of`, which tells nothing but when it was read. Two such bodies aren't the same bytes, so the tag
+/// is weak (RFC 9110, 8.8.1).
+fn list_tag(page: &[u8]) -> HeaderValue {
+    let (before, after) = around_as_of(page);
+    let mut hash = XxHash3_128::new();
+    hash.write(before);
+    hash.write(after);
+    let weak = [WEAK, quoted(hash.finish_128()).as_bytes()].concat();
+    HeaderValue::from_bytes(&weak).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
+}
+
+/// What of a written page stands before the value of `as_of`, and what after it. Only `errors` follow, in whose texts every quote is
+/// escaped, so the last such bytes are the page's own; and a time has no comma in it.
+fn around_as_of(page: &[u8]) -> (&[u8], &[u8]) {
+    const KEY: &[u8] = b",\"as_of\":";
+    let value = memmem::rfind(page, KEY).map_or(page.len(), |at| at + KEY.len());
+    let (before, rest) = page.split_at(value);
+    (before, rest.split_at(memchr::memchr(b',', rest).unwrap_or(0)).1)
+}
+
+fn quoted(hash: u128) -> HeaderValue {
     let mut text = [b'"'; 24];
-    let hash = twox_hash::XxHash3_128::oneshot(body).to_be_bytes();
-    match BASE64_URL_SAFE_NO_PAD.encode_slice(hash, &mut text[1..23]).map(|_| HeaderValue::from_bytes(&text)) {
+    match BASE64_URL_SAFE_NO_PAD.encode_slice(hash.to_be_bytes(), &mut text[1..23]).map(|_| HeaderValue::from_bytes(&text)) {
         Ok(Ok(tag)) => tag,
         // 16 bytes are 22 characters, all of them fit for a header; a tag that matches nothing is correct anyway.
         _ => HeaderValue::from_static("\"\""),
@@ -165,16 +203,25 @@ pub fn has(request: &HeaderMap, tag: &HeaderValue) -> bool {
     sent.any(|sent| matches_tag(sent.as_bytes(), tag.as_bytes()))
 }
 
+/// Before a tag that doesn't stand for the very bytes.
+const WEAK: &[u8] = b"W/";
+
 /// Weak comparison (RFC 9110, 13.1.2).
 fn matches_tag(sent: &[u8], tag: &[u8]) -> bool {
-    sent.split(|&byte| byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == tag)
+    let tag = opaque(tag);
+    sent.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|one| one == b"*" || opaque(one) == tag)
+}
+
+/// A tag without the mark of a weak one.
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(WEAK).unwrap_or(tag)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::walk::Missing, *};
+    use crate::model::Timestamp;
+    use serde_json::{Value, json};
 
     #[test]
     fn says_whence_an_answer_came_as_rfc_9211_wants() {
@@ -198,7 +245,47 @@ mod tests {
         for (sent, same) in
             [("\"a\"", true), ("W/\"a\"", true), ("\"b\", \"a\"", true), ("*", true), ("\"b\"", false), ("", false)]
         {
-            assert_eq!(matches_tag(sent.as_bytes(), b"\"a\""), same, "{sent}");
+            for tag in ["\"a\"", "W/\"a\""] {
+                assert_eq!(matches_tag(sent.as_bytes(), tag.as_bytes()), same, "{sent} and {tag}");
+            }
         }
+    }
+
+    #[test]
+    fn a_lists_tag_is_of_all_but_when_it_was_read() {
+        let item = |said: &str| json!({"id": "a", "native": {"a": 1, "as_of": said, "b": ",\"as_of\":"}});
+        let page = |as_of: i64| Page {
+            data: vec![item("then")],
+            next_cursor: Some("next".to_owned()),
+            total: Some(7),
+            as_of: Some(Timestamp::from_millis(as_of)),
+            errors: Vec::new(),
+        };
+        let tag = |page: &Page<Value>| list_tag(&to_bytes(page).unwrap());
+        let first = tag(&page(1000));
+        assert!(first.as_bytes().starts_with(b"W/\"") && first.len() == 26, "{first:?}");
+        assert_eq!(first, tag(&page(2001)), "it was read again");
+        assert_eq!(first, tag(&Page { as_of: None, ..page(1000) }));
+        let missing = Missing { connection: "b".to_owned(), code: "c".to_owned(), detail: ",\"as_of\":1,".to_owned() };
+        for (what, other) in [
+            ("data", Page { data: vec![json!({"id": "b"})], ..page(1000) }),
+            ("what the host says", Page { data: vec![item("now")], ..page(1000) }),
+            ("the cursor", Page { next_cursor: None, ..page(1000) }),
+            ("the total", Page { total: None, ..page(1000) }),
+            ("a failure", Page { errors: vec![missing], ..page(1000) }),
+        ] {
+            assert_ne!(first, tag(&other), "{what}");
+        }
+    }
+
+    #[test]
+    fn of_a_page_nothing_but_the_time_is_left_out() {
+        let as_of = Some(Timestamp::from_millis(0));
+        let page = Page { data: vec![1], next_cursor: None, total: Some(1), as_of, errors: Vec::new() };
+        let bytes = to_bytes(&page).unwrap();
+        let (before, after) = around_as_of(&bytes);
+        let left: Vec<u8> = [before, after].concat();
+        assert_eq!(String::from_utf8_lossy(&left), r#"{"data":[1],"next_cursor":null,"total":1,"as_of":,"errors":[]}"#);
+        assert_eq!(around_as_of(b"other"), (&b"other"[..], &b""[..]));
     }
 }

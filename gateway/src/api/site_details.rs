@@ -62,7 +62,7 @@ pub async fn logs(
     let as_of = Some(snapshot.as_of);
     let page = Page { data: lines.iter().collect(), next_cursor: None, total: Some(lines.len()), as_of, errors: Vec::new() };
     let read = Read::of(&headers, &snapshot);
-    Ok(super::served_by(&connection, read.answer(&page)?))
+    Ok(super::served_by(&connection, read.answer_list(&page)?))
 }
 
 impl LogParameters {

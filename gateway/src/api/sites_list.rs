@@ -31,6 +31,7 @@ pub struct Parameters {
     /// Slugs, separated by commas.
     #[schemars(with = "Option<form::Slugs>")]
     connection: Option<String>,
+    #[schemars(with = "Option<form::SlugText>")]
     provider: Option<String>,
     status: Option<SiteStatus>,
     kind: Option<SiteKind>,
@@ -85,10 +86,10 @@ pub async fn list(
     let scope = Scope { sealer: &api.sealer, principal: &principal, question: parameters.question()? };
     let stretch = match &parameters.cursor {
         Some(cursor) => api.walks.resume(cursor, limit, &scope)?,
-        None => api.walks.begin(gather(&api, &principal, &parameters, freshness).await?, limit, &scope)?,
+        None => api.walks.begin(gather(&api, &principal, &parameters, freshness).await?, limit, &scope, digest)?,
     };
     let page = page(&stretch);
-    stretch.read(&headers, !page.errors.is_empty()).answer(&page)
+    stretch.read(&headers, !page.errors.is_empty()).answer_list(&page)
 }
 
 impl Parameters {
@@ -188,7 +189,7 @@ async fn selected(api: &Api, principal: &Principal, parameters: &Parameters) -> 
         Some(slugs) => {
             let mut named = Vec::new();
             for slug in slugs.split(',') {
-                named.push(api.connection(principal, &super::names::slug(slug)?).await?);
+                named.push(api.connection(principal, &super::names::connection("connection", slug)?).await?);
             }
             named.sort_by(|one, other| one.record.slug.cmp(&other.record.slug));
             named.dedup_by(|one, other| one.record.id == other.record.id);
@@ -196,9 +197,15 @@ async fn selected(api: &Api, principal: &Principal, parameters: &Parameters) -> 
         }
     };
     if let Some(provider) = &parameters.provider {
+        api.check_provider(provider, &connections)?;
         connections.retain(|connection| connection.record.provider == *provider);
     }
     Ok(connections)
+}
+
+/// Labels are put in where a page is written.
+fn digest(walk: &Walk) -> Option<u128> {
+    walk::digest(walk.rows.iter().map(|&(part, index)| &sites(&walk.parts[part as usize])[index as usize]))
 }
 
 fn sites(snapshot: &Snapshot) -> &[Site] {

@@ -7,6 +7,7 @@ mod document;
 mod examples;
 mod links;
 mod problems;
+mod rights;
 mod shapes;
 #[cfg(test)]
 mod tests;

@@ -41,13 +41,13 @@ pub struct CreateBody {
     role: Option<Role>,
     /// `read`, `write` (everything), or `<group>:read`, `<group>:write`, where a group is the beginning of an operationId: `sites`,
     /// `backups`, …. To write includes to read. Your own scopes, when this is left out.
-    #[schemars(extend("minItems" = 1, "maxItems" = 100))]
+    #[schemars(with = "Option<Vec<form::Scope>>", extend("minItems" = 1, "maxItems" = 100))]
     scopes: Option<Vec<String>>,
     /// Ids of the connections that it is for; all that are yours, when this is left out.
     #[schemars(with = "Option<Vec<form::SlugText>>", extend("minItems" = 1, "maxItems" = 100))]
     connections: Option<Vec<String>>,
     /// Addresses and networks (`203.0.113.0/24`) that it may be used from; everywhere, when this is left out.
-    #[schemars(extend("minItems" = 1, "maxItems" = 100))]
+    #[schemars(with = "Option<Vec<form::NetworkText>>", extend("minItems" = 1, "maxItems" = 100))]
     allowed_ips: Option<Vec<String>>,
     /// Never, when this is left out.
     expires_at: Option<Timestamp>,

@@ -1,9 +1,10 @@
 //! Walks through merged lists: the snapshots that a cursor pins, so that each item is met exactly once.
 //!
-//! In go gathered snapshots and an order; out come pages. Invariant: a walk never changes after its first page; what fails or
-//! changes meanwhile doesn't move its items. One that was dropped answers 410, never a guess. A caller who asks the same again
+//! In go gathered snapshots and an order; out come pages. Invariant: a walk's items never change after its first page; what fails or
+//! changes meanwhile doesn't move them. One that was dropped answers 410, never a guess. A caller who asks the same again
 //! while it would come out the same gets the walk that is kept, and its cursors to the byte: the page is unchanged (304) just as
-//! long as the cursor that the caller has is still good, and whoever polls what is kept pins nothing more.
+//! long as the cursor that the caller has is still good, and whoever polls what is kept pins nothing more. Where the same was read
+//! again, the cursors lead on in what was read last.
 
 use super::{
     ApiConfig,
@@ -20,10 +21,11 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
+use twox_hash::XxHash3_128;
 use uuid::Uuid;
 
 pub const DEFAULT_LIMIT: usize = 10;
@@ -51,18 +53,35 @@ impl Walk {
 
     /// Whether all its pages are those of the other, and say the same of hosts that fail.
     fn is_same(&self, other: &Self) -> bool {
-        let same_part = |(one, other): (&Found, &Found)| {
-            Arc::ptr_eq(&one.snapshot, &other.snapshot) && one.came.failure() == other.came.failure()
-        };
+        let same_part = |(one, other): (&Found, &Found)| Arc::ptr_eq(&one.snapshot, &other.snapshot);
+        self.is_alike(other) && self.parts.iter().zip(&other.parts).all(same_part) && self.rows == other.rows
+    }
+
+    /// Whether it is of as many parts and items, with the same labels, and says the same of hosts that fail.
+    fn is_alike(&self, other: &Self) -> bool {
+        let same_part = |(one, other): (&Found, &Found)| one.came.failure() == other.came.failure();
         let same_failure = |(one, other): (&Failure, &Failure)| one.connection == other.connection && one.error == other.error;
         self.parts.len() == other.parts.len()
+            && self.rows.len() == other.rows.len()
             && self.shelves.len() == other.shelves.len()
             && self.failures.len() == other.failures.len()
             && self.parts.iter().zip(&other.parts).all(same_part)
             && self.shelves.iter().zip(&other.shelves).all(|(one, other)| Arc::ptr_eq(one, other))
             && self.failures.iter().zip(&other.failures).all(same_failure)
-            && self.rows == other.rows
     }
+}
+
+/// A hash of what a walk's items say, in their order. None: they can't be written.
+///
+/// It need not resist forgers: who could forge one gains cursors that lead into the items as they are now.
+pub fn digest<T: Serialize>(items: impl Iterator<Item = T>) -> Option<u128> {
+    let (mut hash, mut written) = (XxHash3_128::new(), Vec::<u8>::new());
+    for item in items {
+        written.clear();
+        serde_json::to_writer(&mut written, &item).ok()?;
+        hash.write(&written);
+    }
+    Some(hash.finish_128())
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,8 +94,13 @@ struct Position {
 struct Kept {
     id: Uuid,
     walk: Arc<Walk>,
-    cursors: Mutex<HashMap<usize, (Instant, String)>>,
+    cursors: Arc<Mutex<Cursors>>,
+    /// The digest of its items, once somebody wanted to know it.
+    digest: OnceLock<Option<u128>>,
 }
+
+/// By where they lead, with when they were sealed.
+type Cursors = HashMap<usize, (Instant, String)>;
 
 /// So many cursors of a walk are remembered,
 const CURSORS: usize = 64;
@@ -87,7 +111,19 @@ const NEWEST_SHARE: u64 = 16;
 
 impl Kept {
     fn new(walk: Walk) -> Arc<Self> {
-        Arc::new(Self { id: Uuid::new_v4(), walk: Arc::new(walk), cursors: Mutex::default() })
+        Arc::new(Self { id: Uuid::new_v4(), walk: Arc::new(walk), cursors: Arc::default(), digest: OnceLock::new() })
+    }
+
+    /// Whether the items of this walk, which were read later, say the same.
+    fn says_the_same(&self, later: &Walk, digest: impl Fn(&Walk) -> Option<u128>) -> bool {
+        let own = || *self.digest.get_or_init(|| digest(&self.walk));
+        self.walk.is_alike(later) && own().is_some_and(|own| digest(later) == Some(own))
+    }
+
+    /// Its cursors lead into this walk from now on, which says the same.
+    fn renewed(&self, walk: Walk) -> Arc<Self> {
+        let (cursors, digest) = (Arc::clone(&self.cursors), self.digest.clone());
+        Arc::new(Self { id: self.id, walk: Arc::new(walk), cursors, digest })
     }
 
     /// The cursor of what begins at `offset`, the same as before while most of its life is left.
@@ -153,14 +189,20 @@ impl Walks {
         Self { kept, newest }
     }
 
-    /// The first stretch. The walk is kept only when there is more to come.
-    pub fn begin(&self, walk: Walk, limit: usize, scope: &Scope<'_>) -> Result<Stretch, Problem> {
+    /// The first stretch. The walk is kept only when there is more to come. `digest`: that of a walk's items ([`digest`]).
+    pub fn begin(
+        &self,
+        walk: Walk,
+        limit: usize,
+        scope: &Scope<'_>,
+        digest: impl Fn(&Walk) -> Option<u128>,
+    ) -> Result<Stretch, Problem> {
         // As it came now, whichever walk it is.
         let came = Found::freshness_of(&walk.parts);
         if walk.rows.len() <= limit {
             return Ok(Stretch { range: 0..walk.rows.len(), walk: Arc::new(walk), next: None, came });
         }
-        stretch(&self.keep(walk, scope), 0, limit, scope, came)
+        stretch(&self.keep(walk, scope, digest), 0, limit, scope, came)
     }
 
     /// What follows comes from the snapshots that the walk keeps, of which some may be old since their hosts failed.
@@ -171,14 +213,16 @@ impl Walks {
         stretch(&kept, position.offset, limit, scope, came)
     }
 
-    /// The walk that is kept of this caller's question if it is the same, whose life begins anew by that; else this one.
-    fn keep(&self, walk: Walk, scope: &Scope<'_>) -> Arc<Kept> {
+    /// The walk that is kept of this caller's question if it is the same, whose life begins anew by that; else this one, in the place
+    /// of the one that is kept if both say the same.
+    fn keep(&self, walk: Walk, scope: &Scope<'_>, digest: impl Fn(&Walk) -> Option<u128>) -> Arc<Kept> {
         let facts = scope.facts();
         let newest = self.newest.get(&facts).and_then(|id| self.kept.get(&id));
-        if let Some(same) = newest.filter(|kept| kept.walk.is_same(&walk)) {
-            return same;
-        }
-        let kept = Kept::new(walk);
+        let kept = match newest {
+            Some(kept) if kept.walk.is_same(&walk) => return kept,
+            Some(kept) if kept.says_the_same(&walk, &digest) => kept.renewed(walk),
+            _ => Kept::new(walk),
+        };
         self.kept.insert(kept.id, Arc::clone(&kept));
         self.newest.insert(facts, kept.id);
         kept

@@ -122,9 +122,13 @@ async fn begin(config: &Config, store: &SqliteStore, tell: &mut dyn FnMut(String
     }
     if config.keys.source != KeySource::File {
         let place = keys::place(config);
+        let next = match config.keys.source {
+            KeySource::Command => "send the gateway SIGHUP",
+            _ => "start the gateway again with them",
+        };
         bail!(
             "{place} holds one key. Make another (portico secrets generate), let {place} hold both, the new one first and \
-             separated by a space, start the gateway again with them, and run this again with the same"
+             separated by a space, {next}, and run this again with the same"
         );
     }
     let new = MasterKey::generate()?;
@@ -139,10 +143,13 @@ async fn await_gateway(config: &Config, store: &SqliteStore, key: KeyId, tell: &
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut told = false;
     while gateway_runs(config)? && store.keys_held().await?.first() != Some(&key) {
-        if config.keys.source != KeySource::File {
-            bail!(
-                "the running gateway doesn't seal under master key {key} yet: start it again with both keys, the new one first"
-            );
+        let next = match config.keys.source {
+            KeySource::File => None,
+            KeySource::Environment => Some("start it again with both keys, the new one first"),
+            KeySource::Command => Some("send it SIGHUP, and if that doesn't help, its log says why"),
+        };
+        if let Some(next) = next {
+            bail!("the running gateway doesn't seal under master key {key} yet: {next}");
         }
         if tokio::time::Instant::now() > deadline {
             bail!(

@@ -1,4 +1,4 @@
-//! What the process is told from outside: to end, and to look at its certificate again.
+//! What the process is told from outside: to end, and to look again at its certificate and at the keys that a command prints.
 //!
 //! In go signals; out comes that one came. Invariant: who listens here ends by its own code, not by the
 //! signal, so that nothing is left half done. Which signal ends what is decided by the listener.

@@ -1,10 +1,12 @@
-//! What the application does from time to time: it takes away rows of the audit log that are older than they are to be kept.
+//! What the application does from time to time: it takes away rows of the audit log, and operations that have ended, which are older
+//! than they are to be kept.
 //!
 //! Invariant: small batches with pauses between them, so that nobody waits for it; it ends with the gateway.
 
 use crate::{
     clock,
-    store::{AuditConfig, Store},
+    model::{Error, Timestamp},
+    store::{AuditConfig, OperationsConfig, Store},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,16 +18,38 @@ const BATCH: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(50);
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-pub async fn prune_audit(store: Arc<dyn Store>, config: AuditConfig, shutdown: CancellationToken) {
-    if config.keep_days == 0 {
-        return;
+#[derive(Clone, Copy)]
+enum Old {
+    Rows,
+    Operations,
+}
+
+impl Old {
+    async fn prune(self, store: &dyn Store, before: Timestamp) -> Result<u64, Error> {
+        match self {
+            Self::Rows => store.audit_prune(before, BATCH).await,
+            Self::Operations => store.operations_prune(before, BATCH).await,
+        }
     }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Rows => "rows of the audit log",
+            Self::Operations => "operations",
+        }
+    }
+}
+
+pub async fn prune(store: Arc<dyn Store>, (audit, operations): (AuditConfig, OperationsConfig), shutdown: CancellationToken) {
+    let kept = [(Old::Rows, audit.keep_days), (Old::Operations, operations.keep_days)];
     let work = async {
         let mut due = interval(EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            prune_once(&*store, &config).await;
+            for (old, days) in kept {
+                prune_once(&*store, old, days).await;
+            }
         }
     };
     tokio::select! {
@@ -34,15 +58,49 @@ pub async fn prune_audit(store: Arc<dyn Store>, config: AuditConfig, shutdown: C
     }
 }
 
-async fn prune_once(store: &dyn Store, config: &AuditConfig) {
-    let before = clock::now().plus_millis(-i64::from(config.keep_days) * DAY_MS);
+async fn prune_once(store: &dyn Store, old: Old, days: u32) {
+    // For ever.
+    if days == 0 {
+        return;
+    }
+    let before = clock::now().plus_millis(-i64::from(days) * DAY_MS);
     loop {
-        match store.audit_prune(before, BATCH).await {
+        match old.prune(store, before).await {
             Ok(gone) if gone >= u64::from(BATCH) => tokio::time::sleep(PAUSE).await,
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(%error, internal = error.internal, "old rows of the audit log could not be removed, will try again");
+                let what = old.words();
+                tracing::warn!(%error, internal = error.internal, "old {what} could not be removed, will try again");
                 return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{SqliteStore, suite};
+
+    #[tokio::test]
+    async fn operations_that_ended_long_ago_go_unless_all_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("portico.db")).await.unwrap();
+        let organization = suite::organization(&store, "acme").await;
+        let mut ids = Vec::new();
+        for days in [9, 2] {
+            let at = clock::now().plus_millis(-days * DAY_MS);
+            let new = suite::new_operation(organization, at.as_millis());
+            store.operation_accept(&new).await.unwrap();
+            assert!(store.operation_cancel_queued(&new.operation.id, at).await.unwrap());
+            ids.push(new.operation.id);
+        }
+        store.events_prune(clock::now(), 0, BATCH).await.unwrap();
+        for (keep_days, expected) in [(0, [true, true]), (7, [false, true]), (1, [false, false])] {
+            prune_once(&store, Old::Operations, keep_days).await;
+            for (id, is_there) in ids.iter().zip(expected) {
+                let found = store.operation(organization, id).await.unwrap();
+                assert_eq!(found.is_some(), is_there, "{id} when {keep_days} days are kept");
             }
         }
     }

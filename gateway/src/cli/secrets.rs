@@ -67,9 +67,11 @@ fn tell(config: &Config, rotated: Rotated) {
             println!("A day later, when no cursor from before is in use any more: portico secrets rotate");
         }
         Rotated::TakeAway(old) => {
-            let place =
-                if config.keys.source == KeySource::Environment { "the environment" } else { "what keys.command prints" };
-            println!("nothing needs master key {} any more: take it out of {place}, and start the gateway again", words(&old));
+            let (place, next) = match config.keys.source {
+                KeySource::Environment => ("the environment", "start the gateway again"),
+                _ => ("what keys.command prints", "send the gateway SIGHUP"),
+            };
+            println!("nothing needs master key {} any more: take it out of {place}, and {next}", words(&old));
         }
     }
 }

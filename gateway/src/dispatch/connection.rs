@@ -2,6 +2,8 @@
 //!
 //! Invariant: one value stands for one revision; a change makes a new one, so nothing learnt under old settings is used again.
 
+mod once;
+
 use super::{
     generations::Generations,
     health::Health,
@@ -17,8 +19,8 @@ use crate::{
     seal::Sealer,
     store::{ConnectionRecord, Store},
 };
+use once::Once;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 
 pub struct Connection {
     pub record: ConnectionRecord,
@@ -27,7 +29,7 @@ pub struct Connection {
     pub labels: Arc<Shelf>,
     organization_slug: Arc<str>,
     generations: Generations,
-    configured: OnceCell<Arc<Configured>>,
+    configured: Once<Arc<Configured>>,
     host: Arc<Host>,
     egress: Arc<Egress>,
     sealer: Arc<Sealer>,
@@ -48,7 +50,7 @@ impl Connection {
             labels,
             organization_slug,
             generations: Generations::default(),
-            configured: OnceCell::new(),
+            configured: Once::default(),
             host,
             egress,
             sealer,
@@ -56,10 +58,9 @@ impl Connection {
         }
     }
 
-    /// Configures it on its provider, once; a failure is tried again by the next caller.
+    /// Configures it on its provider, once; a failure is tried again by the next caller who didn't wait for it.
     pub async fn configured(&self, providers: &Providers) -> Result<Arc<Configured>, Error> {
-        let configured = self.configured.get_or_try_init(|| self.configure(providers)).await;
-        configured.cloned().map_err(|error| self.blame(error))
+        self.configured.get_or_try(|| self.configure(providers)).await.map_err(|error| self.blame(error))
     }
 
     async fn configure(&self, providers: &Providers) -> Result<Arc<Configured>, Error> {

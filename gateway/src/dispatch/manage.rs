@@ -7,7 +7,7 @@ use super::{Connection, Dispatch, secrets};
 use crate::{
     clock, egress,
     host::Provider,
-    model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Slug, TlsTrust},
+    model::{Configuration, ConnectionId, Error, Kind, OrganizationId, Slug, TlsTrust, check_settings},
     policy,
     store::{self, ConnectionRecord},
 };
@@ -59,7 +59,9 @@ impl Dispatch {
             updated_at: now,
         };
         let changes = new.secrets.into_iter().map(|(name, value)| (name, SecretChange::Set(value))).collect();
-        self.prepared(record, changes).await.map(Draft)
+        // Whoever is refused has no connection of that name.
+        let nameless = |error| Error { connection: None, ..error };
+        self.prepared(record, changes).await.map(Draft).map_err(nameless)
     }
 
     pub async fn create_connection(self: &Arc<Self>, Draft(record): Draft) -> Result<Arc<Connection>, Error> {
@@ -136,6 +138,7 @@ impl Dispatch {
     ) -> Result<ConnectionRecord, Error> {
         let provider = self.providers.get(&record.provider)?;
         known_secrets(&provider, &changes)?;
+        check_settings(&record.settings)?;
         egress::check_trust(&record.tls)?;
         let configuration = self.try_configure(&provider, &record).await?;
         for (name, change) in changes {
@@ -183,12 +186,15 @@ impl Dispatch {
     }
 }
 
+/// Codes that say more than `invalid_input` does, also of what was sent: the API's document has them under its status, too.
+const SAID: [&str; 2] = ["grant_missing", "secret_unbound"];
+
 /// What a connection can't be configured or bound for is wrong in what was sent, as long as nothing was called.
-fn as_input(error: Error) -> Error {
+pub fn as_input(error: Error) -> Error {
     match error.kind {
         Kind::Unauthenticated | Kind::Forbidden => {
-            let code = error.code.clone().unwrap_or_else(|| "connection_refused".to_owned());
-            Error { kind: Kind::InvalidInput, ..error }.with_code(code)
+            let code = error.code.filter(|code| SAID.contains(&code.as_str()));
+            Error { kind: Kind::InvalidInput, code, ..error }
         }
         _ => error,
     }

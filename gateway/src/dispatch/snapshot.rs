@@ -8,6 +8,7 @@
 mod absence;
 mod flight;
 mod found;
+mod relay;
 mod slot;
 mod weigh;
 
@@ -26,6 +27,7 @@ use arc_swap::ArcSwapOption;
 use flight::{Flight, Flights};
 use found::Counters;
 use moka::sync::Cache;
+use relay::Relay;
 use slot::{BySlot, Slot};
 use std::{
     future::Future,
@@ -90,11 +92,14 @@ pub struct Snapshots(Arc<Inner>);
 
 struct Inner {
     kept: Cache<Key, Arc<Slot>, RandomState>,
-    /// That something isn't there is believed for a moment.
+    /// That something isn't there is believed for a moment, and remembered for as long as an older answer may be on its way.
     absent: Cache<Key, Arc<Absence>, RandomState>,
     /// Held from looking at how new what is kept is to replacing it.
     keeping: Mutex<()>,
+    absent_for: Duration,
     flights: Flights<Key, Arc<Snapshot>>,
+    /// Of clients who want nothing that was asked for before.
+    live: Relay<Key, Arc<Snapshot>>,
     counters: Counters,
     /// After its lifetime, an answer is given while it is renewed for so long,
     stale_while_revalidate: Duration,
@@ -116,16 +121,19 @@ impl Snapshots {
             .weigher(|key: &Key, slot: &Arc<Slot>| slot.weight.saturating_add(weigh::question(&key.query)))
             .expire_after(BySlot)
             .build_with_hasher(RandomState::default());
+        let believed = seconds(config.absent_seconds);
         let absent = Cache::builder()
             .max_capacity(config.max_bytes / ABSENT_SHARE)
             .weigher(|key: &Key, absence: &Arc<Absence>| absence.weight().saturating_add(weigh::question(&key.query)))
-            .time_to_live(seconds(config.absent_seconds))
+            .time_to_live(believed + Duration::from_millis(config.read_deadline_ms))
             .build_with_hasher(RandomState::default());
         Self(Arc::new(Inner {
             kept,
             absent,
+            absent_for: believed,
             keeping: Mutex::default(),
             flights: Flights::default(),
+            live: Relay::default(),
             counters: Counters::new(metrics),
             stale_while_revalidate: revalidate,
             stale_if_error: error,
@@ -178,18 +186,27 @@ impl Snapshots {
         newest.is_fresh(now).then(|| self.found(newest, Came::Kept))
     }
 
-    /// Asks in the caller's own time, and keeps what comes.
+    /// Asks anew, together with those who came before the question is asked, and keeps what comes.
     async fn live<F>(&self, key: Key, lifetime: Duration, ask: impl FnOnce(Query) -> F) -> Result<Found, Error>
     where
-        F: Future<Output = Result<Answer, Error>>,
+        F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
-        let asked = Instant::now();
-        let outcome = ask(key.query.clone()).await.map(|answer| Arc::new(Snapshot::new(answer, lifetime, asked)));
-        if lifetime.is_zero() {
-            return outcome.map(|snapshot| self.found(snapshot, Came::Unkept));
+        let (joined, flight) = self.0.live.join(&key, || {
+            let (inner, key, answer) = (Arc::clone(&self.0), key.clone(), ask(key.query.clone()));
+            async move {
+                let asked = Instant::now();
+                let outcome = answer.await.map(|answer| Arc::new(Snapshot::new(answer, lifetime, asked)));
+                if !lifetime.is_zero() {
+                    inner.keep(key, asked, outcome.as_ref());
+                }
+                outcome
+            }
+        });
+        if joined {
+            policy::step_aside();
         }
-        self.0.keep(key, asked, outcome.as_ref());
-        outcome.map(|snapshot| self.found(snapshot, Came::Asked))
+        let came = if lifetime.is_zero() { Came::Unkept } else { Came::Asked };
+        flight.await.map(|snapshot| self.found(snapshot, came)).map_err(|error| Error::clone(&error))
     }
 
     async fn missing<F>(
@@ -203,7 +220,7 @@ impl Snapshots {
         F: Future<Output = Result<Answer, Error>> + Send + 'static,
     {
         let seen = match self.0.absent.get(&key) {
-            Some(absence) if freshness.takes(absence.read_at) => {
+            Some(absence) if absence.read_at.elapsed() < self.0.absent_for && freshness.takes(absence.read_at) => {
                 self.0.counters.absent();
                 return Err(absence.error.clone());
             }

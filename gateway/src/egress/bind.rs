@@ -12,7 +12,7 @@ use super::{
     gauges::Gauges,
     grant::{Asked, Grant, Guard},
     headers,
-    limits::Limits,
+    limits::{Limits, Whose},
     meters::Meters,
     redact::Redactor,
     session::{Door, Session, Way},
@@ -130,7 +130,7 @@ impl Binder<'_> {
             credential: None,
             session: None,
             request_headers: headers::declared(&declaration.request_headers, None)?,
-            limits: Limits::of_blobs(origin, self.config, gauges),
+            limits: Limits::of_blobs(Whose::of(self.connection, origin), self.config, gauges),
             guard: None,
             shared: Arc::clone(shared),
         })

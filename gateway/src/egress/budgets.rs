@@ -2,12 +2,18 @@
 //!
 //! In go a connection and what its provider declares; out come the limits that belong to that upstream. Invariant: they are one
 //! connection's own, and the same as long as the upstream is the same (name, address, trust, declared limits), so that changing
-//! other settings neither forgets what was used up nor closes a circuit. What is idle is dropped.
+//! other settings neither forgets what was used up nor closes a circuit; nor does a restart allow more than the declared rate. What
+//! is idle is dropped.
 
-use super::{config::EgressConfig, gauges::Gauges, limits::Limits};
+use super::{
+    config::EgressConfig,
+    gauges::Gauges,
+    limits::{Limits, Whose},
+};
 use crate::{
+    clock,
     metrics::Metrics,
-    model::{ConnectionId, ConnectionSpec, Endpoint, Rate, TlsTrust, UpstreamDeclaration},
+    model::{ConnectionId, ConnectionSpec, Endpoint, Rate, Timestamp, TlsTrust, UpstreamDeclaration},
 };
 use std::{
     collections::HashMap,
@@ -21,8 +27,27 @@ const IDLE: Duration = Duration::from_secs(15 * 60);
 /// How often idle ones are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
-#[derive(Default)]
-pub(super) struct Budgets(Mutex<Shelf>);
+pub(super) struct Budgets {
+    began: Began,
+    shelf: Mutex<Shelf>,
+}
+
+/// When this process did, by both clocks.
+struct Began {
+    at: Instant,
+    wall: Timestamp,
+}
+
+impl Began {
+    /// Whether the connection is older. Its id says when it was made (UUIDv7).
+    fn is_after(&self, connection: ConnectionId) -> bool {
+        connection.0.get_timestamp().is_some_and(|made| {
+            let (seconds, nanos) = made.to_unix();
+            let millis = seconds.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
+            i64::try_from(millis).is_ok_and(|millis| Timestamp::from_millis(millis) < self.wall)
+        })
+    }
+}
 
 #[derive(Default)]
 struct Shelf {
@@ -39,6 +64,12 @@ struct Key {
     rate: Option<Rate>,
     concurrency: u32,
     tls: TlsTrust,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self { began: Began { at: Instant::now(), wall: clock::now() }, shelf: Mutex::default() }
+    }
 }
 
 impl Budgets {
@@ -60,7 +91,13 @@ impl Budgets {
         };
         let new = || {
             let gauges = Gauges::new(metrics, &connection.provider);
-            Limits::new(&declaration.name, declaration.rate, concurrency, config, gauges)
+            let whose = Whose::of(connection, &declaration.name);
+            let limits = Limits::new(whose, declaration.rate, concurrency, config, gauges);
+            // The process before this one may have sent all that goes at once a moment ago, and nobody knows any more.
+            if self.began.is_after(connection.id) {
+                limits.begin_used_up(self.began.at);
+            }
+            limits
         };
         let mut shelf = self.lock();
         shelf.sweep(Instant::now());
@@ -73,7 +110,7 @@ impl Budgets {
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -90,7 +127,11 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::tests::{connection, upstream};
+    use crate::egress::{
+        Flow, Lane,
+        tests::{connection, upstream},
+    };
+    use uuid::{NoContext, Uuid};
 
     fn of(budgets: &Budgets, connection: &ConnectionSpec, url: &str) -> Arc<Limits> {
         let metrics = Metrics::new().unwrap();
@@ -111,5 +152,27 @@ mod tests {
         assert_eq!(budgets.lock().limits.len(), 1, "the one that is bound stays");
         budgets.forget(own.id);
         assert!(budgets.lock().limits.is_empty());
+    }
+
+    /// What goes at once on a new connection, an old one, and an old one after a rest, of 8 in 60 s.
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_gives_no_second_burst_to_a_connection_that_was_there_before() {
+        let (budgets, metrics) = (Budgets::default(), Metrics::new().unwrap());
+        let rate = Some(Rate { requests: 8, per_seconds: 60 });
+        let declared = UpstreamDeclaration { rate, ..upstream("https://a.example") };
+        let at_once = async |id| {
+            let spec = ConnectionSpec { id: ConnectionId(id), ..connection(&[]) };
+            let limits = budgets.of(&spec, &declared, &EgressConfig::default(), &metrics);
+            let mut count = 0;
+            while limits.turn(Flow::present(Lane::Reads), Instant::now()).await.is_ok() {
+                count += 1;
+            }
+            count
+        };
+        let old = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, 1_700_000_000, 0));
+        assert_eq!((at_once(Uuid::now_v7()).await, at_once(old).await), (2, 0));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let older = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, 1_600_000_000, 0));
+        assert_eq!((at_once(old).await, at_once(older).await), (2, 2));
     }
 }

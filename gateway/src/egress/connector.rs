@@ -162,26 +162,37 @@ impl Target {
     }
 }
 
-/// A refusal with the grant that is missing. A name's addresses stay in the log: the answer of an internal name server is
-/// not for tenants.
+/// A refusal with the grant that is missing.
 fn refused(host: &url::Host<String>, allowance: &Allowance, denied: &[(IpAddr, Denied)], plain: bool) -> Error {
-    let literal = !matches!(host, url::Host::Domain(_));
+    let inside = denied.iter().filter(|(_, why)| why.block().is_some());
+    let mut networks: Vec<Network> = inside.map(|(address, _)| Network::single(*address)).collect();
+    if let (url::Host::Domain(name), false) = (host, networks.is_empty()) {
+        return refused_name(name, allowance, denied, plain);
+    }
+    networks.truncate(1);
+    let what = denied.iter().find_map(|(_, why)| if let Denied::Reserved(reserved) = why { Some(reserved.what) } else { None });
+    let why = what.map_or_else(|| "can't be reached over plain http".to_owned(), |what| format!("is at a {what} address"));
+    allowance.missing(&host.to_string(), &why, &networks, plain).with_internal(addresses(denied))
+}
+
+/// What an internal name server answers is not for tenants: they could learn from it which names there are, and in which networks.
+/// The log has that, and the lines to add.
+fn refused_name(name: &str, allowance: &Allowance, denied: &[(IpAddr, Denied)], plain: bool) -> Error {
     let mut networks: Vec<Network> = Vec::new();
-    let mut what = "";
-    for (address, why) in denied {
-        if let Denied::Reserved(reserved) = why {
-            what = reserved.what;
-        }
-        if let Denied::Reserved(reserved) | Denied::Plain(Some(reserved)) = why {
-            let network = if literal { Network::single(*address) } else { reserved.network };
-            if !networks.contains(&network) {
-                networks.push(network);
-            }
+    for block in denied.iter().filter_map(|(_, why)| why.block()) {
+        if !networks.contains(&block.network) {
+            networks.push(block.network);
         }
     }
-    let why = if what.is_empty() { "can't be reached over plain http".to_owned() } else { format!("is at a {what} address") };
-    let addresses: Vec<String> = denied.iter().map(|(address, _)| address.to_string()).collect();
-    allowance.missing(&host.to_string(), &why, &networks, plain).with_internal(addresses.join(", "))
+    let lines = allowance.missing(name, "isn't at a public address", &networks, plain).message;
+    let beside = if plain { " and http" } else { "" };
+    let message = format!("{name} isn't at a public address; ask the operator for a grant with its network{beside}");
+    let internal = format!("it is at {}: {lines}", addresses(denied));
+    Error::new(Kind::Forbidden, message).with_code("grant_missing").with_internal(internal)
+}
+
+fn addresses(denied: &[(IpAddr, Denied)]) -> String {
+    denied.iter().map(|(address, _)| address.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// The refusal of a host that is an address, before anything is sent; names are judged when they are resolved.
@@ -251,15 +262,27 @@ mod tests {
         assert_eq!(judge(&[], false, &mixed).unwrap(), ["1.1.1.1", "2606:4700::1111"]);
         assert_eq!(judge(&[private], false, &mixed).unwrap(), ["1.1.1.1", "10.0.0.1", "2606:4700::1111"]);
         assert_eq!(judge(&[], false, &["1.1.1.1"; 9]).unwrap().len(), MAX_ADDRESSES);
+        let error = judge(&[], true, &["1.1.1.1"]).unwrap_err();
+        assert!(error.message.ends_with("upstream = \"api\"\nhttp = true"), "{}", error.message);
+    }
+
+    /// Who could learn the block could map an internal network by its names.
+    #[test]
+    fn the_refusal_of_an_internal_name_is_the_same_wherever_it_is() {
+        let private = "organization = \"*\"\nprovider = \"*\"\nnetworks = [\"10.0.0.0/8\"]";
         for (grants, plain, found, lines) in [
             (&[][..], false, &["127.0.0.1", "::1", "127.0.0.2"][..], "networks = [\"127.0.0.0/8\", \"::1/128\"]"),
-            (&[], true, &["10.0.0.1"], "networks = [\"10.0.0.0/8\"]\nhttp = true"),
+            (&[], false, &["192.168.0.1"], "networks = [\"192.168.0.0/16\"]"),
+            (&[], true, &["10.0.0.1", "1.1.1.1"], "networks = [\"10.0.0.0/8\"]\nhttp = true"),
             (&[private], true, &["10.0.0.1"], "networks = [\"10.0.0.0/8\"]\nhttp = true"),
-            (&[], true, &["1.1.1.1"], "upstream = \"api\"\nhttp = true"),
         ] {
             let error = judge(grants, plain, found).unwrap_err();
-            assert!(error.message.ends_with(lines), "{}", error.message);
-            assert!(!found.iter().any(|address| error.message.contains(&format!("{address} "))), "{}", error.message);
+            let beside = if plain { " and http" } else { "" };
+            let told = format!("api.example isn't at a public address; ask the operator for a grant with its network{beside}");
+            assert_eq!((error.code(), error.message.as_str()), ("grant_missing", told.as_str()));
+            // The operator needs it.
+            let internal = error.internal.unwrap();
+            assert!(internal.ends_with(lines) && internal.contains(found[0]), "{internal}");
         }
     }
 }

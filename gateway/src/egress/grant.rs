@@ -181,6 +181,16 @@ pub(super) enum Denied {
     Plain(Option<&'static Reserved>),
 }
 
+impl Denied {
+    /// The block that it lies in, where it isn't public.
+    pub(super) const fn block(self) -> Option<&'static Reserved> {
+        match self {
+            Self::Reserved(block) => Some(block),
+            Self::Plain(block) => block,
+        }
+    }
+}
+
 impl Allowance {
     /// `plain`: over http.
     pub(super) fn permits(&self, address: IpAddr, plain: bool) -> Result<(), Denied> {

@@ -8,6 +8,7 @@ mod breaker;
 mod budget;
 mod bulk;
 mod heed;
+mod judge;
 mod outlook;
 mod pace;
 mod pause;
@@ -21,6 +22,7 @@ mod tests;
 mod turn;
 
 pub(super) use breaker::{Circuit, Verdict};
+pub(super) use judge::Whose;
 pub(super) use refusal::Why;
 pub use report::{BreakerReport, BreakerState, LimitsReport, RateReport};
 pub(super) use turn::Turn;
@@ -46,7 +48,7 @@ pub(super) enum Need {
 }
 
 pub(super) struct Limits {
-    upstream: String,
+    whose: Whose,
     rate: Option<Rate>,
     concurrency: u32,
     gauges: Gauges,
@@ -55,33 +57,34 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(
-        upstream: &str,
-        rate: Option<Rate>,
-        concurrency: u32,
-        config: &EgressConfig,
-        gauges: Gauges,
-    ) -> Arc<Self> {
+    pub(super) fn new(whose: Whose, rate: Option<Rate>, concurrency: u32, config: &EgressConfig, gauges: Gauges) -> Arc<Self> {
         // The other half is for what takes a moment. Where there is one place alone, all share it.
-        Self::with(Bulk::new(concurrency.div_ceil(2)), upstream, rate, concurrency, config, gauges)
+        Self::with(Bulk::new(concurrency.div_ceil(2)), whose, rate, concurrency, config, gauges)
     }
 
     /// Of a place where nothing goes but bulk transfers.
-    pub(super) fn of_blobs(origin: &str, config: &EgressConfig, gauges: Gauges) -> Arc<Self> {
+    pub(super) fn of_blobs(whose: Whose, config: &EgressConfig, gauges: Gauges) -> Arc<Self> {
         let places = config.concurrency;
-        Self::with(Bulk::new(places), origin, None, places, config, gauges)
+        Self::with(Bulk::new(places), whose, None, places, config, gauges)
     }
 
     fn with(
         bulk: Arc<Bulk>,
-        upstream: &str,
+        whose: Whose,
         rate: Option<Rate>,
         concurrency: u32,
         config: &EgressConfig,
         gauges: Gauges,
     ) -> Arc<Self> {
         let state = Mutex::new(State::new(rate, concurrency, config));
-        Arc::new(Self { upstream: upstream.to_owned(), rate, concurrency, gauges, bulk, state })
+        Arc::new(Self { whose, rate, concurrency, gauges, bulk, state })
+    }
+
+    /// What may go at once was used up by then, by a process before this one.
+    pub(super) fn begin_used_up(&self, at: Instant) {
+        if let Some(pace) = &mut self.lock().pace {
+            pace.use_up(at);
+        }
     }
 
     /// Waits for a place and its time. The place is free again when the turn is dropped.
@@ -245,7 +248,7 @@ impl Drop for Waiting<'_> {
             Fate::Refused | Fate::Late => {}
             fate => {
                 if fate == Fate::Probe {
-                    state.judge(true, Verdict::Silent, now, gauges);
+                    self.limits.judge(&mut state, true, Verdict::Silent, now);
                 }
                 state.gone(ticket.need);
                 // It never left.

@@ -32,6 +32,9 @@ impl Check {
     }
 
     fn bad(name: &'static str, error: Error) -> Self {
+        if let Some(internal) = &error.internal {
+            tracing::info!(internal, "a check of a connection failed: {}", error.message);
+        }
         Self { name, ok: false, detail: error.message }
     }
 }

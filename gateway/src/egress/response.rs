@@ -50,12 +50,17 @@ pub(super) fn check(parts: &Parts, label: &str, config: &EgressConfig) -> Result
         return Err(invalid(label, format_args!("{} header fields of {bytes} bytes, which is too much", parts.headers.len())));
     }
     // Nothing was asked for, and a compressed body would hide a secret from the scan.
-    match parts.headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            Err(invalid(label, format_args!("a compressed body, which wasn't asked for")))
-        }
-        _ => Ok(()),
+    if is_encoded(&parts.headers) {
+        return Err(invalid(label, format_args!("a compressed body, which wasn't asked for")));
     }
+    Ok(())
+}
+
+/// Each of several lines, and each word of a line, tells of one more layer.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONTENT_ENCODING).into_iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 fn headers(map: &HeaderMap, shared: &Shared) -> Vec<(String, String)> {

@@ -52,21 +52,25 @@ pub(super) fn pause(
     if tries > MOST || !prepared.is_repeatable() {
         return None;
     }
-    let backoff = || jitter::below(PAUSE * (1 << (tries - 1)));
     let pause = match outcome {
         Ok(answer) => {
             let asked = retry_after::wait(answer.status(), answer.headers());
             match (answer.status(), asked) {
-                (StatusCode::SERVICE_UNAVAILABLE, None) => backoff(),
+                (StatusCode::SERVICE_UNAVAILABLE, None) => backoff(tries),
                 // The upstream's own pause is kept by its limits.
                 (_, Some(asked)) if asked <= SHORT => asked,
                 _ => return None,
             }
         }
-        Err(failure) if failure.unconnected => backoff(),
+        Err(failure) if failure.unconnected => backoff(tries),
         Err(_) => return None,
     };
     (Instant::now() + pause < deadline && upstream.limits.may_retry()).then_some(pause)
+}
+
+/// After so many tries.
+fn backoff(tries: u32) -> Duration {
+    jitter::below(PAUSE * (1 << tries.saturating_sub(1).min(MOST)))
 }
 
 /// What an answer with this status says.
@@ -111,6 +115,15 @@ fn failed(error: &Error, silence: Duration) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn those_that_failed_at_the_same_moment_try_again_at_different_ones() {
+        for (tries, most) in [(1, PAUSE), (2, PAUSE * 2)] {
+            let pauses: BTreeSet<Duration> = (0..20).map(|_| backoff(tries)).collect();
+            assert!(pauses.len() > 10 && pauses.iter().all(|pause| (most / 2..=most).contains(pause)), "{pauses:?}");
+        }
+    }
 
     #[test]
     fn a_body_that_broke_or_stalled_takes_back_what_its_head_said() {

@@ -21,9 +21,46 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(rustl
 static PUBLIC_ROOTS: LazyLock<Arc<RootCertStore>> =
     LazyLock::new(|| Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()));
 
+/// Bytes of `tls.ca`, and certificates in it: a handshake looks through all of them, and they are in memory for each connection.
+const MAX_CA: usize = 64 * 1024;
+const MAX_AUTHORITIES: usize = 16;
+
 /// Whether a connection may have this trust, also one that has no upstream over TLS yet.
 pub fn check_trust(trust: &TlsTrust) -> Result<(), Error> {
+    trust.ca.as_deref().map_or(Ok(()), check_ca)?;
     client_config(trust).map(drop)
+}
+
+/// It is shown to whoever sees the connection, so it isn't a place for anything else: neither a key nor words.
+fn check_ca(pem: &str) -> Result<(), Error> {
+    if pem.len() > MAX_CA {
+        return Err(wrong_ca(format_args!("may have {MAX_CA} bytes at most")));
+    }
+    match certificates_alone(pem) {
+        Some(..=MAX_AUTHORITIES) => Ok(()),
+        Some(many) => Err(wrong_ca(format_args!("may hold {MAX_AUTHORITIES} certificates at most, not {many}"))),
+        None => Err(wrong_ca(format_args!("must be PEM certificates and nothing else; take out all that is outside of them"))),
+    }
+}
+
+/// How many certificates there are. None: there is something else.
+fn certificates_alone(pem: &str) -> Option<usize> {
+    let is_base64 = |line: &str| line.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+    let (mut count, mut inside) = (0, false);
+    for line in pem.split(['\n', '\r']).map(str::trim) {
+        match line {
+            "-----BEGIN CERTIFICATE-----" if !inside => (count, inside) = (count + 1, true),
+            "-----END CERTIFICATE-----" if inside => inside = false,
+            "" => {}
+            _ if inside && is_base64(line) => {}
+            _ => return None,
+        }
+    }
+    (!inside).then_some(count)
+}
+
+fn wrong_ca(why: std::fmt::Arguments<'_>) -> Error {
+    Error::new(Kind::InvalidInput, format!("tls.ca {why}")).with_field("tls.ca")
 }
 
 /// The client side of TLS for one connection, with h2 and http/1.1 offered.
@@ -67,14 +104,14 @@ pub(super) fn http1_only(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
 }
 
 fn private_roots(pem: &str) -> Result<Arc<RootCertStore>, Error> {
-    let wrong = |why: String| Error::new(Kind::InvalidInput, format!("tls.ca {why}")).with_field("tls.ca");
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| wrong(format!("is not PEM: {error}")))?;
-        roots.add(certificate).map_err(|error| wrong(format!("holds a certificate that can't be an authority: {error}")))?;
+        let certificate = certificate.map_err(|error| wrong_ca(format_args!("is not PEM: {error}")))?;
+        let added = roots.add(certificate);
+        added.map_err(|error| wrong_ca(format_args!("holds a certificate that can't be an authority: {error}")))?;
     }
     if roots.is_empty() {
-        return Err(wrong("holds no certificate; give it as PEM, with the BEGIN and END lines".to_owned()));
+        return Err(wrong_ca(format_args!("holds no certificate; give it as PEM, with the BEGIN and END lines")));
     }
     Ok(Arc::new(roots))
 }

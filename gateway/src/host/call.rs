@@ -7,12 +7,11 @@ use super::{
     CallContext, Configured, Host,
     convert::error_from_guest,
     data::{Owner, Reach},
-    entrance::Admitted,
     instance::{Allowance, Instance},
     load::{Provider, latest},
     meter::Asked,
     owner,
-    pool::Tenant,
+    pool::{Entered, Tenant},
     trap::{Reason, trapped},
 };
 use crate::{
@@ -54,7 +53,7 @@ pub(super) struct Running {
     on: Arc<Configured>,
     asked: Asked,
     context: CallContext,
-    _admitted: Admitted,
+    _entered: Entered,
 }
 
 impl Running {
@@ -67,22 +66,15 @@ impl Running {
     ) -> Result<Self, Error> {
         on.provider.exported.check_asked(asked.as_str())?;
         let deadline = latest(&host.limits, context.deadline);
-        let admitted = on.admit(flow(context, asked), deadline).await?;
+        let entered = on.admit(flow(context, asked), deadline).await?;
         let resting = on.shelf.take();
         let is_fresh = resting.is_none();
         let instance = match resting {
             Some(instance) => instance,
             None => host.fresh(&on.provider, on.owner.clone(), &on.tenant, deadline).await?,
         };
-        let running = Self {
-            instance,
-            deadline,
-            host: host.clone(),
-            on: on.clone(),
-            asked,
-            context: context.clone(),
-            _admitted: admitted,
-        };
+        let running =
+            Self { instance, deadline, host: host.clone(), on: on.clone(), asked, context: context.clone(), _entered: entered };
         if is_fresh { running.configure().await } else { Ok(running) }
     }
 
@@ -135,11 +127,11 @@ impl Running {
 }
 
 impl Configured {
-    /// A place among its organization's calls, for which it waits as long as that is of use.
-    async fn admit(&self, flow: Flow, deadline: Instant) -> Result<Admitted, Error> {
+    /// A place among its organization's calls and among all, for which it waits as long as that is of use.
+    async fn admit(&self, flow: Flow, deadline: Instant) -> Result<Entered, Error> {
         let _waiting = self.provider.meter.waiting();
         let in_time = |flow, ahead, until| self.upstreams.waits(flow, ahead, until);
-        let entered = self.tenant.entrance.enter(self.connection, flow, deadline, in_time);
+        let entered = self.tenant.enter(self.connection, flow, deadline, in_time);
         policy::aside_after(HOST_IS_SLOW, entered).await
     }
 }
@@ -183,7 +175,7 @@ pub(super) struct Configuring<'a> {
 impl Configuring<'_> {
     pub(super) async fn run(self) -> Result<provider::Configuration, Error> {
         let flow = Flow::present(Lane::Reads);
-        let _admitted = self.tenant.entrance.enter(CONFIGURING, flow, self.deadline, |_, _, _| Ok(false)).await?;
+        let _entered = self.tenant.enter(CONFIGURING, flow, self.deadline, |_, _, _| Ok(false)).await?;
         let owner = owner(self.provider, self.connection);
         let mut instance = self.host.fresh(self.provider, owner, self.tenant, self.deadline).await?;
         let guest = instance.provider()?;

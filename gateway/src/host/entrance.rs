@@ -1,10 +1,10 @@
-//! The entrance of an organization: how many of its calls may be under way, how many of them on one connection, and who goes in next.
+//! An entrance: how many calls may be under way, how many of them at one door, and who goes in next. An organization has one, with a door
+//! for each connection; and there is one of the whole process, with a door for each organization.
 //!
-//! In go connections, flows and deadlines; out come places, or errors. Invariant: a connection has at most [`SHARE`] times as many calls
-//! under way as are free (dynamic thresholds, Choudhury and Hahne, 1998), and the last sixteenth of the places is for connections that
-//! have none. So one whose host hangs leaves a quarter to the others, and it takes several of them until nothing is left. Connections go in
-//! in turn, and on each of them flows. A place is given to the next when it is dropped, whoever dropped it. No lock is held across an
-//! await.
+//! In go doors, flows and deadlines; out come places, or errors. Invariant: a door has at most [`SHARE`] times as many calls under way
+//! as are free (dynamic thresholds, Choudhury and Hahne, 1998), and the last sixteenth of the places is for doors that have none. So one
+//! whose host hangs leaves a quarter to the others, and it takes several of them until nothing is left. Doors go in in turn, and at each
+//! of them flows. A place is given to the next when it is dropped, whoever dropped it. No lock is held across an await.
 
 use crate::{
     egress::{Flow, Lane, Lanes},
@@ -12,6 +12,7 @@ use crate::{
 };
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -21,43 +22,53 @@ use tokio::{
 };
 
 const SHARE: usize = 4;
-/// The part of the places that is for connections without a call under way.
+/// The part of the places that is for doors without a call under way.
 const RESERVE: usize = 16;
 
-pub(super) struct Entrance {
+/// What doors are told apart by.
+pub(super) trait Behind: Copy + Eq + Hash + Send + Sync + 'static {}
+
+impl<K: Copy + Eq + Hash + Send + Sync + 'static> Behind for K {}
+
+pub(super) struct Entrance<K: Behind = ConnectionId> {
     /// Calls that may wait; of more, one of the flow that has the most waiting is refused.
     most: usize,
     /// How long a call waits while nobody can say when others will end. One that waits for its upstream's limits has until its deadline;
     /// but not one of an operation, which holds a step of the runner and comes again by itself.
     patience: Duration,
-    state: Mutex<State>,
+    state: Mutex<State<K>>,
 }
 
-struct State {
+struct State<K: Behind> {
     free: usize,
-    /// Of the free ones, those for connections that have none.
+    /// Of the free ones, those for doors that have none.
     reserve: usize,
-    doors: HashMap<ConnectionId, Door>,
+    doors: HashMap<K, Door<K>>,
     /// Those where calls wait, in the order of turns.
-    turns: VecDeque<ConnectionId>,
+    turns: VecDeque<K>,
 }
 
-/// One connection's calls.
-#[derive(Default)]
-struct Door {
+/// The calls of one connection, or of one organization.
+struct Door<K: Behind> {
     inside: usize,
-    waiting: Lanes<Waiting>,
+    waiting: Lanes<Waiting<K>>,
 }
 
-struct Waiting {
+impl<K: Behind> Default for Door<K> {
+    fn default() -> Self {
+        Self { inside: 0, waiting: Lanes::default() }
+    }
+}
+
+struct Waiting<K: Behind> {
     flow: Flow,
     deadline: Instant,
-    answer: oneshot::Sender<Result<Admitted, Error>>,
+    answer: oneshot::Sender<Result<Admitted<K>, Error>>,
 }
 
 /// What a call waits for, and until when.
-struct Ticket {
-    answer: oneshot::Receiver<Result<Admitted, Error>>,
+struct Ticket<K: Behind> {
+    answer: oneshot::Receiver<Result<Admitted<K>, Error>>,
     until: Instant,
 }
 
@@ -68,9 +79,9 @@ pub(super) trait InTime: Fn(Flow, u32, Instant) -> Result<bool, Error> {}
 impl<F: Fn(Flow, u32, Instant) -> Result<bool, Error>> InTime for F {}
 
 /// A place inside.
-pub(super) struct Admitted {
-    entrance: Arc<Entrance>,
-    connection: ConnectionId,
+pub(super) struct Admitted<K: Behind = ConnectionId> {
+    entrance: Arc<Entrance<K>>,
+    at: K,
 }
 
 /// Calls of a connection at this moment.
@@ -83,7 +94,7 @@ pub struct Calls {
     pub waiting: usize,
 }
 
-impl Entrance {
+impl<K: Behind> Entrance<K> {
     pub(super) fn new(places: usize, most: usize, patience: Duration) -> Arc<Self> {
         let (doors, turns) = (HashMap::new(), VecDeque::new());
         let state = Mutex::new(State { free: places, reserve: places / RESERVE, doors, turns });
@@ -93,13 +104,13 @@ impl Entrance {
     /// Waits for a place. Who can't be in time is told at once, also later, when others go before it.
     pub(super) async fn enter(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        at: K,
         flow: Flow,
         deadline: Instant,
         in_time: impl InTime,
-    ) -> Result<Admitted, Error> {
-        let Some(Ticket { mut answer, until }) = self.join(connection, flow, deadline, &in_time)? else {
-            return Ok(Admitted { entrance: Arc::clone(self), connection });
+    ) -> Result<Admitted<K>, Error> {
+        let Some(Ticket { mut answer, until }) = self.join(at, flow, deadline, &in_time)? else {
+            return Ok(Admitted { entrance: Arc::clone(self), at });
         };
         let mut ended = timeout_at(until, &mut answer).await;
         // Those inside may have come to the upstream's limits meanwhile.
@@ -113,49 +124,43 @@ impl Entrance {
     }
 
     /// None: it is in.
-    fn join(
-        &self,
-        connection: ConnectionId,
-        flow: Flow,
-        deadline: Instant,
-        in_time: impl InTime,
-    ) -> Result<Option<Ticket>, Error> {
+    fn join(&self, at: K, flow: Flow, deadline: Instant, in_time: impl InTime) -> Result<Option<Ticket<K>>, Error> {
         let mut state = self.lock();
-        if state.lets_in(connection) {
+        if state.lets_in(at) {
             return Ok(None);
         }
         let (sender, answer) = oneshot::channel();
         let waiting = Waiting { flow, deadline, answer: sender };
-        let lined_up = state.line_up(connection, waiting, self.most, in_time);
-        state.tidy(connection);
+        let lined_up = state.line_up(at, waiting, self.most, in_time);
+        state.tidy(at);
         let has_patience = lined_up? && flow.lane == Lane::Reads;
         let until = if has_patience { deadline } else { deadline.min(Instant::now() + self.patience) };
         Ok(Some(Ticket { answer, until }))
     }
 
-    pub(super) fn calls(&self, connection: ConnectionId) -> Calls {
+    pub(super) fn calls(&self, at: K) -> Calls {
         let mut state = self.lock();
-        state.doors.get_mut(&connection).map(Door::calls).unwrap_or_default()
+        state.doors.get_mut(&at).map(Door::calls).unwrap_or_default()
     }
 
-    fn leave(self: &Arc<Self>, connection: ConnectionId) {
-        let next = self.lock().leave(connection);
-        for (connection, waiting) in next {
+    fn leave(self: &Arc<Self>, at: K) {
+        let next = self.lock().leave(at);
+        for (at, waiting) in next {
             // Who goes away at this moment drops it, and so hands it on.
-            let _ = waiting.answer.send(Ok(Admitted { entrance: Arc::clone(self), connection }));
+            let _ = waiting.answer.send(Ok(Admitted { entrance: Arc::clone(self), at }));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<K: Behind> State<K> {
     /// Without waiting, where nobody waits.
-    fn lets_in(&mut self, connection: ConnectionId) -> bool {
+    fn lets_in(&mut self, at: K) -> bool {
         let (free, reserve) = (self.free, self.reserve);
-        let door = self.doors.entry(connection).or_default();
+        let door = self.doors.entry(at).or_default();
         let enters = door.waiting.is_empty() && door.has_room(free, reserve);
         if enters {
             door.inside += 1;
@@ -165,17 +170,11 @@ impl State {
     }
 
     /// Puts it into its line, and tells whether that is one for the upstream's limits.
-    fn line_up(
-        &mut self,
-        connection: ConnectionId,
-        waiting: Waiting,
-        most: usize,
-        in_time: impl InTime,
-    ) -> Result<bool, Error> {
-        let door = self.doors.entry(connection).or_default();
+    fn line_up(&mut self, at: K, waiting: Waiting<K>, most: usize, in_time: impl InTime) -> Result<bool, Error> {
+        let door = self.doors.entry(at).or_default();
         let for_limits = in_time(waiting.flow, count(door.waiting.ahead(waiting.flow)), waiting.deadline)?;
-        self.make_room(connection, waiting.flow, most)?;
-        self.doors.entry(connection).or_default().line_up(waiting, in_time);
+        self.make_room(at, waiting.flow, most)?;
+        self.doors.entry(at).or_default().line_up(waiting, in_time);
         Ok(for_limits)
     }
 
@@ -184,7 +183,7 @@ impl State {
     }
 
     /// Where too many wait, those who went away are forgotten, or else one of the longest line goes, unless the newcomer's is as long.
-    fn make_room(&mut self, connection: ConnectionId, flow: Flow, most: usize) -> Result<(), Error> {
+    fn make_room(&mut self, at: K, flow: Flow, most: usize) -> Result<(), Error> {
         if self.waiting() < most {
             return Ok(());
         }
@@ -192,7 +191,7 @@ impl State {
         if self.waiting() < most {
             return Ok(());
         }
-        let own = self.doors.get(&connection).map_or(0, |door| door.waiting.of(flow));
+        let own = self.doors.get(&at).map_or(0, |door| door.waiting.of(flow));
         let longest = self.doors.values_mut().max_by_key(|door| door.waiting.longest());
         let longest = longest.filter(|door| door.waiting.longest() > own + 1);
         longest.and_then(|door| door.waiting.pop_longest()).ok_or_else(busy)?.refuse(busy());
@@ -200,9 +199,9 @@ impl State {
     }
 
     /// Those who go in now.
-    fn leave(&mut self, connection: ConnectionId) -> Vec<(ConnectionId, Waiting)> {
+    fn leave(&mut self, at: K) -> Vec<(K, Waiting<K>)> {
         self.free += 1;
-        if let Some(door) = self.doors.get_mut(&connection) {
+        if let Some(door) = self.doors.get_mut(&at) {
             door.inside -= 1;
         }
         let mut all = Vec::new();
@@ -213,47 +212,47 @@ impl State {
             }
             all.extend(next);
         }
-        self.tidy(connection);
+        self.tidy(at);
         all
     }
 
-    /// One of each connection that has room.
-    fn round(&mut self) -> Vec<(ConnectionId, Waiting)> {
+    /// One of each door that has room.
+    fn round(&mut self) -> Vec<(K, Waiting<K>)> {
         let mut next = Vec::new();
         for _ in 0..self.turns.len() {
-            let Some(connection) = self.turns.pop_front() else { break };
-            let Some(door) = self.doors.get_mut(&connection) else { continue };
+            let Some(at) = self.turns.pop_front() else { break };
+            let Some(door) = self.doors.get_mut(&at) else { continue };
             if door.has_room(self.free, self.reserve)
                 && let Some(waiting) = door.first()
             {
                 door.inside += 1;
                 self.free -= 1;
-                next.push((connection, waiting));
+                next.push((at, waiting));
             }
-            self.tidy(connection);
+            self.tidy(at);
         }
         next
     }
 
-    /// A connection has a turn as long as somebody waits there, and is remembered as long as there is somebody at all.
-    fn tidy(&mut self, connection: ConnectionId) {
-        let Some(door) = self.doors.get(&connection) else { return };
-        let (waits, has_turn) = (!door.waiting.is_empty(), self.turns.contains(&connection));
+    /// A door has a turn as long as somebody waits there, and is remembered as long as there is somebody at all.
+    fn tidy(&mut self, at: K) {
+        let Some(door) = self.doors.get(&at) else { return };
+        let (waits, has_turn) = (!door.waiting.is_empty(), self.turns.contains(&at));
         if waits && !has_turn {
-            self.turns.push_back(connection);
+            self.turns.push_back(at);
         } else if !waits && door.inside == 0 {
-            self.doors.remove(&connection);
+            self.doors.remove(&at);
         }
     }
 }
 
-impl Door {
+impl<K: Behind> Door<K> {
     const fn has_room(&self, free: usize, reserve: usize) -> bool {
         if self.inside == 0 { free > 0 } else { self.inside < SHARE * free.saturating_sub(reserve) }
     }
 
     /// Those who went away while they waited take nobody's turn.
-    fn first(&mut self) -> Option<Waiting> {
+    fn first(&mut self) -> Option<Waiting<K>> {
         while self.waiting.front()?.answer.is_closed() {
             drop(self.waiting.discard_front());
         }
@@ -270,7 +269,7 @@ impl Door {
     }
 
     /// Those whom it overtakes, and who will be late now, are told so.
-    fn line_up(&mut self, waiting: Waiting, in_time: impl InTime) {
+    fn line_up(&mut self, waiting: Waiting<K>, in_time: impl InTime) {
         let overtakes = self.waiting.ahead(waiting.flow) < self.waiting.len();
         self.waiting.push(waiting.flow, waiting);
         if overtakes {
@@ -280,16 +279,16 @@ impl Door {
     }
 }
 
-impl Waiting {
+impl<K: Behind> Waiting<K> {
     fn refuse(self, error: Error) {
         // Who went away needs no answer.
         let _ = self.answer.send(Err(error));
     }
 }
 
-impl Drop for Admitted {
+impl<K: Behind> Drop for Admitted<K> {
     fn drop(&mut self) {
-        self.entrance.leave(self.connection);
+        self.entrance.leave(self.at);
     }
 }
 

@@ -21,8 +21,8 @@ pub struct Limits {
     pub table_elements: u32,
     /// Instances at the same time, idle ones included. Each holds a few hundred KiB, so 128 stay in tens of MiB.
     pub instances: u32,
-    /// Calls at the same time of one organization: half the instances, so that none can take them all. One connection
-    /// has at most four times as many as are free, and the last sixteenth is for those that have none.
+    /// Calls at the same time of one organization: half the instances, and at most four times as many as are free. So has one connection
+    /// of those of its organization, and the last sixteenth of both is for those that have none: no host that hangs takes them all.
     pub calls_per_organization: u32,
     /// Calls of one organization that wait for others to end, in turn by who asks; of more, one of who has the most is refused.
     pub waiting_per_organization: u32,

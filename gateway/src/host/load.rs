@@ -14,6 +14,7 @@ use super::{
     instance::{Allowance, Exports, Instance, Linked},
     limits::{Limits, ticks},
     meter::Meter,
+    schema,
     trap::Reason,
 };
 use crate::{
@@ -260,10 +261,11 @@ fn exports(pre: &InstancePre<Data>, exported: Exported) -> Result<Exports, Error
     })
 }
 
-fn validator(what: &str, schema: &serde_json::Value) -> Result<Validator, Error> {
+fn validator(what: &str, text: &serde_json::Value) -> Result<Validator, Error> {
+    schema::check(text).map_err(|why| unusable(format!("its {what} {why}")))?;
     // The linear-time engine: patterns come from components, and values from tenants.
     let options = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex());
-    options.build(schema).map_err(|error| unusable(format!("its {what} is not a valid JSON Schema: {error}")))
+    options.build(text).map_err(|error| unusable(format!("its {what} is not a valid JSON Schema: {error}")))
 }
 
 fn unusable(why: String) -> Error {
@@ -273,4 +275,25 @@ fn unusable(why: String) -> Error {
 /// When a call that began now must have ended.
 pub(super) fn latest(limits: &Limits, deadline: Instant) -> Instant {
     deadline.min(Instant::now() + limits.wall())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Each of twenty refers to the next one twice, so that a value would be looked at a million times.
+    #[test]
+    fn a_component_whose_schema_explodes_can_not_be_used() {
+        let link = |n: usize| {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            (format!("d{n}"), json!({"allOf": [next, next]}))
+        };
+        let mut defs: serde_json::Map<String, serde_json::Value> = (0..20).map(link).collect();
+        defs.insert("d20".to_owned(), json!({"type": "object"}));
+        let error = validator("settings-schema", &json!({"$defs": defs, "$ref": "#/$defs/d0"})).err().unwrap();
+        assert_eq!(error.kind, Kind::InvalidInput);
+        assert!(error.message.starts_with("the component can't be used: its settings-schema takes more than"), "{error}");
+        assert!(validator("settings-schema", &json!({"type": "object"})).unwrap().is_valid(&json!({})));
+    }
 }

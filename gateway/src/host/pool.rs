@@ -5,17 +5,23 @@
 
 use super::{
     engine::Housekeeping,
-    entrance::{self, Entrance},
+    entrance::{self, Admitted, Entrance, InTime},
     instance::Instance,
     limits::Limits,
 };
-use crate::model::{ConnectionId, Error, OrganizationId};
+use crate::{
+    egress::Flow,
+    model::{ConnectionId, Error, OrganizationId},
+};
+use futures_util::poll;
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -70,13 +76,14 @@ impl Shelf {
         lock(&self.resting).first().map(|resting| resting.since)
     }
 
-    fn evict_oldest(&self) {
+    /// False: somebody else took it meanwhile.
+    fn evict_oldest(&self) -> bool {
         let evicted = {
             let mut resting = lock(&self.resting);
             (!resting.is_empty()).then(|| resting.remove(0))
         };
         // Dropped after the lock: giving memory back takes longer than taking an instance.
-        drop(evicted);
+        evicted.is_some()
     }
 
     fn reap(&self, before: Instant) {
@@ -87,13 +94,39 @@ impl Shelf {
 
 /// What an organization's guests share.
 pub(super) struct Tenant {
+    organization: OrganizationId,
     pub(super) entrance: Arc<Entrance>,
+    /// That of the whole process.
+    of_all: Arc<Entrance<OrganizationId>>,
     pub(super) computing: Arc<Semaphore>,
+}
+
+/// A call's places, among those of its organization and among all.
+pub(super) struct Entered {
+    _of_organization: Admitted,
+    _of_all: Admitted<OrganizationId>,
+}
+
+impl Tenant {
+    /// A place for a call. Who has it finds an instance at rest, or room for one.
+    pub(super) async fn enter(
+        &self,
+        connection: ConnectionId,
+        flow: Flow,
+        deadline: Instant,
+        in_time: impl InTime,
+    ) -> Result<Entered, Error> {
+        let of_organization = self.entrance.enter(connection, flow, deadline, in_time).await?;
+        let of_all = self.of_all.enter(self.organization, flow, deadline, |_, _, _| Ok(false)).await?;
+        Ok(Entered { _of_organization: of_organization, _of_all: of_all })
+    }
 }
 
 pub(super) struct Pool {
     limits: Arc<Limits>,
     slots: Arc<Semaphore>,
+    /// As many calls as there may be instances, and a share of them for each organization.
+    entrance: Arc<Entrance<OrganizationId>>,
     /// Calls that wait for a slot: as long as there are some, instances don't rest.
     waiting: AtomicUsize,
     shelves: Mutex<HashMap<ConnectionId, Vec<Weak<Shelf>>>>,
@@ -104,6 +137,8 @@ impl Pool {
     pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(limits.instances as usize)),
+            // Those that wait here have a place of their organization, so they are counted.
+            entrance: Entrance::new(limits.instances as usize, usize::MAX, limits.wait()),
             limits,
             waiting: AtomicUsize::new(0),
             shelves: Mutex::default(),
@@ -125,6 +160,8 @@ impl Pool {
         let limits = &self.limits;
         let (places, most) = (limits.calls_per_organization as usize, limits.waiting_per_organization as usize);
         let tenant = Arc::new(Tenant {
+            organization,
+            of_all: Arc::clone(&self.entrance),
             entrance: Entrance::new(places, most, limits.wait()),
             computing: Arc::new(Semaphore::new(limits.computing())),
         });
@@ -138,19 +175,30 @@ impl Pool {
             return Ok(permit);
         }
         let _waiting = Waiting::new(&self.waiting);
-        self.evict();
         let until = deadline.min(Instant::now() + self.limits.wait());
-        match timeout_at(until, self.slots.clone().acquire_owned()).await {
+        let mut permit = pin!(timeout_at(until, self.slots.clone().acquire_owned()));
+        // It stands in line first, or somebody who comes now would get what is given up for it.
+        let acquired = match poll!(permit.as_mut()) {
+            Poll::Ready(acquired) => acquired,
+            Poll::Pending => {
+                self.evict();
+                permit.await
+            }
+        };
+        match acquired {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(entrance::busy()),
         }
     }
 
+    /// One that rests, unless none does.
     fn evict(&self) {
         let shelves: Vec<Arc<Shelf>> = lock(&self.shelves).values().flatten().filter_map(Weak::upgrade).collect();
-        let oldest = shelves.iter().filter_map(|shelf| Some((shelf.oldest()?, shelf))).min_by_key(|(since, _)| *since);
-        if let Some((_, shelf)) = oldest {
-            shelf.evict_oldest();
+        let oldest = || shelves.iter().filter_map(|shelf| Some((shelf.oldest()?, shelf))).min_by_key(|(since, _)| *since);
+        while let Some((_, shelf)) = oldest() {
+            if shelf.evict_oldest() {
+                return;
+            }
         }
     }
 
@@ -160,8 +208,13 @@ impl Pool {
         let used_up = instance.calls >= limits.reuse_calls
             || instance.born.elapsed() >= Duration::from_secs(limits.reuse_seconds.into())
             || instance.store.data().memory.used as u64 > limits.idle_memory;
-        if !used_up && self.waiting.load(Ordering::SeqCst) == 0 {
-            shelf.put(instance);
+        if used_up || self.waiting.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+        shelf.put(instance);
+        // Somebody may have begun to wait since, and found nothing at rest.
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.evict();
         }
     }
 

@@ -46,9 +46,14 @@ async fn fixture() -> Fixture {
 impl Fixture {
     /// A connection that is stored, configured and bound to no upstream.
     async fn connection(&self, slug: &str) -> Arc<Configured> {
-        let organization = match self.store.organization_by_slug(&crate::model::Slug::parse("org").unwrap()).await.unwrap() {
+        self.connection_of("org", slug).await
+    }
+
+    async fn connection_of(&self, organization: &str, slug: &str) -> Arc<Configured> {
+        let known = self.store.organization_by_slug(&crate::model::Slug::parse(organization).unwrap()).await.unwrap();
+        let organization = match known {
             Some(organization) => organization.id,
-            None => suite::organization(&*self.store, "org").await,
+            None => suite::organization(&*self.store, organization).await,
         };
         let record = suite::connection_record(organization, slug);
         self.store.connection_insert(&record).await.unwrap();

@@ -1,9 +1,10 @@
 //! Nothing passes without the right to it.
 //!
-//! Invariant: every route goes through here, and one that has no rule is refused; no handler decides by role or scope.
+//! Invariant: every route goes through here, and one that has no rule is refused; no handler decides by role or scope. What is denied
+//! to others than whoever began it, is asked of the API, and of nothing else.
 
 use crate::{
-    api::{Actions, Found, problem::Problem},
+    api::{Actions, Api, Found, problem::Problem},
     policy::{self, Denied, Principal},
 };
 use axum::{
@@ -11,13 +12,19 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use http::Extensions;
 use std::sync::Arc;
 
-pub async fn authorize(State(actions): State<Arc<Actions>>, request: Request, next: Next) -> Result<Response, Problem> {
+pub async fn authorize(
+    State((actions, api)): State<(Arc<Actions>, Arc<Api>)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let extensions = request.extensions();
     // What no route matched is answered so, to whoever has a credential.
-    if let Some(route) = request.extensions().get::<MatchedPath>() {
+    if let Some(route) = extensions.get::<MatchedPath>() {
         match actions.find(route.as_str(), request.method()) {
-            Found::Action(action) => check(&request, action)?,
+            Found::Action(action) => check(&api, extensions, action, request.uri().path()).await?,
             Found::NoSuchMethod => {}
             Found::Unlisted => return Err(Denied::Unlisted.into()),
         }
@@ -25,7 +32,8 @@ pub async fn authorize(State(actions): State<Arc<Actions>>, request: Request, ne
     Ok(next.run(request).await)
 }
 
-fn check(request: &Request, action: &str) -> Result<(), Denied> {
-    let principal = request.extensions().get::<Arc<Principal>>().ok_or(Denied::Unlisted)?;
-    policy::authorize(principal, action)
+async fn check(api: &Api, extensions: &Extensions, action: &str, path: &str) -> Result<(), Problem> {
+    let principal = extensions.get::<Arc<Principal>>().ok_or(Denied::Unlisted)?;
+    let Err(denied) = policy::authorize(principal, action) else { return Ok(()) };
+    if policy::is_for_others(action, denied) && api.began(principal, path).await? { Ok(()) } else { Err(denied.into()) }
 }

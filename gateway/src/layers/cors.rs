@@ -1,10 +1,11 @@
-//! CORS: pages of listed origins may call the API and read its answers.
+//! CORS: pages of listed origins may call the API and read its answers, as our own may.
 //!
 //! In go requests with an `Origin`; preflights of listed ones are answered here, before authentication, since browsers send
-//! them without a credential. Invariant: an origin that isn't listed gets no CORS header at all, and its preflight goes the
-//! way of any other request; while the list isn't empty every answer says that it depends on the origin.
+//! them without a credential, and what else they send goes on as [`Listed`]. Invariant: an origin that isn't listed gets no CORS
+//! header at all, and its requests go the way of any other; while the list isn't empty every answer says that it depends on
+//! the origin.
 
-use crate::policy::CorsConfig;
+use crate::policy::{CorsConfig, Listed};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -28,9 +29,13 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 /// An hour: the list changes by a restart, and browsers cap it at two.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
-/// Tells the pages of listed origins that they may read the answer, whatever it is.
-pub async fn dress(State(cors): State<Arc<CorsConfig>>, request: Request, next: Next) -> Response {
+/// Tells the pages of listed origins that they may read the answer, whatever it is; and the layers below who sent the request, since
+/// a page that may read what a session shows, and not act with it, is of no use to anybody.
+pub async fn dress(State(cors): State<Arc<CorsConfig>>, mut request: Request, next: Next) -> Response {
     let origin = listed(&cors, request.headers()).cloned();
+    if origin.is_some() {
+        request.extensions_mut().insert(Listed);
+    }
     let mut response = next.run(request).await;
     dressed(response.headers_mut(), origin);
     response
@@ -49,8 +54,11 @@ pub fn tell(cors: &CorsConfig, request: &HeaderMap, answer: &mut HeaderMap) {
     }
 }
 
+/// Browsers send one; of two, one may be anybody's.
 fn listed<'a>(cors: &CorsConfig, request: &'a HeaderMap) -> Option<&'a HeaderValue> {
-    request.get(header::ORIGIN).filter(|origin| cors.allows(origin.as_bytes()))
+    let mut sent = request.get_all(header::ORIGIN).into_iter();
+    let origin = sent.next().filter(|origin| cors.allows(origin.as_bytes()))?;
+    sent.next().is_none().then_some(origin)
 }
 
 fn allowed() -> Response {
@@ -70,4 +78,23 @@ fn dressed(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_origin_is_listed_and_two_are_none() {
+        let cors: CorsConfig = serde_json::from_value(serde_json::json!({"origins": ["https://app.example.com"]})).unwrap();
+        let of = |sent: &[&'static str]| -> HeaderMap {
+            sent.iter().map(|&origin| (header::ORIGIN, HeaderValue::from_static(origin))).collect()
+        };
+        let (ours, other) = ("https://app.example.com", "https://evil.example");
+        for (sent, expected) in
+            [(&[ours][..], true), (&[], false), (&[other], false), (&[ours, other], false), (&[other, ours], false)]
+        {
+            assert_eq!(listed(&cors, &of(sent)).is_some(), expected, "{sent:?}");
+        }
+    }
 }

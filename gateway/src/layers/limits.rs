@@ -18,7 +18,7 @@ use crate::{
     clock,
     metrics::Metrics,
     model::{Error, Timestamp},
-    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Unsent, Verdict, Waiting, holding},
+    policy::{Busy, ClientAddress, Lane, Limits, Place, Principal, Provenance, Unsent, Verdict, Waiting, holding},
 };
 use axum::{
     body::Body,
@@ -250,11 +250,13 @@ impl Gate {
         response
     }
 
-    /// An attempt to log in counts for the address and, unless that refuses, as an attempt.
+    /// An attempt to log in counts for the address and, unless that refuses, as an attempt; but not one that another site's page sent, which
+    /// is refused anyway: any page could use up the attempts of its visitor's office.
     fn address(&self, request: &Request, login: bool) -> Option<Verdict> {
         let (client, now) = (client(request), Instant::now());
         let address = self.limits.ip(client, now);
-        if !login || address.is_some_and(|verdict| !verdict.passes) {
+        let foreign = || auth::provenance_of(request.extensions(), request.headers(), request.uri()) == Provenance::Other;
+        if !login || address.is_some_and(|verdict| !verdict.passes) || foreign() {
             return address;
         }
         Verdict::tightest(address, self.limits.login(client, now))

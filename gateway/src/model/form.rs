@@ -26,6 +26,12 @@ const FILE_PATH: &str = concat!(
     r"\.[^\x00-\x1f\x7f-\x9f/\\.][^\x00-\x1f\x7f-\x9f/\\]{0,253}|\.\.[^\x00-\x1f\x7f-\x9f/\\]{1,253}))+$"
 );
 const SLUG: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
+const SCOPE: &str = concat!(
+    "^((account|audit|auth|backups|billing|connections|deployments|domains|environments|events|invitations|members|",
+    "operations|providers|sites|tokens|wordpress):)?(read|write)$"
+);
+/// Who did something, as the audit log writes it.
+const ACTOR: &str = "^(operator|nobody|(token|user):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$";
 
 macro_rules! label {
     () => {
@@ -104,6 +110,18 @@ forms! {
     DomainName = { "type": "string", "maxLength": 253, "pattern": DOMAIN };
     /// `names::email`
     Email = { "type": "string", "maxLength": 254, "pattern": EMAIL };
+    /// One that is chosen. Those that everybody tries are refused, too.
+    NewPassword = { "type": "string", "minLength": 12, "maxLength": 128 };
+    /// One that is compared.
+    GivenPassword = { "type": "string", "minLength": 1, "maxLength": 1024 };
+    /// A word of a token's scopes.
+    Scope = { "type": "string", "pattern": SCOPE };
+    /// An address, or a network with its prefix; whether it is one, a parser says.
+    NetworkText = { "type": "string", "maxLength": 49, "pattern": "^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$" };
+    /// Somebody in the audit log.
+    Actor = { "type": "string", "pattern": ACTOR };
+    /// An action in the audit log.
+    ActionName = { "type": "string", "pattern": "^[a-z]+([.][a-z_]+){0,2}$" };
     /// `names::url`, for https alone.
     HttpsUrl = { "type": "string", "maxLength": 2000, "format": "uri", "pattern": "^https://" };
     /// `names::url`
@@ -181,6 +199,19 @@ impl<const MOST: usize> JsonSchema for Text<MOST> {
 pub fn absent<'a>(names: impl IntoIterator<Item = &'a str>) -> Value {
     let nulls: Map<_, _> = names.into_iter().map(|name| (name.to_owned(), json!({ "type": "null" }))).collect();
     json!({ "properties": nulls })
+}
+
+/// Of a source: `git` needs its repository, `zip` its address, and neither has what belongs to the other.
+pub fn git_or_zip(schema: &mut Schema) {
+    let taken = |needed: &str, foreign: &[&str]| {
+        let mut properties: Map<_, _> = foreign.iter().map(|&name| (name.to_owned(), json!({ "type": "null" }))).collect();
+        properties.insert(needed.to_owned(), json!({ "type": "string" }));
+        json!({ "required": [needed], "properties": properties })
+    };
+    let is_git = json!({ "required": ["type"], "properties": { "type": { "const": "git" } } });
+    schema.insert("if".to_owned(), is_git);
+    schema.insert("then".to_owned(), taken("repository", &["zip_url"]));
+    schema.insert("else".to_owned(), taken("zip_url", &["repository", "branch", "commit"]));
 }
 
 /// At least one field is there and isn't null.

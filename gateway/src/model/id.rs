@@ -16,7 +16,7 @@ pub enum IdError {
     NoTilde,
     #[error("the id of a connection or organization is 1 to {MAX_SLUG} characters of a-z, 0-9 and -, and begins with no -")]
     Slug,
-    #[error("the part after ~ is 1 to {MAX_NATIVE} bytes of A-Z, a-z, 0-9, '.', '_', '-' and =XX escapes")]
+    #[error("a host's id is 1 to {MAX_NATIVE} bytes of A-Z, a-z, 0-9, '.', '_', '-'; others are written =XX (a space is =20)")]
     Native,
 }
 

@@ -192,7 +192,7 @@ impl Accounts {
         let Some(token) = token else { return Ok(None) };
         match self.authenticator.authenticate_session(token).await {
             Ok(principal) => Ok(Some(principal)),
-            Err(Refusal::Unauthenticated | Refusal::Address) => Ok(None),
+            Err(Refusal::Unauthenticated | Refusal::Address(_)) => Ok(None),
             Err(Refusal::Failed(error)) => Err(error.into()),
         }
     }

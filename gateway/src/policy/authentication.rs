@@ -126,8 +126,8 @@ impl Principal {
 pub enum Refusal {
     /// No credential, one of another form, an unknown, expired or revoked one: clients aren't told which.
     Unauthenticated,
-    /// The credential is good, but not from there.
-    Address,
+    /// The credential is good, but not from there: whose it is.
+    Address(Arc<Principal>),
     Failed(Error),
 }
 
@@ -200,7 +200,7 @@ impl Authenticator {
     pub async fn authenticate(&self, credential: Option<&[u8]>, client: Option<IpAddr>) -> Result<Arc<Principal>, Refusal> {
         let token = credential.and_then(token_of).ok_or(Refusal::Unauthenticated)?;
         let principal = self.principal(hash(token)).await?;
-        if principal.scopes.admit(client) { Ok(principal) } else { Err(Refusal::Address) }
+        if principal.scopes.admit(client) { Ok(principal) } else { Err(Refusal::Address(principal)) }
     }
 
     /// The principal behind a credential that was looked up a moment ago: what can be said without asking the store.
@@ -224,7 +224,7 @@ impl Authenticator {
         }
         match self.principal(principal.credential.0).await {
             Ok(now) => Ok(*now == *principal),
-            Err(Refusal::Unauthenticated | Refusal::Address) => Ok(false),
+            Err(Refusal::Unauthenticated | Refusal::Address(_)) => Ok(false),
             Err(Refusal::Failed(error)) => Err(error),
         }
     }

@@ -1,7 +1,8 @@
 //! Authorization: which role and which scope each action takes.
 //!
 //! In go a principal and the name of an action; out comes whether it may, or what it lacks. Invariant: an action that isn't in
-//! the table is refused, and no other place decides by role or scope. It allocates nothing and waits for nothing.
+//! the table is refused, and no other place decides by role or scope. It allocates nothing and waits for nothing: where who began
+//! something makes a difference, whoever asks finds that out.
 
 use super::Principal;
 use crate::model::Role;
@@ -255,6 +256,12 @@ pub fn authorize(principal: &Principal, action: &str) -> Result<(), Denied> {
     rule(action).ok_or(Denied::Unlisted)?.admit(principal)
 }
 
+/// Whether the denial holds for others alone: how an operation goes may be read by whoever began it, since 202 points there, and by
+/// them alone without the scope to read all operations.
+pub fn is_for_others(action: &str, denied: Denied) -> bool {
+    action == "operations.get" && matches!(denied, Denied::Scope(..))
+}
+
 impl Rule {
     pub fn admit(&self, principal: &Principal) -> Result<(), Denied> {
         if principal.role < self.role {
@@ -307,6 +314,20 @@ mod tests {
                     assert_eq!(authorize(&principal(Role::Owner, &[&words]), rule.action), expected, "{words} {}", rule.action);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn only_the_scope_to_look_at_an_operation_is_for_others_alone() {
+        let starter = principal(Role::Operator, &["sites:write"]);
+        let spared: Vec<_> = TABLE
+            .iter()
+            .filter(|rule| authorize(&starter, rule.action).is_err_and(|denied| is_for_others(rule.action, denied)))
+            .map(|rule| rule.action)
+            .collect();
+        assert_eq!(spared, ["operations.get"]);
+        for denied in [Denied::Unlisted, Denied::Role(Role::Viewer), Denied::Connection] {
+            assert!(!is_for_others("operations.get", denied), "{denied:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which web pages of other origins may call the API (CORS).
 //!
 //! In goes the `[cors]` section; out comes whether an origin is on its list. Invariant: off by default; an origin is compared
-//! whole and as browsers write it, and there is no wildcard, since listed ones may send credentials.
+//! whole and as browsers write it, and there is no wildcard, since pages of listed ones act with their visitor's session.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use url::Url;
@@ -14,6 +14,7 @@ pub struct CorsConfig {
     pub origins: Vec<Origin>,
 }
 
+/// Scheme, host and port, as browsers write them: without a path, and without the port that is the scheme's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Origin(String);
@@ -30,6 +31,10 @@ impl CorsConfig {
 }
 
 impl Origin {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not an origin; write it as https://app.example.com, each one by itself");
         let url = Url::parse(text).map_err(|_| wrong())?;

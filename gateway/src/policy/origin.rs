@@ -5,6 +5,10 @@
 
 use http::{HeaderMap, Method, header, uri::Authority};
 
+/// Request extension: a page of an origin that the operator lists (`[cors] origins`) sent it, which counts as our own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// Our own page, or the user themself.

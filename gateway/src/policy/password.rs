@@ -76,6 +76,13 @@ impl Default for PasswordsConfig {
     }
 }
 
+impl PasswordsConfig {
+    /// Hashes computed at once where there are so many processors: half of them are left to all else, and one hash goes anywhere.
+    fn turns(&self, processors: usize) -> usize {
+        if self.at_once == 0 { (processors / 2).max(1) } else { self.at_once }
+    }
+}
+
 /// Why a password isn't taken, in words for people.
 pub fn objection(password: &str, email: &str) -> Option<String> {
     let length = password.chars().count();
@@ -118,10 +125,14 @@ pub struct Passwords {
 impl Passwords {
     pub fn new(config: &PasswordsConfig) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let at_once = if config.at_once == 0 { (processors / 2).max(1) } else { config.at_once };
+        Self::on(processors, config)
+    }
+
+    fn on(processors: usize, config: &PasswordsConfig) -> Self {
+        let turns = config.turns(processors);
         Self {
-            places: Line::new(at_once.saturating_add(config.waiting)),
-            turns: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))),
+            places: Line::new(turns.saturating_add(config.waiting)),
+            turns: Arc::new(Semaphore::new(turns.min(Semaphore::MAX_PERMITS))),
         }
     }
 
@@ -206,6 +217,18 @@ mod tests {
         let (one, two) = (generate().unwrap(), generate().unwrap());
         assert_ne!(*one, *two);
         assert_eq!((one.len(), objection(&one, "a@example.com")), (24, None));
+    }
+
+    #[test]
+    fn turns_follow_processors_unless_they_are_set() {
+        let default = PasswordsConfig::default();
+        for (processors, expected) in [(1, 1), (2, 1), (3, 1), (16, 8)] {
+            let passwords = Passwords::on(processors, &default);
+            let found = (passwords.turns.available_permits(), passwords.places.free());
+            assert_eq!(found, (expected, expected + default.waiting), "{processors}");
+        }
+        let set = Passwords::on(16, &PasswordsConfig { at_once: 3, waiting: 2 });
+        assert_eq!((set.turns.available_permits(), set.places.free()), (3, 5));
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! The admin listener: health and metrics, for operators and their Prometheus.
+//! The admin listener: health and metrics, for operators and their Prometheus. Health alone is on the public listener, too, where load
+//! balancers ask.
 //!
 //! Invariant: it needs no credential and so tells no tenant's data; keep it off the public network.
 
@@ -18,30 +19,21 @@ use std::sync::{
 /// Ready from when everything was loaded until the drain begins.
 pub type Ready = Arc<AtomicBool>;
 
-#[derive(Clone)]
-struct Admin {
-    metrics: Arc<Metrics>,
-    ready: Ready,
-}
-
 pub fn admin(metrics: Arc<Metrics>, ready: Ready) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(render))
-        .with_state(Admin { metrics, ready })
+    Router::new().route("/metrics", get(render)).with_state(metrics).merge(health(ready))
 }
 
-async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+/// Whether the process is alive, and whether it takes requests.
+pub fn health(ready: Ready) -> Router {
+    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(readyz)).with_state(ready)
 }
 
-async fn render(State(admin): State<Admin>) -> Response {
-    match admin.metrics.render() {
+async fn readyz(State(ready): State<Ready>) -> (StatusCode, &'static str) {
+    if ready.load(Ordering::Acquire) { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
+
+async fn render(State(metrics): State<Arc<Metrics>>) -> Response {
+    match metrics.render() {
         Ok(text) => {
             let mut response = text.into_response();
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

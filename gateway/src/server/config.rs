@@ -4,7 +4,7 @@
 
 use crate::{
     model::Network,
-    policy::{ForwardedHeader, TrustedProxies},
+    policy::{ForwardedHeader, Origin, TrustedProxies},
 };
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<Network>,
     /// The header that they write.
     pub forwarded_header: ForwardedHeader,
+    /// Where people find the gateway: what links for them begin with.
+    pub public_url: Option<Origin>,
 }
 
 impl Default for ServerConfig {
@@ -51,6 +53,7 @@ impl Default for ServerConfig {
             plain_admin_http: false,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::default(),
+            public_url: None,
         }
     }
 }

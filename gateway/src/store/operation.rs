@@ -5,8 +5,23 @@
 
 use super::LabelEnd;
 use crate::model::{ConnectionId, Error, Kind, Operation, OperationId, OperationStatus, OrganizationId, Target, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+/// The `[operations]` section.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperationsConfig {
+    /// Days for which an operation is kept after its end; 0 is for ever.
+    pub keep_days: u32,
+}
+
+impl Default for OperationsConfig {
+    fn default() -> Self {
+        Self { keep_days: 90 }
+    }
+}
 
 /// An operation that is to be accepted.
 #[derive(Clone, Debug)]

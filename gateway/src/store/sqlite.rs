@@ -66,6 +66,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "idempotency", include_str!("migrations/6_idempotency.sql")),
     (7, "audit", include_str!("migrations/7_audit.sql")),
     (8, "keys", include_str!("migrations/8_keys.sql")),
+    (9, "operations", include_str!("migrations/9_operations.sql")),
 ];
 /// Reading connections; each has a thread.
 const READERS: u32 = 4;
@@ -386,6 +387,10 @@ impl Store for SqliteStore {
 
     async fn operation_cancel_queued(&self, id: &OperationId, now: Timestamp) -> Result<bool, Error> {
         runner::cancel_queued(&self.writer, id.clone(), now).await
+    }
+
+    async fn operations_prune(&self, before: Timestamp, batch: u32) -> Result<u64, Error> {
+        operations::prune(&self.writer, before, batch).await
     }
 
     async fn idempotency_expire(&self, now: Timestamp) -> Result<(), Error> {

@@ -17,6 +17,7 @@ use crate::model::{Action, Kind, OperationStatus, Target};
 pub async fn check(store: &dyn Store) {
     organizations(store).await;
     connections(store).await;
+    many_connections(store).await;
     state(store).await;
     acceptance(store).await;
     listing(store).await;
@@ -30,6 +31,8 @@ pub async fn check(store: &dyn Store) {
     audit::check(store).await;
     users::check(store).await;
     actors::check(store).await;
+    // The last, since it takes all events away, and whatever else has ended.
+    old_operations(store).await;
 }
 
 const fn at(millis: i64) -> Timestamp {
@@ -134,6 +137,18 @@ async fn connections(store: &dyn Store) {
     assert_eq!(kind(store.connection_insert(&connection_record(mine, "docker")).await), Kind::Conflict, "reused");
     assert!(store.connection_slug_used(mine, &Slug::parse("docker").unwrap()).await.unwrap());
     assert!(!store.connection_slug_used(mine, &Slug::parse("docker-2").unwrap()).await.unwrap());
+}
+
+async fn many_connections(store: &dyn Store) {
+    let mine = organization(store, "many-connections").await;
+    let all: Vec<_> = (0..MAX_CONNECTIONS).map(|number| connection_record(mine, &format!("c-{number}"))).collect();
+    futures_util::future::try_join_all(all.iter().map(|record| store.connection_insert(record))).await.unwrap();
+    let more = connection_record(mine, "more");
+    let refused = store.connection_insert(&more).await.unwrap_err();
+    assert_eq!((refused.kind, refused.code()), (Kind::Conflict, "too_many_connections"));
+    assert!(!store.connection_slug_used(mine, &more.slug).await.unwrap(), "its id was used up");
+    assert!(store.connection_delete(all[0].id, false).await.unwrap());
+    store.connection_insert(&more).await.unwrap();
 }
 
 async fn state(store: &dyn Store) {
@@ -320,4 +335,35 @@ async fn cancel(store: &dyn Store) {
     assert!(!store.operation_cancel_queued(&id, at(21)).await.unwrap(), "a running one was canceled");
     store.operation_outcome(&fence, &Outcome::Queued { message: None }, at(22)).await.unwrap();
     assert!(store.operation_cancel_queued(&id, at(23)).await.unwrap());
+}
+
+async fn old_operations(store: &dyn Store) {
+    let organization = organization(store, "old-operations").await;
+    let key = KeyRef { organization, scope: "POST /sites".to_owned(), key: "old".to_owned() };
+    let record =
+        IdempotencyRecord { scope: key.scope.clone(), key: key.key.clone(), fingerprint: [1; 32], expires_at: at(100_000) };
+    let old = accepted(store, &NewOperation { idempotency: Some(record), ..new_operation(organization, 10) }).await;
+    let young = accepted(store, &new_operation(organization, 10)).await;
+    let open = accepted(store, &new_operation(organization, 10)).await;
+    assert!(store.operation_cancel_queued(&old, at(11)).await.unwrap());
+    assert!(store.operation_cancel_queued(&young, at(5_000)).await.unwrap());
+    let left = async || {
+        let mut left = Vec::new();
+        for id in [&old, &young, &open] {
+            left.push(store.operation(organization, id).await.unwrap().is_some());
+        }
+        left
+    };
+    let prune = async |before: i64| {
+        while store.operations_prune(at(before), 2).await.unwrap() > 0 {}
+    };
+    prune(1_000).await;
+    assert_eq!(left().await, [true, true, true], "its events are still told");
+    while store.events_prune(at(10_000), 0, 500).await.unwrap() > 0 {}
+    assert!(store.operation_of_key(&key, at(20)).await.unwrap());
+    prune(1_000).await;
+    assert_eq!(left().await, [false, true, true]);
+    assert!(!store.operation_of_key(&key, at(20)).await.unwrap(), "its key stayed");
+    prune(10_000).await;
+    assert_eq!(left().await, [false, false, true], "what goes on was taken away, too");
 }

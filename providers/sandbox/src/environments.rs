@@ -135,7 +135,8 @@ impl Record {
             return self.environments.first().ok_or_else(|| error::internal("this site lost its environments"));
         };
         let found = self.environment_at(wanted);
-        found.map_err(|_| error::invalid_input(field, format!("this site has no environment {wanted}")))
+        let text = || format!("this site has no environment {wanted}: take an id or a name from GET …/environments");
+        found.map_err(|_| error::invalid_input(field, text()))
     }
 
     /// By id or name, as the resource that a call is about.

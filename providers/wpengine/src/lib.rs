@@ -37,9 +37,10 @@ impl Provider for WpEngine {
         Description::new("wpengine", "WP Engine", summary, env!("CARGO_PKG_VERSION"), include_str!("settings.schema.json"))
             .with_documentation("https://wpengineapi.com/")
             .with_site_options(include_str!("options.schema.json"))
-            .with_secret("username", "API user name", &format!("{portal} (dialect `live`)"), false)
-            .with_secret("password", "API password", &format!("{portal} (dialect `live`)"), false)
-            .with_secret("api_key", "API key", &format!("{portal} (dialect `seed`)"), false)
+            // Which of them is needed, the dialect says: none is needed by all connections.
+            .with_secret("username", "API user name", &format!("{portal} (needed with the dialect `live`)"), false)
+            .with_secret("password", "API password", &format!("{portal} (needed with the dialect `live`)"), false)
+            .with_secret("api_key", "API key", &format!("{portal} (needed with the dialect `seed`)"), false)
     }
 
     fn configure(settings: Settings) -> Result<(Self, Configuration), Error> {

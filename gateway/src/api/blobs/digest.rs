@@ -13,7 +13,8 @@ pub fn sha256(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
     let mut found = None;
     for value in headers.get_all(HEADER) {
         let text = value.to_str().map_err(|_| unreadable())?;
-        for member in text.split(',') {
+        // An empty field is an empty dictionary (RFC 8941, 4.2).
+        for member in text.split(',').filter(|_| !text.trim().is_empty()) {
             let (algorithm, value) = member.trim().split_once('=').ok_or_else(unreadable)?;
             // The last one of a name counts (RFC 8941, 3.2).
             if algorithm == "sha-256" {
@@ -52,6 +53,7 @@ mod tests {
             (format!("sha-512=:AAAA:, sha-256=:{good}:"), Ok(Some(0x2c))),
             (format!("sha-256=:{good}:;a=1"), Ok(Some(0x2c))),
             ("sha-512=:AAAA:".to_owned(), Ok(None)),
+            (String::new(), Ok(None)),
             ("unixsum=:AAAA:".to_owned(), Ok(None)),
             (format!("sha-256={good}"), Err(400)),
             (format!("sha-256=:{good}"), Err(400)),

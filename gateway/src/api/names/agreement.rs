@@ -4,7 +4,10 @@
 //! refuses. Invariant: a limit or a pattern that is changed on one side alone fails here.
 
 use super::*;
-use crate::model::form;
+use crate::{
+    model::{Network, form},
+    policy::Group,
+};
 use proptest::{
     strategy::{Strategy as _, ValueTree as _},
     test_runner::TestRunner,
@@ -47,7 +50,34 @@ fn checks_and_forms_agree() {
     agree::<form::Text<500>>(|value| text("t", Some(value), 500).is_ok());
     agree::<form::SlugText>(|value| slug(value).is_ok());
     agree::<form::DomainName>(|value| domain("d", value).is_ok());
+    agree::<form::Actor>(|value| actor(value).is_ok());
+    agree::<form::ActionName>(|value| action(value).is_ok());
     agree::<form::Email>(|value| email("e", value).is_ok());
+    agree::<form::Scope>(|value| {
+        let (group, access) = value.split_once(':').map_or((None, value), |(group, access)| (Some(group), access));
+        ["read", "write"].contains(&access) && group.is_none_or(|group| Group::named(group).is_some())
+    });
+}
+
+#[test]
+fn every_group_has_a_scope() {
+    let validator = jsonschema::validator_for(form::Scope::json_schema(&mut SchemaGenerator::default()).as_value()).unwrap();
+    for group in crate::policy::GROUPS {
+        assert!(validator.is_valid(&format!("{group}:read").into()), "{group}");
+    }
+}
+
+#[test]
+fn whatever_is_a_network_has_its_form() {
+    let schema = form::NetworkText::json_schema(&mut SchemaGenerator::default());
+    let validator = jsonschema::validator_for(schema.as_value()).unwrap();
+    let longest = "0000:0000:0000:0000:0000:ffff:255.255.255.255/128";
+    for good in ["10.0.0.0/8", "203.0.113.7", "fd00::/8", "::1", "2001:DB8::7/128", longest] {
+        assert!(good.parse::<Network>().is_ok() && validator.is_valid(&good.into()), "{good}");
+    }
+    for bad in ["", "localhost", "10.0.0.0/", "10.0.0.0/8/8", "fe80::1%eth0", " 10.0.0.1"] {
+        assert!(bad.parse::<Network>().is_err() && !validator.is_valid(&bad.into()), "{bad}");
+    }
 }
 
 #[test]

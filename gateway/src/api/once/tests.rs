@@ -10,6 +10,7 @@ use crate::{
 };
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 struct Held {
     folder: tempfile::TempDir,
@@ -76,6 +77,24 @@ async fn a_master_key_that_is_replaced_between_two_tries_loses_no_answer() {
     let Reserved::Answered(sealed) = held.again().await else { panic!("the answer wasn't kept") };
     let plain = held.sealer.open(Purpose::Operation, &facts(&held.reservation.key), &sealed).unwrap();
     assert_eq!(plain.as_slice(), b"answer");
+}
+
+/// A key of yesterday's gateway, which hashed the bytes as they were sent.
+#[tokio::test]
+async fn a_key_is_known_by_the_bytes_that_were_sent_too() {
+    let held = Held::new().await;
+    held.change().await;
+    let (own, other) = ([1; 32], [2; 32]);
+    for (meant, sent, expected) in [
+        (own, None, Reserved::AnswerLost),
+        (own, Some(other), Reserved::AnswerLost),
+        (other, Some(own), Reserved::AnswerLost),
+        (other, None, Reserved::Reused),
+        (other, Some([3; 32]), Reserved::Reused),
+    ] {
+        let reservation = Reservation { fingerprint: meant, ..held.reservation.clone() };
+        assert_eq!(reserved(&held.store, reservation, sent).await.unwrap(), expected, "{meant:?} {sent:?}");
+    }
 }
 
 #[tokio::test]

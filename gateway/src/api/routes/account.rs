@@ -104,6 +104,7 @@ fn operations() -> Vec<Endpoint> {
             .query::<operations::ListParameters>()
             .progress_list::<answer::View<'static>>(),
         get("/operations/{operation}", "operations.get", operations::get, "One operation; `wait` for its end")
+            .details("Whoever began it may read it without the scope to read operations.")
             .query::<operations::GetParameters>()
             .progress::<answer::View<'static>>(),
         post(
@@ -132,10 +133,12 @@ fn log() -> Vec<Endpoint> {
         get("/audit", "audit.list", audit::list, "Who changed what, the newest first")
             .details(
                 "Every change, those that may have been made though their answer was lost, and what became of each operation; every \
-                 download of a backup; every change or download that the caller may not make (403), every deletion that the label \
-                 `protected` stopped (409), and every wrong password for an account that exists. Not in it is what was refused for \
-                 any other reason: its form, what it is about, a conflict, a rate, or a credential that opens nothing. Rows are \
-                 chained by a keyed hash: `portico audit verify` finds one that was altered, put in or taken out.",
+                 download of a backup, and who was shown what is shown once (`operations.secrets`); every change or download that \
+                 the caller may not make (403), every token that came from outside its `allowed_ips`, every deletion that the label \
+                 `protected` stopped (409), and every wrong password for an account that exists. Of equal refusals of one caller \
+                 one a minute is told. Not in it is what was refused for any other reason: its form, what it is about, a conflict, \
+                 a rate, or a credential that opens nothing. Rows are chained by a keyed hash: `portico audit verify` finds one \
+                 that was altered, put in or taken out.",
             )
             .query::<audit::ListParameters>()
             .progress_list::<audit::View<'static>>(),

@@ -3,13 +3,30 @@
 //! In go endpoints; out comes the document as JSON, the same bytes every time. Invariant: every status that an endpoint can
 //! answer with is in it, every reference resolves, and nothing in it is written by hand twice.
 
-use super::{Answer, Body, Endpoint, Makes, Shape, examples::Examples, links, problems, shapes};
-use crate::api::{answer, problem::Problem, walk};
+use super::{Answer, Body, Endpoint, Makes, Shape, examples::Examples, links, problems, rights, shapes};
+use crate::api::{answer, events, problem::Problem, walk};
 use schemars::{SchemaGenerator, generate::SchemaSettings, transform::ReplaceBoolSchemas};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 const ABOUT: &str = include_str!("about.md");
+const SESSION: &str = "From `POST /auth/login`; `__Host-portico_session` over TLS. Browsers send it by themselves. With it, \
+                       what changes something is taken from our own pages alone, as `Sec-Fetch-Site` or `Origin` says; outside \
+                       of a browser send `Sec-Fetch-Site: none` along (else 403 `cross_origin`). A header with a token wins \
+                       over it.";
+/// On every answer.
+const ALWAYS: [&str; 5] = ["RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"];
+/// What gives or ends a session by its cookie. (A member's new role gives one where it is one's own.)
+const COOKIES: [&str; 8] = [
+    "account.delete",
+    "auth.login",
+    "auth.logout",
+    "auth.password",
+    "auth.refresh",
+    "auth.register",
+    "invitations.accept",
+    "members.update",
+];
 
 /// Schemas of what is written and of what is read differ: an answer always has every field, a body may leave some out.
 struct Generators {
@@ -115,7 +132,7 @@ pub fn document(endpoints: &[Endpoint]) -> Value {
                     "type": "apiKey",
                     "in": "cookie",
                     "name": "portico_session",
-                    "description": "From `POST /auth/login`; `__Host-portico_session` over TLS. Browsers send it by themselves.",
+                    "description": SESSION,
                 },
             },
             "parameters": shapes::header_parameters(),
@@ -154,16 +171,25 @@ fn operation(endpoint: &Endpoint, all: &[Endpoint], generators: &mut Generators)
         "parameters": parameters(endpoint, generators),
         "responses": answers(endpoint, all, generators),
     });
-    if !endpoint.details.is_empty() {
-        operation["description"] = json!(endpoint.details);
+    let description = description(endpoint);
+    if !description.is_empty() {
+        operation["description"] = json!(description);
     }
-    if endpoint.open {
-        operation["security"] = json!([]);
-    }
+    operation["security"] = rights::security(endpoint);
     if let Some(body) = &endpoint.body {
         operation["requestBody"] = request_body(body, generators);
     }
     operation
+}
+
+fn description(endpoint: &Endpoint) -> String {
+    let details = Some(endpoint.details.to_owned()).filter(|details| !details.is_empty());
+    let frames = matches!(endpoint.answer, Answer::Events).then(|| {
+        let frame = events::EXAMPLE.trim_end();
+        format!("What stands in `data:` is a line of JSON, the schema `Event`. One frame of the stream:\n\n```\n{frame}\n```")
+    });
+    let parts = [details, frames, rights::words(endpoint)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 
 fn request_body(body: &Body, generators: &mut Generators) -> Value {
@@ -189,6 +215,7 @@ fn parameters(endpoint: &Endpoint, generators: &mut Generators) -> Value {
 
 fn headers(endpoint: &Endpoint) -> &'static [&'static str] {
     match endpoint.answer {
+        _ if matches!(endpoint.body, Some(Body::Bytes)) => &["ContentDigest"],
         _ if endpoint.keeps_answers() => &["IdempotencyKey"],
         Answer::Operation(_) | Answer::OperationOrKept(_) => &["Prefer", "IdempotencyKey"],
         Answer::Resource(_) | Answer::List(..) => &["IfNoneMatch", "CacheControl"],
@@ -260,8 +287,12 @@ fn answers(endpoint: &Endpoint, all: &[Endpoint], generators: &mut Generators) -
     Value::Object(answers)
 }
 
+const ACCEPTED: &str = "Accepted: the operation goes on";
+const GOES_ON: [&str; 3] = ["Location", "Retry-After", "Preference-Applied"];
+
 fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Value> {
     let operation = json!({ "$ref": "#/components/schemas/Operation" });
+    let cookie = COOKIES.contains(&endpoint.name).then_some("Set-Cookie");
     let mut answers = Map::new();
     let mut add = |status: u16, words: &str, headers: &[&str], schema: Option<Value>| {
         answers.insert(status.to_string(), response(words, headers, schema, "application/json"));
@@ -280,22 +311,23 @@ fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Va
                 add(
                     201,
                     "Made: the operation has finished, and `result` is the new resource",
-                    &["Location"],
+                    &["Location", "Preference-Applied"],
                     Some(operation.clone()),
                 );
+            } else {
+                add(200, "Done: the operation has finished", &["Preference-Applied"], Some(operation.clone()));
             }
-            add(200, "Done: the operation has finished", &[], Some(operation.clone()));
-            add(202, "Accepted: the operation goes on", &["Location", "Retry-After"], Some(operation));
+            add(202, ACCEPTED, &GOES_ON, Some(operation));
         }
         Answer::OperationOrKept(shape) => {
             let either = json!({ "anyOf": [operation, generators.answer(shape)] });
             add(
                 200,
                 "Done: the finished operation, or the resource where only Portico's own part of it was changed",
-                &[],
+                &["Preference-Applied"],
                 Some(either),
             );
-            add(202, "Accepted: the operation goes on", &["Location", "Retry-After"], Some(operation));
+            add(202, ACCEPTED, &GOES_ON, Some(operation));
         }
         Answer::Progress(shape) => add(200, "As it is now", &["Retry-After"], Some(generators.answer(shape))),
         Answer::ProgressList(shape) => add(200, "A page", &[], Some(generators.list(shape))),
@@ -305,28 +337,40 @@ fn successes(endpoint: &Endpoint, generators: &mut Generators) -> Map<String, Va
             add(202, "The host was asked to stop it", &[], Some(schema));
         }
         Answer::Kept(shape, status) => {
-            let headers: &[_] = if endpoint.has_place() { &["Location"] } else { &[] };
-            add(status, "As it is now", headers, Some(generators.answer(shape)));
+            let place = endpoint.has_place().then_some("Location");
+            let headers: Vec<_> = place.into_iter().chain(cookie).collect();
+            add(status, "As it is now", &headers, Some(generators.answer(shape)));
         }
-        Answer::Nothing => add(204, "Gone", &[], None),
+        Answer::Nothing => add(204, "Gone", cookie.as_slice(), None),
         Answer::File => {
-            let file =
-                response("The file", &[], Some(json!({ "type": "string", "format": "binary" })), "application/octet-stream");
-            answers.insert("200".to_owned(), file);
+            let schema = json!({ "type": "string", "format": "binary" });
+            let headers = ["Content-Disposition", "Content-Length"];
+            answers.insert("200".to_owned(), response("The file", &headers, Some(schema), "application/octet-stream"));
         }
         Answer::Events => {
-            let stream =
-                response("A stream of events, which goes on", &[], Some(json!({ "type": "string" })), "text/event-stream");
-            answers.insert("200".to_owned(), stream);
+            if endpoint.path.contains('{') {
+                add(204, "There is nothing more to come: the event that ended it was seen already", &[], None);
+            }
+            answers.insert("200".to_owned(), stream(generators));
         }
     }
     answers
 }
 
+/// OpenAPI 3.1 has no word for what a stream is made of.
+fn stream(generators: &mut Generators) -> Value {
+    const TYPE: &str = "text/event-stream";
+    let mut stream = response("A stream of events, which goes on", &[], Some(json!({ "type": "string" })), TYPE);
+    let content = &mut stream["content"][TYPE];
+    content["example"] = json!(events::EXAMPLE);
+    content["x-event-data"] = generators.answer(super::shape::<events::EventView<'static>>());
+    stream
+}
+
 fn response(words: &str, headers: &[&str], schema: Option<Value>, media_type: &str) -> Value {
     let component = |name: &&str| json!({ "$ref": format!("#/components/headers/{}", name.replace('-', "")) });
     let mut all = Map::from_iter([("X-Request-Id".to_owned(), json!({ "$ref": "#/components/headers/RequestId" }))]);
-    all.extend(headers.iter().map(|name| ((*name).to_owned(), component(name))));
+    all.extend(ALWAYS.iter().chain(headers).map(|name| ((*name).to_owned(), component(name))));
     let mut response = json!({ "description": words, "headers": all });
     if let Some(schema) = schema {
         response["content"] = json!({ media_type: { "schema": schema } });
@@ -342,15 +386,9 @@ fn responses(endpoints: &[Endpoint], examples: &mut Examples) -> Value {
         let codes = problems::ALL.iter().filter(|entry| entry.status == status);
         let words: String = codes.map(|entry| format!("- `{}`: {}. {}.\n", entry.code, entry.cause, entry.remedy)).collect();
         let headers: &[_] = match status {
-            429 => &[
-                "Retry-After",
-                "RateLimit",
-                "RateLimit-Policy",
-                "X-RateLimit-Limit",
-                "X-RateLimit-Remaining",
-                "X-RateLimit-Reset",
-            ],
-            503 => &["Retry-After"],
+            401 => &["WWW-Authenticate"],
+            409 | 429 | 503 => &["Retry-After"],
+            415 => &["Accept-Encoding"],
             _ => &[],
         };
         let mut problem = response(&words, headers, Some(problem.clone()), "application/problem+json");

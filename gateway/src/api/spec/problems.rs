@@ -29,8 +29,8 @@ problems! {
     400 "body_incomplete": "The body ended before its announced length; nothing was kept" => "Send it again";
     401 "unauthenticated": "There is no token or session, or it isn't valid any more" => "Send a valid token as `Authorization: Bearer ptk_…`, or log in";
     401 "wrong_credentials": "The address or the password is wrong" => "Correct it, or ask the operator to reset the password";
-    403 "cross_origin": "A page of another site sent this with the session's cookie, or nobody said who did" => "Send it from our own pages, or with a token";
-    403 "user_required": "This is for people, and a token was sent" => "Log in";
+    403 "cross_origin": "A page of another site sent this with the session's cookie, or nobody said who did" => "Send it from our own pages, outside of a browser with `Sec-Fetch-Site: none`, or with a token";
+    403 "user_required": "This is for people, and a token was sent" => "Log in with `POST /api/v1/auth/login`, and send the session's cookie instead";
     403 "role_too_high": "It is about a role above your own" => "Ask somebody who has it";
     403 "registration_closed": "The operator doesn't let everybody make an account" => "Ask for an invitation";
     403 "invitation_of_another": "The invitation is for another address than yours" => "Use the account of that address";
@@ -57,6 +57,7 @@ problems! {
     409 "protected": "The site, or one of the connection's sites, is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`; a connection also goes with `force=true`";
     409 "idempotency_in_progress": "The first request with this Idempotency-Key isn't answered yet" => "Ask again as `Retry-After` says";
     409 "idempotency_answer_lost": "A change was made under this Idempotency-Key, and its answer was lost when the gateway stopped, or could not be kept" => "Look at what is there; it is not done again";
+    409 "too_many_connections": "The organization has as many connections as it may have, or has used up as many ids of connections" => "Delete those that aren't used any more, or change what there is; `detail` says which";
     409 "too_many_tokens": "The organization has as many tokens as it may have" => "Delete those that aren't used any more";
     410 "cursor_expired": "The snapshot behind the cursor had to go" => "Start again without a cursor";
     411 "length_required": "An upload must announce its length" => "Send `Content-Length`";
@@ -66,6 +67,7 @@ problems! {
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
     422 "wrong_password": "The present password, sent to change it, is wrong" => "Send the present password as `current`";
+    422 "grant_missing": "The operator hasn't allowed what the connection would need" => "Ask the operator for the grant that `detail` names";
     422 "secret_unbound": "The change would send a secret to another address, or over another trust, than it was given for" => "Give the secret again in the same request";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
     422 "invitation_invalid": "The invitation isn't open: accepted, withdrawn, replaced, or over" => "Ask for another";
@@ -85,11 +87,11 @@ problems! {
     502 "upstream_not_granted": "The provider asked for an upstream that the connection doesn't have" => "Tell the provider's author";
     502 "request_refused": "The provider sent what a rule forbids" => "Tell the provider's author; the log names the rule";
     502 "interrupted": "It can't be known whether the host carried it out, and it won't be sent again" => "Look at the host, then decide";
-    503 "upstream_unavailable": "The host is down, or refuses connections" => "Try again later";
+    503 "upstream_unavailable": "The host is down, or refuses connections" => "Try again as `Retry-After` says";
     503 "upstream_tls": "The host's TLS certificate isn't trusted" => "Give the connection the right certificate authority or fingerprint";
     503 "overloaded": "The gateway has no room for this now" => "Try again as `Retry-After` says";
     503 "too_many_watchers": "The organization watches as many streams as it may" => "Close some, or try again as `Retry-After` says";
-    503 "idempotency_unavailable": "The store fails, or has no room for this Idempotency-Key" => "Try again later with the same key";
+    503 "idempotency_unavailable": "The store fails, or has no room for this Idempotency-Key" => "Try again with the same key, as `Retry-After` says";
     504 "request_timeout": "The answer took longer than the gateway lets a request take" => "Ask again; a change that was accepted goes on as its operation";
     504 "upstream_timeout": "The host didn't answer in time" => "Try again later; a change goes on as its operation says";
 }

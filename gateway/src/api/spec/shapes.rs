@@ -28,21 +28,29 @@ pub fn list_of(item: &Value) -> Value {
     })
 }
 
+macro_rules! escaped {
+    ($words:literal) => {
+        concat!($words, ", escaped: bytes outside `A-Za-z0-9._-` are `=XX` (a space is `=20`)")
+    };
+}
+
 /// What a name in a path stands for, and one that could be.
 fn path_words(name: &str) -> (&'static str, &'static str) {
     match name {
-        "site" => ("The site's id, `<connection>~<native id>`", "sandbox~seed-00001"),
-        "environment" => ("The environment's id or unique name", "staging"),
-        "backup" => ("The backup's id", "backup-1"),
+        "site" => (escaped!("The site's id, `<connection>~<native id>`"), "sandbox~seed-00001"),
+        "environment" => (escaped!("The environment's id or unique name"), "staging"),
+        "backup" => (escaped!("The backup's id"), "backup-1"),
         "domain" => ("The domain: lower-case A-labels", "www.example.com"),
-        "deployment" => ("The deployment's id; `previous` for the one before, where it is about a rollback", "deployment-1"),
-        "plan" => ("The plan's id", "plan-1"),
+        "deployment" => {
+            (escaped!("The deployment's id, or `previous` for the one before, where it is about a rollback"), "deployment-1")
+        }
+        "plan" => (escaped!("The plan's id"), "plan-1"),
         "hash" => (
             "The blob's BLAKE3 hash: 64 lower-case hex digits",
             "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
         ),
-        "plugin" => ("The plugin's id, escaped: bytes outside `A-Za-z0-9._-` are `=XX`", "akismet=2Fakismet.php"),
-        "theme" => ("The theme's id", "twentytwentyfive"),
+        "plugin" => (escaped!("The plugin's id"), "akismet=2Fakismet.php"),
+        "theme" => (escaped!("The theme's id"), "twentytwentyfive"),
         "connection" => ("The connection's id", "sandbox"),
         "token" => ("The token's id, not its value", "019a9c1e-5f6b-7c8d-9e0f-1a2b3c4d5e6f"),
         "provider" => ("The provider's name", "sandbox"),
@@ -77,6 +85,11 @@ pub fn header_parameters() -> Value {
         ),
         "IfNoneMatch": header("If-None-Match", "An `ETag` of an answer before: 304 if nothing has changed", json!({ "type": "string" })),
         "CacheControl": header("Cache-Control", "`no-cache`: read from the host now; `max-age=N`: an answer that is at most N seconds old (RFC 9111)", json!({ "type": "string" })),
+        "ContentDigest": header(
+            "Content-Digest",
+            "The SHA-256 of the bytes, to be compared on their way (RFC 9530). Other algorithms are left alone",
+            json!({ "type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$" }),
+        ),
         "LastEventId": header("Last-Event-ID", "The id of the last event seen: what came after it comes first", json!({ "type": "string", "pattern": "^[0-9]{1,18}$" })),
     })
 }
@@ -85,10 +98,20 @@ pub fn response_headers() -> Value {
     let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
     json!({
         "RequestId": header("Names this request in the logs", json!({ "type": "string" })),
-        "ETag": header("A hash of the body, for `If-None-Match` when it is read again. Changes take no preconditions: 412", json!({ "type": "string" })),
+        "ETag": header("A hash of the body, for `If-None-Match` when it is read again; of a list from hosts a weak one (`W/`), which leaves out `as_of`. Changes take no preconditions: 412", json!({ "type": "string" })),
         "Age": header("Seconds since the host was asked; of several parts, the oldest", json!({ "type": "integer", "minimum": 0 })),
         "CacheStatus": header("Whence the answer came (RFC 9211), absent for what Portico itself keeps", json!({ "type": "string" })),
-        "Location": header("Where the new resource is, or the operation that goes on", json!({ "type": "string" })),
+        "Location": header(
+            "Where the new resource is, or its list where it has no page of its own (environments, domains, plugins, themes); with \
+             202, the operation that goes on",
+            json!({ "type": "string" }),
+        ),
+        "PreferenceApplied": header("Which preference of `Prefer` was followed, where one was sent (RFC 7240)", json!({ "type": "string" })),
+        "ContentDisposition": header("`attachment`, with the file's name (RFC 6266)", json!({ "type": "string" })),
+        "ContentLength": header("Bytes of the file, where the host tells", json!({ "type": "integer", "minimum": 0 })),
+        "SetCookie": header("The session's cookie, or its end; not in answers to a token", json!({ "type": "string" })),
+        "WWWAuthenticate": header("`Bearer`, and `error=\"invalid_token\"` where what was sent opens nothing (RFC 6750)", json!({ "type": "string" })),
+        "AcceptEncoding": header("`identity`, where the body was coded: no coding is taken", json!({ "type": "string" })),
         "IdempotencyReplayed": header("On an answer under a key that was used before for the same request", json!({ "type": "string", "const": "true" })),
         "RetryAfter": header("Seconds to wait before asking again", json!({ "type": "integer", "minimum": 0 })),
         "RateLimit": header("`\"token\";r=0;t=1`: the tightest limit, requests left, seconds until there is one more", json!({ "type": "string" })),

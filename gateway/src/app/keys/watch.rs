@@ -1,8 +1,9 @@
-//! Takes over what changes in the key's file while the gateway runs, so that a rotation needs no restart. Keys in the environment,
-//! or from a command, are read at the start alone.
+//! Takes over the keys that change while the gateway runs, so that a rotation needs no restart. Keys in the environment are read at
+//! the start alone.
 //!
-//! In goes the file, again and again; out comes a sealer with its keys, and word of that in the store. Invariant: a file counts as
-//! known only once it was taken over, so that what failed in passing is tried again, after longer and longer pauses.
+//! In goes the key's file, again and again, or what the command prints, at each SIGHUP; out comes a sealer with these keys, and word
+//! of that in the store. Invariant: a file counts as known only once it was taken over, so that what failed in passing is tried
+//! again, after longer and longer pauses; a command runs when it is told to, since nobody knows what it costs.
 
 use super::{fit, ids, read, words};
 use crate::{
@@ -12,7 +13,10 @@ use crate::{
     store::{KeyStore as _, SqliteStore},
 };
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a key that was taken away still opens: longer than the calls that hold something sealed, and as long as a walk by
@@ -22,16 +26,13 @@ const LEAVING: Duration = Duration::from_mins(10);
 const LONGEST_PAUSE: u32 = 60;
 
 pub async fn watch(config: Config, sealer: Arc<Sealer>, store: Arc<SqliteStore>, metrics: Arc<Metrics>) {
-    let is_file = config.keys.source == KeySource::File;
+    let source = config.keys.source;
     let mut watch = Watch { config, sealer, store, metrics, known: None, failure: None, leaving: None };
     watch.count();
-    if !is_file {
-        return;
-    }
-    let mut every = tokio::time::interval(LOOK_EVERY);
-    loop {
-        every.tick().await;
-        watch.look().await;
+    match source {
+        KeySource::File => watch.look_on().await,
+        KeySource::Command => watch.listen().await,
+        KeySource::Environment => {}
     }
 }
 
@@ -57,11 +58,52 @@ struct Failure {
 }
 
 impl Watch {
-    async fn look(&mut self) {
+    async fn look_on(&mut self) {
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        loop {
+            every.tick().await;
+            self.look().await;
+        }
+    }
+
+    async fn listen(&mut self) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                tracing::error!("can't listen for SIGHUP, so keys.command runs at the start alone: {error}");
+                return;
+            }
+        };
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                _ = every.tick() => self.let_go(),
+                Some(()) = hangup.recv() => self.ask().await,
+            }
+        }
+    }
+
+    /// Runs the command once more.
+    async fn ask(&mut self) {
+        match take_over(&self.config, &self.sealer, &self.store).await {
+            Ok(kept) => self.leaving = Some((Instant::now() + LEAVING, kept)),
+            Err(error) => {
+                tracing::error!("what keys.command prints now can't be used, so the keys stay as they are: {error:#}");
+            }
+        }
+        self.count();
+    }
+
+    /// Forgets what was taken away long enough ago.
+    fn let_go(&mut self) {
         if let Some((_, kept)) = self.leaving.take_if(|(until, _)| *until <= Instant::now()) {
             self.sealer.keep(&kept);
             self.count();
         }
+    }
+
+    async fn look(&mut self) {
+        self.let_go();
         let Some(stamp) = stamp(&self.config.key_file()) else { return };
         if self.known == Some(stamp) || self.rests(stamp) {
             return;
@@ -109,7 +151,7 @@ async fn take_over(config: &Config, sealer: &Sealer, store: &SqliteStore) -> any
     let before = sealer.key_ids();
     if before.first() != now.first() || now.iter().any(|id| !before.contains(id)) {
         sealer.adopt(&keys)?;
-        tracing::info!(keys = words(now.iter().copied()), "took over the master keys of the changed file");
+        tracing::info!(keys = words(now.iter().copied()), "took over the changed master keys");
     }
     // Told only once it is true: a rotation waits for it before it seals anything anew.
     store.keys_hold(&now).await?;

@@ -33,19 +33,28 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
+        self.join_until(key, |hold| {
+            let asked = ask();
+            async move {
+                let hold = hold.while_it_runs();
+                let outcome = asked.await;
+                drop(hold);
+                outcome
+            }
+        })
+    }
+
+    /// The same, but nobody joins any more once the call has let its key go.
+    pub fn join_until<F>(&self, key: &K, ask: impl FnOnce(Hold<K, T>) -> F) -> (bool, Flight<T>)
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
         let mut flights = lock(&self.0);
         if let Some(flight) = flights.get(key) {
             return (true, flight.clone());
         }
-        let (shared, own) = (Arc::clone(&self.0), key.clone());
-        let asked = ask();
-        let task = tokio::spawn(async move {
-            // Not before it runs: at the end of the process a task is dropped where it is spawned, and that is under the lock.
-            let landing = Landing { flights: shared, key: own };
-            let outcome = asked.await;
-            drop(landing);
-            outcome.map_err(Arc::new)
-        });
+        let asked = ask(Hold { flights: Arc::clone(&self.0), key: key.clone() });
+        let task = tokio::spawn(async move { asked.await.map_err(Arc::new) });
         let ended = |error| Err(Arc::new(Error::gateway(format_args!("a read ended early: {error}"))));
         let flight = task.map(move |joined| joined.unwrap_or_else(ended)).boxed().shared();
         flights.insert(key.clone(), flight.clone());
@@ -53,15 +62,25 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
     }
 }
 
-/// Frees the key, whichever way the task ends.
-struct Landing<K: Eq + Hash, T> {
+/// A call's hold on its key, before it runs.
+pub struct Hold<K, T> {
     flights: Arc<Mutex<HashMap<K, Flight<T>>>>,
     key: K,
 }
 
+impl<K: Eq + Hash, T> Hold<K, T> {
+    /// To be called in the task: at the end of the process that is dropped where it is spawned, which is under the lock.
+    pub fn while_it_runs(self) -> Landing<K, T> {
+        Landing(self)
+    }
+}
+
+/// Frees the key, whichever way the task ends.
+pub struct Landing<K: Eq + Hash, T>(Hold<K, T>);
+
 impl<K: Eq + Hash, T> Drop for Landing<K, T> {
     fn drop(&mut self) {
-        lock(&self.flights).remove(&self.key);
+        lock(&self.0.flights).remove(&self.0.key);
     }
 }
 

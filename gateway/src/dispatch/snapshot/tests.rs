@@ -110,6 +110,20 @@ async fn an_answer_is_given_for_its_time_then_renewed_behind_then_fetched() {
     fixture.check(Freshness::Within(Duration::from_secs(3)), Ok(Came::Expired), 6).await;
 }
 
+/// However long it takes: nobody believes any more then that it is gone, but it was found out later.
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_does_not_bring_back_what_is_gone() {
+    let fixture = fixture();
+    fixture.gone.store(true, Ordering::Relaxed);
+    let gone = async {
+        sleep(Duration::from_secs(1)).await;
+        fixture.check(Freshness::Cached, Err(Kind::NotFound), 1).await;
+    };
+    let (slow, ()) = tokio::join!(fixture.slow(Freshness::Live, 10, sites()), gone);
+    assert_eq!(slow.unwrap().came, Came::Asked);
+    fixture.check(Freshness::Cached, Err(Kind::NotFound), 2).await;
+}
+
 /// Between a caller's look into the cache and its joining of a call, the call that others wait for may end.
 #[tokio::test(start_paused = true)]
 async fn what_a_call_brought_since_the_look_is_not_asked_for_again() {

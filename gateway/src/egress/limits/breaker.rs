@@ -112,3 +112,21 @@ impl Breaker {
         self.circuit = Circuit::Open { until: now + jitter::around(pause) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn circuits_that_opened_at_the_same_moment_are_tried_at_different_ones() {
+        let now = Instant::now();
+        let opened = |_| {
+            let mut breaker = Breaker::new(1);
+            breaker.judge(false, Verdict::Bad("it answered 500".to_owned()), now);
+            breaker.refuses(now).unwrap()
+        };
+        let pauses: BTreeSet<Duration> = (0..20).map(opened).collect();
+        assert!(pauses.len() > 10 && pauses.iter().all(|pause| (FIRST * 3 / 4..=FIRST * 5 / 4).contains(pause)), "{pauses:?}");
+    }
+}

@@ -1,7 +1,8 @@
 //! Heeding: what an answer says of the upstream's limits.
 //!
 //! In go the status and headers of each answer, and when its request began; the state is changed by them. Invariant: an answer to
-//! what left before a pause was over never makes the connection quicker, and a 429 always makes it wait.
+//! what left before a pause was over never makes the connection quicker, and a 429 always makes it wait. A pause that was asked for
+//! is never cut short; it ends a little later, so that those who were told the same don't come back together.
 
 use super::{Limits, Need, state::State};
 use crate::{
@@ -18,10 +19,11 @@ impl Limits {
         let is_dry = said.is_some_and(|said| said.remaining == 0);
         let mut state = self.lock();
         let under_way = state.under_way(Need::Place);
-        state.quota.heard(said, began, under_way, now);
+        let lag = state.lag;
+        state.quota.heard(said, lag, began, under_way, now);
         match asked {
             Some(pause) => {
-                state.hold(kind(status), now + pause);
+                state.hold(kind(status), now + pause + lag.of(pause));
                 state.dismiss_late(now, &self.gauges);
             }
             // It says neither when to come back nor that a window ran dry.

@@ -57,3 +57,16 @@ impl Pauses {
         self.hold.is_none_or(|hold| hold.until <= at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn those_that_were_refused_at_the_same_moment_come_back_at_different_ones() {
+        let now = Instant::now();
+        let pauses: BTreeSet<Duration> = (0..20).map(|_| Pauses::default().untimed(now)).collect();
+        assert!(pauses.len() > 10 && pauses.iter().all(|pause| (FIRST * 3 / 4..=FIRST * 5 / 4).contains(pause)), "{pauses:?}");
+    }
+}

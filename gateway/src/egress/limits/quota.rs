@@ -1,11 +1,11 @@
 //! Quota: what the upstream itself says is left, in the headers of its answers.
 //!
 //! In go what was read of each answer; out comes whether one more request may leave, and if not, from when on. Invariant: it
-//! only ever makes the connection slower than its declared rate, what is under way counts as used until it is answered (what the
-//! upstream says from then on counts it already), and nobody waits for what left before a pause, nor for ever for the one that
-//! goes first after it.
+//! only ever makes the connection slower than its declared rate, a window that ran dry ends no sooner than the upstream said, what
+//! is under way counts as used until it is answered (what the upstream says from then on counts it already), and nobody waits for
+//! what left before a pause, nor for ever for the one that goes first after it.
 
-use super::super::said::Said;
+use super::super::{jitter::Lag, said::Said};
 use crate::model::Kind;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ enum Window {
     Left {
         remaining: u32,
         reset: Instant,
+        /// When we come back if it runs dry: others may have been told the same.
+        back: Instant,
     },
     /// The window before ran dry, or a pause was over: what is allowed since isn't known until what began since is answered.
     Unknown {
@@ -44,8 +46,25 @@ pub(in crate::egress) enum Doubt {
 }
 
 impl Window {
+    fn left(said: Said, lag: Lag, now: Instant) -> Self {
+        let reset = now + said.reset;
+        Self::Left { remaining: said.remaining, reset, back: reset + lag.of(said.reset) }
+    }
+
     const fn unknown(doubt: Doubt, since: Instant) -> Self {
         Self::Unknown { since, doubt, scout: None }
+    }
+
+    /// With what is known of the same window already.
+    fn tightened(self, old: Self, now: Instant) -> Self {
+        match (self, old) {
+            (Self::Left { remaining, reset, back }, Self::Left { remaining: known, reset: end, back: later })
+                if end > now && is_same(end, reset) =>
+            {
+                Self::Left { remaining: remaining.min(known), reset: reset.max(end), back: back.max(later) }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -84,21 +103,23 @@ impl Quota {
 
     /// Whether it is known that nothing is left, for longer than this.
     pub(super) fn is_dry_beyond(&self, until: Instant) -> bool {
-        matches!(self.0, Some(Window::Left { remaining: 0, reset }) if reset > until)
+        matches!(self.0, Some(Window::Left { remaining: 0, reset, .. }) if reset > until)
     }
 
     fn turn_over(&mut self, under_way: u32, now: Instant) {
-        if let Some(Window::Left { remaining, reset }) = self.0
-            && reset <= now
-        {
-            self.0 = (remaining <= under_way).then_some(Window::unknown(Doubt::Dry, reset));
+        let Some(Window::Left { remaining, reset, back }) = self.0 else { return };
+        let is_dry = remaining <= under_way;
+        let end = if is_dry { back } else { reset };
+        if end <= now {
+            self.0 = is_dry.then_some(Window::unknown(Doubt::Dry, reset));
         }
     }
 
     /// When the request behind `ahead` others may leave at the earliest.
     pub(super) fn at(&self, under_way: u32, ahead: u32) -> Option<Instant> {
         match self.0 {
-            Some(Window::Left { remaining, reset }) if remaining <= under_way.saturating_add(ahead) => Some(reset),
+            Some(Window::Left { remaining, back, .. }) if remaining <= under_way => Some(back),
+            Some(Window::Left { remaining, reset, .. }) if remaining <= under_way.saturating_add(ahead) => Some(reset),
             _ => None,
         }
     }
@@ -113,18 +134,14 @@ impl Quota {
 
     /// `began`: when the request that was answered did. What began too early doesn't end the caution, but can say that nothing is
     /// left.
-    pub(super) fn heard(&mut self, said: Option<Said>, began: Instant, under_way: u32, now: Instant) {
+    pub(super) fn heard(&mut self, said: Option<Said>, lag: Lag, began: Instant, under_way: u32, now: Instant) {
         self.turn_over(under_way, now);
-        self.0 = match (said, self.0) {
-            (said, Some(Window::Unknown { since, .. })) if began < since && said.is_none_or(|said| said.remaining > 0) => {
-                return;
-            }
-            (Some(said), Some(Window::Left { remaining, reset })) if is_same(reset, now + said.reset) => {
-                Some(Window::Left { remaining: remaining.min(said.remaining), reset: reset.max(now + said.reset) })
-            }
-            (Some(said), _) => Some(Window::Left { remaining: said.remaining, reset: now + said.reset }),
-            (None, Some(Window::Left { remaining, reset })) => {
-                Some(Window::Left { remaining: remaining.saturating_sub(1), reset })
+        self.0 = match (said.map(|said| Window::left(said, lag, now)), self.0) {
+            (_, Some(Window::Unknown { since, .. })) if began < since && said.is_none_or(|said| said.remaining > 0) => return,
+            (Some(new), Some(old)) => Some(new.tightened(old, now)),
+            (Some(new), None) => Some(new),
+            (None, Some(Window::Left { remaining, reset, back })) => {
+                Some(Window::Left { remaining: remaining.saturating_sub(1), reset, back })
             }
             (None, _) => None,
         };
@@ -133,7 +150,7 @@ impl Quota {
     /// What is left, and when that ends, as far as it is known.
     pub(super) fn left(&self, now: Instant) -> Option<(u32, Instant)> {
         match self.0 {
-            Some(Window::Left { remaining, reset }) if reset > now => Some((remaining, reset)),
+            Some(Window::Left { remaining, reset, .. }) if reset > now => Some((remaining, reset)),
             _ => None,
         }
     }

@@ -49,7 +49,7 @@ impl Limits {
     /// Counts it, too.
     pub(super) fn refused(&self, state: &State, why: Why, pause: Duration) -> Error {
         self.gauges.refused[why.index()].inc();
-        let (name, seconds) = (&self.upstream, seconds(pause));
+        let (name, seconds) = (&self.whose.upstream, seconds(pause));
         let (kind, message) = match why {
             Why::Rate => (Kind::RateLimited, format!("the rate that the upstream {name:?} allows is used up for {seconds} s")),
             Why::Quota => (Kind::RateLimited, format!("the upstream {name:?} says that its limit is used up for {seconds} s")),

@@ -71,7 +71,7 @@ impl Limits {
             Circuit::HalfOpen => (BreakerState::HalfOpen, None),
         };
         LimitsReport {
-            upstream: self.upstream.clone(),
+            upstream: self.whose.upstream.clone(),
             rate: self.rate.map(|Rate { requests, per_seconds }| RateReport { requests, per_seconds }),
             concurrency: self.concurrency,
             running: state.running,

@@ -5,7 +5,7 @@
 
 use super::{
     Need,
-    breaker::{Breaker, Circuit, Verdict},
+    breaker::{Breaker, Circuit},
     budget::Budget,
     pace::Pace,
     pause::Pauses,
@@ -13,7 +13,7 @@ use super::{
     quota::{Doubt, Dry, Quota},
 };
 use crate::{
-    egress::{config::EgressConfig, gauges::Gauges},
+    egress::{config::EgressConfig, gauges::Gauges, jitter::Lag},
     model::{Kind, Rate},
 };
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(super) struct State {
     /// The upstream said what is left, and those that wait weren't looked at since.
     pub heard: bool,
     pub pace: Option<Pace>,
+    /// By which it comes back later than the upstream says.
+    pub lag: Lag,
     concurrency: u32,
 }
 
@@ -49,6 +51,7 @@ impl State {
             used: Instant::now(),
             heard: false,
             pace: rate.map(Pace::new),
+            lag: Lag::random(),
             concurrency,
         }
     }
@@ -161,12 +164,6 @@ impl State {
         let probes = need == Need::Place && self.breaker.admit();
         gauges.circuit(before, self.breaker.circuit());
         if probes { Fate::Probe } else { Fate::Granted }
-    }
-
-    pub(super) fn judge(&mut self, probe: bool, verdict: Verdict, now: Instant, gauges: &Gauges) {
-        let before = self.breaker.circuit();
-        self.breaker.judge(probe, verdict, now);
-        gauges.circuit(before, self.breaker.circuit());
     }
 
     pub(super) fn is_quiet(&self, now: Instant) -> bool {

@@ -7,14 +7,31 @@ mod scouts;
 mod stalls;
 
 use super::*;
-use crate::{egress::Lane, metrics::Metrics, model::Kind, policy::Caller};
+use crate::{
+    egress::{Lane, jitter::Lag},
+    metrics::Metrics,
+    model::Kind,
+    policy::Caller,
+};
 use http::{HeaderMap, HeaderName, StatusCode};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 fn limits_with(rate: Option<(u32, u32)>, concurrency: u32, metrics: &Metrics) -> Arc<Limits> {
+    let limits = lagging(rate, concurrency, metrics);
+    // So that tests can say when something is over.
+    limits.lock().lag = Lag::default();
+    limits
+}
+
+/// With a lag of its own, as they come.
+fn lagging(rate: Option<(u32, u32)>, concurrency: u32, metrics: &Metrics) -> Arc<Limits> {
     let rate = rate.map(|(requests, per_seconds)| Rate { requests, per_seconds });
-    Limits::new("api", rate, concurrency, &EgressConfig::default(), Gauges::new(metrics, "kinsta"))
+    Limits::new(whose("api"), rate, concurrency, &EgressConfig::default(), Gauges::new(metrics, "kinsta"))
+}
+
+fn whose(upstream: &str) -> Whose {
+    Whose::of(&crate::egress::tests::connection(&[]), upstream)
 }
 
 fn limits(rate: Option<(u32, u32)>, concurrency: u32) -> Arc<Limits> {

@@ -40,7 +40,7 @@ impl Turn {
     pub(in crate::egress) fn pass_on(&mut self) {
         let now = Instant::now();
         let mut state = self.limits.lock();
-        state.judge(std::mem::take(&mut self.probe), Verdict::Silent, now, &self.limits.gauges);
+        self.limits.judge(&mut state, std::mem::take(&mut self.probe), Verdict::Silent, now);
         state.moved(now, &self.limits.gauges);
     }
 
@@ -53,7 +53,7 @@ impl Turn {
         let now = Instant::now();
         let mut state = self.limits.lock();
         if let Some(verdict) = verdict {
-            state.judge(self.probe, verdict, now, &self.limits.gauges);
+            self.limits.judge(&mut state, self.probe, verdict, now);
             self.probe = false;
         }
         state.quota.over(self.since);

@@ -117,3 +117,31 @@ async fn a_probe_ends_at_what_fails() {
     assert_eq!(names, [("dns", true), ("grant", true), ("connect", false)]);
     assert!(upstreams.probe("other").await.is_err());
 }
+
+#[test]
+fn an_authority_is_certificates_and_nothing_else() {
+    let one = Authority::new().pem().replace('\r', "").trim().to_owned() + "\n";
+    for (ca, expected) in [
+        (one.clone(), None),
+        (format!("\n{}  \r\n\n", one.trim_end().replace('\n', "\r\n")), None),
+        (one.repeat(16), None),
+        (one.repeat(17), Some("16 certificates at most, not 17")),
+        (format!("{one}{}", "\n".repeat(65_536)), Some("65536 bytes at most")),
+        (format!("# ours\n{one}"), Some("nothing else")),
+        (format!("{one}subject=CN = ca\n"), Some("nothing else")),
+        (one.replace("-----BEGIN", "words -----BEGIN"), Some("nothing else")),
+        (one.replace("CERTIFICATE", "PRIVATE KEY"), Some("nothing else")),
+        (one.replace("-----END CERTIFICATE-----", ""), Some("nothing else")),
+        (one.replacen('\n', "\nComment: x\n", 1), Some("nothing else")),
+        (String::new(), Some("holds no certificate")),
+    ] {
+        let refused = tls::check_trust(&TlsTrust { ca: Some(ca.clone()), fingerprint: None }).err();
+        let told = refused.as_ref().map(|error| (error.field.as_deref(), error.message.as_str()));
+        let fits = match (told, expected) {
+            (None, None) => true,
+            (Some((field, message)), Some(words)) => field == Some("tls.ca") && message.contains(words),
+            _ => false,
+        };
+        assert!(fits, "{told:?}, not {expected:?}: {ca:.200}");
+    }
+}

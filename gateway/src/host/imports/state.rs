@@ -263,9 +263,6 @@ impl Data {
 
     async fn waiting_for<T>(&mut self, work: impl Future<Output = T> + Send) -> T {
         self.turn.release();
-        self.waiting = true;
-        let outcome = work.await;
-        self.waiting = false;
-        outcome
+        self.outside(work).await
     }
 }

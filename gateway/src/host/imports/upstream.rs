@@ -54,7 +54,7 @@ impl Host for Data {
 
 impl Data {
     /// Waits for something outside. The tick that comes during it is none in which the guest computed.
-    async fn outside<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn outside<T>(&mut self, work: impl Future<Output = T>) -> T {
         self.waiting = true;
         let since = tokio::time::Instant::now();
         let answer = work.await;

@@ -79,6 +79,54 @@ async fn an_organization_with_all_its_calls_under_way_waits_and_no_other_does() 
     }
 }
 
+/// In each of two organizations as many guests spin as may, and there is an instance for a third one.
+#[tokio::test]
+async fn organizations_whose_hosts_hang_leave_instances_to_others() {
+    let limits = Limits { instances: 16, calls_per_organization: 8, cpu_ms: 60_000, computing_per_organization: 1, ..small() };
+    let fixture = fixture_with(limits).await;
+    let mut hanging = Vec::new();
+    for name in ["a", "b"] {
+        hanging.extend([fixture.connection_of(name, "one").await, fixture.connection_of(name, "two").await]);
+    }
+    let theirs = fixture.connection_of("c", "one").await;
+    let spins = futures_util::future::join_all(hanging.iter().flat_map(|on| (0..8).map(|_| fixture.get(on, "s"))));
+    let others = async {
+        while fixture.host.stats().instances < 14 {
+            tokio::task::yield_now().await;
+        }
+        // Those that wait are refused meanwhile, and take nothing more.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(fixture.host.stats().instances, 14);
+        assert_eq!(counts(&fixture, &theirs, 1).await, ["1"]);
+    };
+    tokio::select! {
+        _ = spins => panic!("the spinning guests ended"),
+        () = others => {}
+    }
+}
+
+/// A call for which an instance at rest could go waits for nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn calls_at_once_find_room_while_instances_rest() {
+    let limits = Limits { instances: 8, wait_ms: 20_000, computing_per_organization: 4, ..small() };
+    let fixture = fixture_with(limits).await;
+    let mut connections = Vec::new();
+    for number in 0..16 {
+        connections.push(fixture.connection(&format!("c{number}")).await);
+    }
+    let began = Instant::now();
+    for round in 0..40 {
+        let calls = connections.iter().skip(round % 2 * 8).take(6).map(|on| {
+            let (host, on) = (Arc::clone(&fixture.host), Arc::clone(on));
+            tokio::spawn(async move { host.query(&on, &Query::SitesGet { site: "c".into() }, &context()).await.map(drop) })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap().unwrap();
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "somebody waited: {:?}", began.elapsed());
+}
+
 /// Each has half of the time, so both end at the end of it; one after the other, the first would end at half of it.
 #[tokio::test]
 async fn guests_of_one_organization_compute_in_turn() {

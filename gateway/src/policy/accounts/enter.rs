@@ -26,7 +26,7 @@ pub(super) const MAX_MEMBERS: u32 = 1000;
 pub struct Login {
     pub email: Email,
     pub password: Zeroizing<String>,
-    /// None: the one that the user joined first.
+    /// None: the one that the user joined last.
     pub organization: Option<Slug>,
 }
 
@@ -120,11 +120,11 @@ impl Accounts {
         }
     }
 
-    /// The organization in whose log it stands that somebody tried to be this user. Nobody's is looked for, too, so that the time
-    /// it takes doesn't tell who is known.
+    /// The organization in whose log it stands that somebody tried to be this user: where the login would have led. Nobody's is looked
+    /// for, too, so that the time it takes doesn't tell who is known.
     pub async fn organization_of(&self, user: Option<Uuid>) -> Result<Option<OrganizationId>, Error> {
         let memberships = self.store.user_memberships(user.unwrap_or_default()).await?;
-        Ok(memberships.first().map(|membership| membership.organization.id))
+        Ok(memberships.last().map(|membership| membership.organization.id))
     }
 
     async fn enter(&self, user: UserRecord, membership: Membership) -> Result<Entered, AccountError> {
@@ -241,7 +241,8 @@ fn gone() -> AccountError {
 }
 
 fn account_exists() -> AccountError {
-    let text = "there is an account of the invited address already: log in, and accept the invitation with that session";
+    let text = "there is an account of the invited address already: log in, and accept the invitation with that session; if that \
+                account isn't yours, ask the operator, who gives it to you with another password (`portico user reset`)";
     Error::new(Kind::Conflict, text).with_code("account_exists").into()
 }
 
@@ -261,7 +262,9 @@ pub(super) fn check_password(password: &str, email: &str) -> Result<(), AccountE
     password::objection(password, email).map_or(Ok(()), |objection| Err(AccountError::invalid("password", objection)))
 }
 
+/// Of those that fit, the one that was joined last: whoever invited an address first, with or without its owner, isn't where its owner
+/// works from then on.
 pub(super) fn choose(memberships: Vec<Membership>, slug: Option<&Slug>) -> Result<Membership, AccountError> {
-    let mut fitting = memberships.into_iter().filter(|one| slug.is_none_or(|slug| one.organization.slug == *slug));
-    fitting.next().ok_or_else(|| AccountError::invalid("organization", "you are no member of such an organization"))
+    let found = memberships.into_iter().rfind(|one| slug.is_none_or(|slug| one.organization.slug == *slug));
+    found.ok_or_else(|| AccountError::invalid("organization", "you are no member of such an organization"))
 }

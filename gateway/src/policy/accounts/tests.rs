@@ -97,6 +97,21 @@ async fn a_session_ends_by_idleness_and_by_age() {
 }
 
 #[tokio::test]
+async fn a_user_has_fifty_sessions_and_another_login_ends_the_oldest() {
+    let world = World::new().await;
+    let entered = world.register("anna@example.com").await;
+    let mut earlier = Vec::new();
+    for begun in (1..50).rev() {
+        earlier.push(world.earlier(&entered, begun, 0).await.1);
+    }
+    let is_kept = async |session: Uuid| world.store.session(session).await.unwrap().is_some();
+    assert!(is_kept(earlier[0]).await, "fewer than fifty are kept");
+    let last = world.login(None).await;
+    assert!(!is_kept(earlier[0]).await && is_kept(earlier[1]).await);
+    assert!(world.principal(&entered).await.is_some() && world.principal(&last).await.is_some());
+}
+
+#[tokio::test]
 async fn use_is_noted_now_and_then_and_watching_is_no_use() {
     let world = World::new().await;
     let entered = world.register("anna@example.com").await;

@@ -9,7 +9,10 @@ use anyhow::{Context as _, bail, ensure};
 use ring::digest::{Context, SHA256};
 use rustls::{
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject as _},
+    },
     sign::CertifiedKey,
 };
 use std::{
@@ -60,7 +63,7 @@ impl Files {
         let dates = validity(&chain).with_context(|| named("tls.certificate", &self.certificate))?;
         self.warn_of_issuers(dates.issuers_not_after);
         let key = PrivateKeyDer::from_pem_slice(&content.key)
-            .map_err(|error| anyhow::anyhow!("it holds no private key in PEM: {error}"))
+            .map_err(|error| no_key(&content.key, &error))
             .with_context(|| named("tls.key", &self.key))?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
@@ -91,6 +94,15 @@ impl Content {
         out.copy_from_slice(context.finish().as_ref());
         out
     }
+}
+
+/// Of PKCS #8 its label says that it is encrypted, of the older forms a line below that.
+fn no_key(content: &[u8], error: &pem::Error) -> anyhow::Error {
+    const ENCRYPTED: &[u8] = b"ENCRYPTED";
+    if content.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) {
+        return anyhow::anyhow!("it is encrypted; store it without a passphrase (openssl pkey -in OLD -out NEW)");
+    }
+    anyhow::anyhow!("it holds no private key in PEM: {error}")
 }
 
 fn named(key: &str, path: &Path) -> String {
@@ -174,6 +186,20 @@ mod tests {
                 fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
             }
             assert!(text(&files).contains(wanted), "{certificate} {key}: {}", text(&files));
+        }
+    }
+
+    #[test]
+    fn an_encrypted_key_is_told_from_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = pair(folder.path(), "one");
+        let plain = fs::read_to_string(&files.key).unwrap();
+        let older = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+                     -----END EC PRIVATE KEY-----\n";
+        for text in [plain.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), older.to_owned()] {
+            fs::write(&files.key, &text).unwrap();
+            let told = format!("{:#}", load(&files).err().unwrap());
+            assert!(told.contains("`tls.key`") && told.contains("it is encrypted; store it without a passphrase"), "{told}");
         }
     }
 

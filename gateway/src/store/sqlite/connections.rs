@@ -1,7 +1,8 @@
 //! Organizations, connections and the state that guests keep, in SQLite.
 //!
 //! Invariant: a slug that a connection ever had stays taken, and a connection's state goes with it; what keeps a connection from
-//! being deleted is looked at in the transaction that deletes it. Secrets arrive sealed.
+//! being deleted is looked at in the transaction that deletes it, and how many there are in the one that makes one more. Secrets
+//! arrive sealed.
 
 use super::{
     keys,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     model::{ConnectionId, Error, Kind, OrganizationId, ResourceId, Slug},
-    store::{ConnectionRecord, Organization, PROTECTED},
+    store::{ConnectionRecord, MAX_CONNECTIONS, MAX_SLUGS, Organization, PROTECTED},
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
@@ -86,16 +87,37 @@ pub async fn insert(writer: &Writer, connection: ConnectionRecord) -> Result<(),
     .bind(connection.created_at.as_millis())
     .bind(connection.updated_at.as_millis());
     let taken = "a connection of this organization has or had this id, and ids are never reused: choose another";
+    let organization = connection.organization;
     writer
         .write(move |c| {
             Box::pin(async move {
                 keys::refuse_retired(c, sealed.values().map(|secret| secret.sealed.as_slice())).await?;
+                refuse_too_many(&mut *c, organization).await?;
                 reserve.execute(&mut *c).await.map_err(|error| unless_taken(error, taken).with_field("id"))?;
                 insert.execute(c).await?;
                 Ok(())
             })
         })
         .await
+}
+
+async fn refuse_too_many(c: &mut SqliteConnection, organization: OrganizationId) -> Result<(), Error> {
+    let query = sqlx::query_as(
+        "SELECT (SELECT COUNT(*) FROM connections WHERE organization = ?1), \
+         (SELECT COUNT(*) FROM connection_slugs WHERE organization = ?1)",
+    );
+    let (present, ever): (i64, i64) = query.bind(blob(organization.0)).fetch_one(c).await?;
+    let text = if present >= i64::from(MAX_CONNECTIONS) {
+        format!("the organization has {MAX_CONNECTIONS} connections: delete those that aren't used any more")
+    } else if ever >= i64::from(MAX_SLUGS) {
+        format!(
+            "the organization has used {MAX_SLUGS} ids of connections, which are never used again: change connections that there \
+             are instead of making others, or make another organization"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::Conflict, text).with_code("too_many_connections"))
 }
 
 pub async fn update(writer: &Writer, connection: ConnectionRecord) -> Result<(), Error> {

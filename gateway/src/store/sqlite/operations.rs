@@ -1,19 +1,22 @@
 //! Operations as clients see them, in SQLite: accepting, reading, listing, and secrets that are shown once.
 //!
-//! Invariant: an operation, its idempotency key, its audit line and its first event are one transaction. What a runner writes
-//! is in [`super::runner`].
+//! Invariant: an operation, its idempotency key, its audit line and its first event are one transaction, and so are the taking of
+//! secrets and the line that says who took them. What a runner writes is in [`super::runner`].
 
 use super::{
-    events, keys,
+    audit, events, keys,
     rows::{blob, digest, operation, operation_columns, record, to_json},
     runner::{self, Teller},
     writer::Writer,
 };
 use crate::{
     model::{ConnectionId, Error, Operation, OperationId, OperationStatus, OrganizationId, Timestamp},
-    store::{Acceptance, IdempotencyRecord, KeyRef, ListFilter, NewOperation, OpenCounts, OperationRecord, cause},
+    store::{Acceptance, AuditEntry, IdempotencyRecord, KeyRef, ListFilter, NewOperation, OpenCounts, OperationRecord, cause},
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+/// What the audit log calls it that somebody was shown what is shown once.
+const TAKEN: &str = "operations.secrets";
 
 pub async fn accept(writer: &Writer, new: NewOperation) -> Result<Acceptance, Error> {
     let cause = cause::cause();
@@ -189,7 +192,8 @@ pub async fn take_secrets(
     now: Timestamp,
 ) -> Result<Option<Vec<u8>>, Error> {
     if has_secrets(readers, organization, &id).await? {
-        return writer.write_aside(move |c| Box::pin(take_in(c, organization, id, key, now))).await;
+        let teller = Teller { chain: writer.chain(), cause: cause::cause() };
+        return writer.write_aside(move |c| Box::pin(take_in(c, organization, id, key, (now, teller)))).await;
     }
     kept_secrets(readers, organization, &id, key.as_ref(), now).await
 }
@@ -207,7 +211,7 @@ async fn take_in(
     organization: OrganizationId,
     id: OperationId,
     key: Option<KeyRef>,
-    now: Timestamp,
+    (now, teller): (Timestamp, Teller),
 ) -> Result<Option<Vec<u8>>, Error> {
     // RETURNING tells the values after the update, so the secrets are read first.
     let select = sqlx::query_scalar("SELECT secrets FROM operations WHERE id = ? AND organization = ?");
@@ -217,9 +221,28 @@ async fn take_in(
     if let Some(key) = &key {
         let keep = "UPDATE idempotency SET answer = ? WHERE organization = ? AND scope = ? AND key = ? AND operation = ?";
         let keep = sqlx::query(keep).bind(&secrets).bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key);
-        keep.bind(id.as_str()).execute(c).await?;
+        keep.bind(id.as_str()).execute(&mut *c).await?;
     }
+    tell_taken(c, organization, &id, &teller).await?;
     Ok(Some(secrets))
+}
+
+/// It tells of the taker, who needn't be the one who asked for the operation.
+async fn tell_taken(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    id: &OperationId,
+    teller: &Teller,
+) -> Result<(), Error> {
+    let Some(cause) = &teller.cause else { return Ok(()) };
+    let entry = AuditEntry {
+        organization: Some(organization),
+        action: TAKEN.to_owned(),
+        target: Some(format!("/operations/{id}")),
+        operation: Some(id.as_str().to_owned()),
+        ..cause.entry("done", None)
+    };
+    audit::append(c, teller.chain.as_ref(), &entry).await
 }
 
 /// What was taken under this key before.
@@ -236,4 +259,17 @@ async fn kept_secrets(
     );
     let kept = kept.bind(blob(key.organization.0)).bind(&key.scope).bind(&key.key).bind(id.as_str()).bind(now.as_millis());
     Ok(kept.fetch_optional(executor).await?.flatten())
+}
+
+/// The keys that name one go with it, by the schema. An operation of which there are events still stays: a client that comes back
+/// to a stream is promised each of them, and a gap inside of the log would be told to nobody.
+pub async fn prune(writer: &Writer, before: Timestamp, batch: u32) -> Result<u64, Error> {
+    let delete = sqlx::query(
+        "DELETE FROM operations WHERE id IN (SELECT id FROM operations o WHERE finished_at IS NOT NULL AND finished_at < ? \
+         AND status NOT IN ('queued', 'running') AND NOT EXISTS (SELECT 1 FROM events WHERE operation = o.id) \
+         ORDER BY finished_at LIMIT ?)",
+    )
+    .bind(before.as_millis())
+    .bind(batch);
+    writer.write_aside(move |c| Box::pin(async move { Ok(delete.execute(c).await?.rows_affected()) })).await
 }

@@ -8,7 +8,7 @@ use crate::{
     model::Kind,
     seal::{KEY_LENGTH, Sealer},
     store::{
-        AuditFinding,
+        AuditFinding, MAX_SLUGS,
         suite::{self, connection_record, organization},
     },
 };
@@ -409,4 +409,21 @@ async fn writes_that_the_store_cannot_carry_out_are_counted() {
     let other = Organization { id: OrganizationId(Uuid::new_v4()), slug, name: "B".to_owned(), created_at: record.created_at };
     assert_eq!(store.organization_insert(&other).await.unwrap_err().kind, Kind::Gateway);
     assert_eq!(counter.get(), 1);
+}
+
+#[tokio::test]
+async fn ids_of_connections_that_are_kept_for_good_are_bounded() {
+    let (_folder, store) = open().await;
+    let id = organization(&store, "acme").await;
+    let fill = sqlx::query(
+        "INSERT INTO connection_slugs (organization, slug) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+         WHERE i < ?) SELECT ?, 'was-' || i FROM n",
+    )
+    .bind(MAX_SLUGS - 1)
+    .bind(rows::blob(id.0));
+    store.writer.write(move |c| Box::pin(async move { Ok(fill.execute(c).await.map(drop)?) })).await.unwrap();
+    store.connection_insert(&connection_record(id, "last")).await.unwrap();
+    let refused = store.connection_insert(&connection_record(id, "more")).await.unwrap_err();
+    assert_eq!((refused.kind, refused.code()), (Kind::Conflict, "too_many_connections"));
+    assert!(refused.message.contains("never used again"), "{refused}");
 }

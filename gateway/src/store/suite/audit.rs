@@ -9,6 +9,7 @@ pub async fn check(store: &dyn Store) {
     what_changes_nothing_is_not_done(store).await;
     somebody_becomes_known(store).await;
     operations_tell_their_cause(store).await;
+    who_takes_secrets_is_told(store).await;
 }
 
 fn entry(organization: OrganizationId, time: i64, principal: &str, action: &str) -> AuditEntry {
@@ -130,4 +131,23 @@ async fn somebody_becomes_known(store: &dyn Store) {
         let found = rows(store, organization).await;
         assert_eq!(found.iter().map(|row| row.principal.as_str()).collect::<Vec<_>>(), ["user:7"]);
     }
+}
+
+async fn who_takes_secrets_is_told(store: &dyn Store) {
+    let organization = organization(store, "audit-secrets").await;
+    let (id, owner) = (accepted(store, &new_operation(organization, 10)).await, Uuid::new_v4());
+    store.runner_lease(owner, at(10_000)).await.unwrap();
+    let fence = fence_of(&store.operation_claim(&id, owner, at(20)).await.unwrap().unwrap(), owner);
+    store.operation_finish(&fence, &end(OperationStatus::Succeeded)).await.unwrap();
+    let take = async |who: &str| {
+        let cause = Cause::new(Some(organization), who, "operations.get").from(None, Some("r-3".to_owned()));
+        caused_by(Arc::new(cause), store.operation_take_secrets(organization, &id, None, at(30))).await.unwrap()
+    };
+    assert_eq!((take("token:2").await, take("token:3").await), (Some(vec![7; 10]), None));
+    let all = rows(store, organization).await;
+    let told: Vec<_> = all.iter().filter(|row| row.action == "operations.secrets").collect();
+    assert_eq!(told.len(), 1, "{all:?}");
+    let AuditEntry { principal, target, outcome, request_id, operation, .. } = told[0];
+    assert_eq!((principal.as_str(), outcome.as_str(), request_id.as_deref()), ("token:2", "done", Some("r-3")));
+    assert_eq!((target.as_deref(), operation.as_deref()), (Some(&*format!("/operations/{id}")), Some(id.as_str())));
 }

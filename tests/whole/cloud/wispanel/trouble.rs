@@ -91,7 +91,8 @@ async fn errors_have_their_kind_whatever_their_shape() {
     // The panel has no Retry-After, and says when its limit ends.
     let reply = scene.gateway.api.send(Method::GET, &site, &[("cache-control", "no-cache")], Bytes::new()).await;
     let wait: u32 = reply.header("retry-after").expect("Retry-After").parse().expect("seconds");
-    assert!((20..=90).contains(&wait), "{wait}");
+    // And a tenth later the gateway asks again, at most.
+    assert!((20..=99).contains(&wait), "{wait}");
     assert_eq!(scene.panel.faults_left(), 0);
 }
 

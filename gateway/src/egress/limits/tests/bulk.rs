@@ -51,7 +51,7 @@ async fn transfers_have_half_of_the_places_and_calls_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_blob_origin_keeps_no_places_for_calls_that_never_come() {
     let config = EgressConfig { concurrency: 2, ..EgressConfig::default() };
-    let limits = Limits::of_blobs("https://blobs.example", &config, Gauges::new(&Metrics::new().unwrap(), "kinsta"));
+    let limits = Limits::of_blobs(whose("https://blobs.example"), &config, Gauges::new(&Metrics::new().unwrap(), "kinsta"));
     let both = (transfer(&limits, 0).await.unwrap(), transfer(&limits, 0).await.unwrap());
     assert!(transfer(&limits, 0).await.is_err());
     drop(both);

@@ -1,6 +1,7 @@
 //! Pauses that no header asked for, and what ends the caution after one.
 
 use super::*;
+use std::collections::BTreeSet;
 
 fn refuse(limits: &Limits, began: Instant) {
     limits.heed(StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new(), began);
@@ -161,4 +162,33 @@ async fn a_429_without_a_word_does_not_undo_what_is_known() {
     limits.heard(said(0, 20));
     refuse(&limits, Instant::now());
     assert!((19.9..20.1).contains(&pause(&limits).await));
+}
+
+/// Connections of one account are told the same, and would all ask again at that moment.
+#[tokio::test(start_paused = true)]
+async fn those_that_were_told_the_same_come_back_at_different_moments_and_none_too_early() {
+    let metrics = Metrics::new().unwrap();
+    let asked = headers(&[("retry-after", 30)]);
+    for (status, fields) in [(429, asked.clone()), (503, asked), (200, left(said(0, 30)))] {
+        let start = Instant::now();
+        let back = |_| {
+            let limits = lagging(None, 8, &metrics);
+            // However many are told so.
+            for _ in 0..50 {
+                limits.heed(StatusCode::from_u16(status).unwrap(), &fields, start);
+            }
+            limits.soonest(flow(Lane::Reads, 0), 0) - start
+        };
+        let pauses: BTreeSet<Duration> = (0..20).map(back).collect();
+        assert!(pauses.len() > 10 && pauses.iter().all(|pause| (seconds(30)..seconds(33)).contains(pause)), "{pauses:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_window_is_over_a_little_later_than_the_upstream_says() {
+    let limits = lagging(None, 8, &Metrics::new().unwrap());
+    limits.heard(said(0, 30));
+    let back = limits.soonest(flow(Lane::Reads, 0), 0) - Instant::now();
+    let pause = pause(&limits).await;
+    assert!((30.0..=33.01).contains(&pause) && (seconds(30)..seconds(33)).contains(&back), "{pause} s, {back:?}");
 }
