@@ -105,7 +105,7 @@ async fn organizations_whose_hosts_hang_leave_instances_to_others() {
     }
 }
 
-/// A call for which an instance at rest could go waits for nobody.
+/// Many calls at once evict many instances at rest. (That two choose the same one is too rare for a test to meet.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_at_once_find_room_while_instances_rest() {
     let limits = Limits { instances: 8, wait_ms: 20_000, computing_per_organization: 4, ..small() };
