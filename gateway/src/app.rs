@@ -151,7 +151,7 @@ impl App {
         let kept: (Arc<dyn Store>, _) = (self.store.clone(), Arc::clone(&self.metrics));
         let told = (self.config.api.clone(), self.config.server.public_url.clone());
         let api = Api::new(self.dispatch, Arc::clone(&operations), events, people, self.sealer, kept, told);
-        let kept = (self.config.audit.clone(), self.config.operations.clone());
+        let kept = (self.config.audit.clone(), self.config.operations.clone(), self.config.events.keep_hours.div_ceil(24));
         tokio::spawn(upkeep::prune(self.store.clone(), kept, self.shutdown.child_token()));
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics)));
         let limits = Arc::new(Limits::new(&self.config.limits));

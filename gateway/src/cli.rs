@@ -108,7 +108,8 @@ enum SecretsCommand {
     /// Backups from before open with the old key alone: have a copy of it first, and keep that as long as you keep them.
     ///
     /// A rotation that was cut off is finished by running it again. With the key in the environment or from a command, give the new and
-    /// the old key there, in this order and separated by a space, start the gateway with them, and run this with the same.
+    /// the old key there, in this order and separated by a space, start the gateway with them (for a command: send it SIGHUP), and run
+    /// this with the same. A key that was taken away opens for ten minutes more.
     Rotate {
         #[command(flatten)]
         common: Common,

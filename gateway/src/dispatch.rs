@@ -156,8 +156,7 @@ impl Dispatch {
         let ask = |query: Query| {
             let (this, connection) = (Arc::clone(self), Arc::clone(connection));
             // A fill goes on in a task of its own.
-            let live = async move { this.live(&connection, &configured, &query).await };
-            policy::under_the_same_place(policy::on_this_trail(live))
+            policy::on_this_trail(async move { this.live(&connection, &configured, &query).await })
         };
         self.snapshots.get(Key::new(connection, query), freshness, lifetime, ask).await
     }

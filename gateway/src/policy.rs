@@ -35,7 +35,7 @@ pub use email::Email;
 pub use fair::{Fair, Walk};
 pub use limits::{
     AnswerBy, Busy, Lane, Limits, LimitsConfig, Owed, PIECE, Place, Policy, Quota, Rate, Repeatable, Unsent, Verdict, Waiting,
-    Window, aside_after, holding, step_aside, under_the_same_place,
+    Window, aside_after, holding, step_aside,
 };
 pub use origin::{Listed, Provenance, is_safe, provenance};
 pub use password::{Asker, Passwords, PasswordsConfig, generate as generate_password};

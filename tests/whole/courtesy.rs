@@ -162,7 +162,8 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_hangs_leaves_the_others_room() {
     // Long enough to look at those who wait.
-    let config = "[host]\nwait_ms = 20000\n[limits]\nin_flight_per_organization = 104\n".to_owned();
+    let config =
+        "[host]\nwait_ms = 20000\nwaiting_per_organization = 200\n[limits]\nin_flight_per_organization = 104\n".to_owned();
     let gateway = Gateway::start_with(Setup { config, guests: vec!["courteous"], ..Setup::default() }).await;
     let (silent, good) = (Upstream::start(|_| Answer::Never).await, Upstream::start(|_| Answer::Json(200, json!({}))).await);
     gateway.connect("c", "courteous", json!({"url": silent.url()})).await;
@@ -190,6 +191,14 @@ async fn a_host_that_hangs_leaves_the_others_room() {
         let _ = gateway.api.get(&format!("/sites/good~{n}")).await.is(200);
         let _ = gateway.api.get("/operations?limit=1").await.is(200);
     }
+    // Nor do changes that stand there, which run in tasks of their own.
+    for _ in 0..60 {
+        let api = gateway.api.clone();
+        popular.spawn(async move { api.post("/connections/c/test", &json!({})).await.status });
+    }
+    let all = async || (gateway.metric("portico_requests_in_flight", &[]).await >= 455.0).then_some(());
+    eventually("those, too", all).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let renamed = gateway.api.json(Method::PATCH, "/connections/good", &[], &json!({"name": "Good"})).await;
     let _ = renamed.is(200);
     assert_eq!(gateway.metric("portico_requests_refused_total", &[]).await, 0.0);

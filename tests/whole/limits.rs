@@ -138,8 +138,9 @@ async fn an_address_is_limited_before_its_credential_is_looked_at() {
     refused(stranger.get("/api/v1/sites").await, "ip");
     refused(gateway.api.get("/sites").await, "ip");
     refused(stranger.get("/docs").await, "ip");
-    // Operators are let in.
+    // Operators are let in, and load balancers: they ask from where clients' requests come.
     let _ = gateway.admin.get("/livez").await.is(200);
+    assert_eq!(left(&stranger.get("/livez").await.is(200)), ("ip".to_owned(), 3, 0));
 }
 
 #[tokio::test]

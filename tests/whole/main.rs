@@ -42,6 +42,7 @@ mod operations;
 mod overload;
 mod own_writes;
 mod paging;
+mod people;
 mod prism;
 mod prometheus;
 mod protection;

@@ -22,7 +22,7 @@ const RETRY_AFTER: u32 = 1;
 pub struct OperationAction;
 
 impl OperationAction {
-    fn all() -> impl Iterator<Item = Action> {
+    pub fn all() -> impl Iterator<Item = Action> {
         let changes = |action: &Action| policy::rule(action.as_str()).is_some_and(|rule| rule.access == Access::Write);
         let at_once = |action: &Action| action.prepares() || *action == Action::DeploymentsUpload;
         Action::ALL.iter().copied().filter(move |action| changes(action) && !at_once(action))

@@ -59,7 +59,7 @@ pub struct ListParameters {
     since: Option<Timestamp>,
     /// RFC 3339: before this moment.
     until: Option<Timestamp>,
-    /// `token:…`, `user:…` or `operator`.
+    /// `token:…`, `user:…`, `operator`, or `nobody` of failed logins.
     #[schemars(with = "Option<form::Actor>")]
     actor: Option<String>,
     /// `connections.create`, …
@@ -231,7 +231,8 @@ impl Api {
         if !self.refusals.is_due(refused, Instant::now()) {
             return Ok(());
         }
-        let target = entry.target.map(|target| cut(target.into(), MAX_REFUSED));
+        let most = if refused.protects() { MAX_TARGET } else { MAX_REFUSED };
+        let target = entry.target.map(|target| cut(target.into(), most));
         let recorded = self.recorded(&AuditEntry { target, ..entry }).await;
         if recorded.is_err() {
             self.refusals.failed(refused);

@@ -32,6 +32,15 @@ pub struct ListParameters {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteParameters {
+    /// Also revoke the organization's tokens that the member made, those that these made, and so on. If one of them has a role
+    /// above your own (403), nothing is done. It takes the scope `tokens:write`, too.
+    #[serde(default)]
+    revoke_tokens: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "MemberUpdate")]
 #[serde(deny_unknown_fields)]
 pub struct UpdateBody {
@@ -136,9 +145,16 @@ pub async fn delete(
     State(api): Shared,
     Extension(principal): Caller,
     Path(id): Path<String>,
+    Query(parameters): Query<DeleteParameters>,
     _: NoBody,
 ) -> Result<StatusCode, Problem> {
-    api.accounts.remove_member(&principal, uuid(&id)?).await?;
+    let member = uuid(&id)?;
+    if parameters.revoke_tokens {
+        let revoked = api.accounts.remove_member_with_tokens(&principal, member).await?;
+        revoked.into_iter().for_each(|token| api.events.dismiss(token));
+    } else {
+        api.accounts.remove_member(&principal, member).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

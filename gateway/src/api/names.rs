@@ -13,7 +13,9 @@ const MAX_ENVIRONMENT: usize = 1536;
 /// A site's whole id. An id that can't be one is like one that doesn't exist, but the words say why.
 pub fn site_id(text: &str) -> Result<ResourceId, Problem> {
     ResourceId::parse(text).map_err(|error| {
-        Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?} is not a site's id: {error}"))
+        let native = text.split_once('~').and_then(|(slug, native)| Some(format!("{slug}~{}", escaped(native)?)));
+        let spelling = native.map(|id| format!("; write it as {id}")).unwrap_or_default();
+        Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", format!("{text:?} is not a site's id: {error}{spelling}"))
     })
 }
 
@@ -30,16 +32,17 @@ pub fn connection(field: &str, text: &str) -> Result<Slug, Problem> {
 /// The native id behind a sub-resource's segment.
 pub fn native(text: &str) -> Result<String, Problem> {
     model::unescape(text).map_err(|error| {
-        let detail = format!("{text:?}: {error}{}", spelling(text).unwrap_or_default());
+        let spelling = escaped(text).map(|id| format!("; write it as {id}")).unwrap_or_default();
+        let detail = format!("{text:?}: {error}{spelling}");
         Problem::new(http::StatusCode::BAD_REQUEST, "invalid_id", detail)
     })
 }
 
 /// How somebody who wrote the id as the host has it is to write it. With a `=` in it, it isn't clear what was meant.
-fn spelling(text: &str) -> Option<String> {
+fn escaped(text: &str) -> Option<String> {
     let escaped = model::escape(text);
     let helps = !text.contains('=') && escaped != text && model::unescape(&escaped).is_ok();
-    helps.then(|| format!("; write it as {escaped}"))
+    helps.then_some(escaped)
 }
 
 /// Who did something, as the audit log names them.

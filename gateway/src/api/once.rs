@@ -10,7 +10,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 
-pub use asked::{Fingerprint, route};
+pub use asked::{Fingerprint, one_form, route};
 pub use running::Running;
 
 use super::{

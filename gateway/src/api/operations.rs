@@ -50,6 +50,12 @@ pub async fn list(
     Query(parameters): Query<ListParameters>,
 ) -> Result<Response, Problem> {
     let limit = walk::limit(parameters.limit)?;
+    if parameters.action.is_some_and(|action| !answer::OperationAction::all().any(|one| one == action)) {
+        return Err(Problem::invalid(
+            "action",
+            "operations don't do that: take what changes something, such as `sites.create`",
+        ));
+    }
     let question = format!("operations {:?} {:?} {:?}", parameters.connection, parameters.status, parameters.action);
     let scope = Scope { sealer: &api.sealer, principal: &principal, question };
     let after: Option<(Timestamp, OperationId)> = parameters.cursor.as_deref().map(|cursor| scope.open(cursor)).transpose()?;

@@ -40,8 +40,14 @@ impl Old {
     }
 }
 
-pub async fn prune(store: Arc<dyn Store>, (audit, operations): (AuditConfig, OperationsConfig), shutdown: CancellationToken) {
-    let kept = [(Old::Rows, audit.keep_days), (Old::Operations, operations.keep_days)];
+/// `event_days`: for so long there are events of operations, which keep them.
+pub async fn prune(
+    store: Arc<dyn Store>,
+    (audit, operations, event_days): (AuditConfig, OperationsConfig, u32),
+    shutdown: CancellationToken,
+) {
+    let operation_days = if operations.keep_days == 0 { 0 } else { operations.keep_days.max(event_days) };
+    let kept = [(Old::Rows, audit.keep_days), (Old::Operations, operation_days)];
     let work = async {
         let mut due = interval(EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);

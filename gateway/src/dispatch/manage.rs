@@ -61,6 +61,7 @@ impl Dispatch {
         let changes = new.secrets.into_iter().map(|(name, value)| (name, SecretChange::Set(value))).collect();
         // Whoever is refused has no connection of that name.
         let nameless = |error| Error { connection: None, ..error };
+        check_settings(&record.settings).and_then(|()| egress::check_trust(&record.tls)).map_err(nameless)?;
         self.prepared(record, changes).await.map(Draft).map_err(nameless)
     }
 
@@ -79,6 +80,9 @@ impl Dispatch {
     pub async fn changed_connection(&self, present: &Connection, patch: Patch) -> Result<Draft, Error> {
         // Those in memory may be sealed under a master key that was replaced since.
         let mut record = present.stored().await?;
+        // What is stored already stays good, whatever is refused today: it mustn't be in the way of replacing a secret.
+        patch.settings.as_ref().map_or(Ok(()), check_settings)?;
+        patch.tls.as_ref().map_or(Ok(()), egress::check_trust)?;
         record.revision += 1;
         record.updated_at = clock::now();
         record.name = patch.name.unwrap_or(record.name);
@@ -138,8 +142,6 @@ impl Dispatch {
     ) -> Result<ConnectionRecord, Error> {
         let provider = self.providers.get(&record.provider)?;
         known_secrets(&provider, &changes)?;
-        check_settings(&record.settings)?;
-        egress::check_trust(&record.tls)?;
         let configuration = self.try_configure(&provider, &record).await?;
         for (name, change) in changes {
             match change {

@@ -1,8 +1,9 @@
 //! Background requests: answers that take minutes, run by the gateway and watched by the guest.
 //!
 //! In go prepared requests under a key; out come ids, and how far each has come. Invariant: at most one request of a key runs
-//! for a connection, another connection's id isn't known here, and only the end of an answer is held. Nothing survives the
-//! process: a guest starts again what isn't known any more.
+//! for a connection, and no connection takes more than its share of all that may run; another connection's id isn't known here,
+//! and only the end of an answer is held. Whatever becomes of its task, a request that doesn't run any more has ended. Nothing
+//! survives the process: a guest starts again what isn't known any more.
 
 use super::{
     Background, BackgroundState, Flow, Lane, Request, SendContext,
@@ -18,6 +19,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +32,8 @@ use uuid::Uuid;
 const MAX_KEY: usize = 256;
 /// Ended ones that are remembered, for each that may run.
 const KEPT_FOR_EACH: usize = 16;
+/// The share of one connection in those that may run, as a fraction: they may go on for half an hour each.
+const SHARES: usize = 4;
 
 /// All background requests of the process.
 pub(super) struct Registry {
@@ -121,10 +125,18 @@ impl Registry {
         if let Some((id, _)) = entries.iter().find(|(_, entry)| same(entry)) {
             return Ok(Found::Running(*id));
         }
+        let (mut all, mut own) = (0, 0);
+        for entry in entries.values().filter(|entry| running(entry)) {
+            all += 1;
+            own += usize::from(entry.connection == connection);
+        }
         let most = self.config.max_running;
-        if entries.values().filter(|entry| running(entry)).count() >= most {
-            let message = format!("{most} background requests run already; try again when one has ended");
-            return Err(Error::new(Kind::RateLimited, message).with_retry_after(30));
+        let share = (most / SHARES).max(1);
+        if own >= share {
+            return Err(too_many(format_args!("this connection runs as many background requests as it may ({share})")));
+        }
+        if all >= most {
+            return Err(too_many(format_args!("{most} background requests run already")));
         }
         let record = Arc::new(Mutex::new(Record::new(Arc::clone(shared))));
         let id = Uuid::new_v4();
@@ -154,6 +166,10 @@ fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn too_many(running: fmt::Arguments<'_>) -> Error {
+    Error::new(Kind::RateLimited, format!("{running}; try again when one has ended")).with_retry_after(30)
+}
+
 enum Found {
     Running(Uuid),
     New(Reserved),
@@ -170,6 +186,11 @@ impl Reserved {
     /// Runs it, and keeps its place. `NotFound` when the connection was forgotten meanwhile.
     fn run(mut self, work: impl Future<Output = ()> + Send + 'static) -> Result<String, Error> {
         let gone = || Error::new(Kind::NotFound, "the connection was deleted meanwhile");
+        let unfinished = Unfinished(Arc::clone(&self.record));
+        let work = async move {
+            let _unfinished = unfinished;
+            work.await;
+        };
         let mut entries = self.registry.lock();
         let id = self.id.ok_or_else(gone)?;
         entries.get_mut(&id).ok_or_else(gone)?.task = Some(tokio::spawn(work).abort_handle());
@@ -187,6 +208,18 @@ impl Drop for Reserved {
     }
 }
 
+/// Ends a request whose task goes without having ended it, because it panicked: its place and its key would be taken for ever.
+struct Unfinished(Arc<Mutex<Record>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let mut record = lock(&self.0);
+        if record.ended.is_none() {
+            record.end(BackgroundState::Failed(Error::gateway("a background request ended without an outcome")));
+        }
+    }
+}
+
 async fn run(upstream: Arc<Upstream>, prepared: Prepared, flow: Flow, record: Arc<Mutex<Record>>, config: BackgroundConfig) {
     let deadline = Instant::now() + Duration::from_secs(config.max_seconds);
     let label = &upstream.target.label;
@@ -200,9 +233,7 @@ async fn run(upstream: Arc<Upstream>, prepared: Prepared, flow: Flow, record: Ar
         Err(Error::new(Kind::Timeout, message))
     };
     let result = timeout_at(deadline, work).await.unwrap_or_else(|_| late());
-    let mut record = lock(&record);
-    record.ended = Some(Instant::now());
-    record.state = match result {
+    let state = match result {
         Ok(status) => {
             upstream.shared.meters.status(status);
             BackgroundState::Finished
@@ -212,6 +243,7 @@ async fn run(upstream: Arc<Upstream>, prepared: Prepared, flow: Flow, record: Ar
             BackgroundState::Failed(error)
         }
     };
+    lock(&record).end(state);
 }
 
 async fn stream(
@@ -240,6 +272,10 @@ impl Record {
         Self { state: BackgroundState::Running, ended: None, status: None, received: 0, tail: Vec::new(), shared }
     }
 
+    fn end(&mut self, state: BackgroundState) {
+        (self.ended, self.state) = (Some(Instant::now()), state);
+    }
+
     /// Keeps more than the tail, so that a secret which begins before the tail is still recognised.
     fn push(&mut self, data: &Bytes, tail: usize) -> u64 {
         self.received += data.len() as u64;
@@ -262,5 +298,76 @@ impl Record {
             tail = tail.slice(line + 1..);
         }
         Background { state: self.state.clone(), status: self.status, received: self.received, tail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        egress::{config::EgressConfig, meters::Meters, redact::Redactor},
+        metrics::Metrics,
+        model::Secrets,
+    };
+
+    fn shared() -> Arc<Shared> {
+        let meters = Meters::new(&Metrics::new().unwrap(), "docker");
+        let redactor = Redactor::new(&Secrets::default(), Vec::new());
+        Arc::new(Shared { config: Arc::new(EgressConfig::default()), redactor, meters })
+    }
+
+    fn registry(max_running: usize) -> Arc<Registry> {
+        Registry::new(BackgroundConfig { max_running, ..BackgroundConfig::default() })
+    }
+
+    fn reserved(found: Result<Found, Error>) -> Reserved {
+        match found {
+            Ok(Found::New(reserved)) => reserved,
+            Ok(Found::Running(id)) => panic!("{id} runs already"),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_panics_has_failed_and_its_key_is_free() {
+        let (registry, connection) = (registry(4), ConnectionId(Uuid::new_v4()));
+        let started = reserved(registry.reserve(connection, "pull", &shared()));
+        let id = started.run(async { panic!("as it is meant to") }).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), async {
+            loop {
+                match registry.watch(connection, &id).unwrap().state {
+                    BackgroundState::Running => tokio::task::yield_now().await,
+                    ended => return ended,
+                }
+            }
+        });
+        let ended = ended.await.expect("it runs for ever");
+        assert!(matches!(&ended, BackgroundState::Failed(error) if error.kind == Kind::Gateway), "{ended:?}");
+        drop(reserved(registry.reserve(connection, "pull", &shared())));
+    }
+
+    #[test]
+    fn one_connection_has_a_quarter_of_the_places() {
+        for (most, share) in [(64, 16), (8, 2), (5, 1), (1, 1)] {
+            let (registry, shared) = (registry(most), shared());
+            let refusal = |connection: ConnectionId| match registry.reserve(connection, "one more", &shared) {
+                Err(error) => (error.kind, error.retry_after, error.message),
+                Ok(_) => panic!("one more runs of {most}"),
+            };
+            let mut kept = Vec::new();
+            while kept.len() < most {
+                let connection = ConnectionId(Uuid::new_v4());
+                kept.extend((0..share).map(|number| reserved(registry.reserve(connection, &number.to_string(), &shared))));
+                let told = format!(
+                    "this connection runs as many background requests as it may ({share}); try again when one has ended"
+                );
+                assert_eq!(refusal(connection), (Kind::RateLimited, Some(30), told));
+            }
+            let told = format!("{most} background requests run already; try again when one has ended");
+            assert_eq!(refusal(ConnectionId(Uuid::new_v4())), (Kind::RateLimited, Some(30), told));
+            // The place of one that ended is anybody's.
+            kept.pop();
+            drop(reserved(registry.reserve(ConnectionId(Uuid::new_v4()), "next", &shared)));
+        }
     }
 }

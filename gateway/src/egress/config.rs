@@ -44,7 +44,7 @@ pub struct EgressConfig {
 pub struct BackgroundConfig {
     /// Seconds from start to end.
     pub max_seconds: u64,
-    /// Running at the same time, over all connections.
+    /// Running at the same time, over all connections; of one connection a quarter of that, and at least one.
     pub max_running: usize,
     /// Bytes that are kept of the end of the answer.
     pub tail_bytes: usize,

@@ -25,7 +25,7 @@ pub(super) use breaker::{Circuit, Verdict};
 pub(super) use judge::Whose;
 pub(super) use refusal::Why;
 pub use report::{BreakerReport, BreakerState, LimitsReport, RateReport};
-pub(super) use turn::Turn;
+pub(super) use turn::{Further, Turn};
 
 use super::{Flow, config::EgressConfig, gauges::Gauges};
 use crate::model::{Error, Rate};
@@ -93,9 +93,10 @@ impl Limits {
         Ok(Turn::new(Arc::clone(self), probe, None))
     }
 
-    /// Waits for the time of a further request under the same turn.
-    pub(super) async fn time(&self, flow: Flow, deadline: Instant) -> Result<(), Error> {
-        self.wait(Need::Time, flow, deadline).await.map(drop)
+    /// Waits for the time of a further request under the same turn. What comes out is kept until that one is answered, or over.
+    pub(super) async fn time(&self, flow: Flow, deadline: Instant) -> Result<Further<'_>, Error> {
+        self.wait(Need::Time, flow, deadline).await?;
+        Ok(Further::new(self))
     }
 
     /// A call's first request leaves. Whoever is refused or sends again doesn't say so: they would earn the retries that a failing

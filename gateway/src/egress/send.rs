@@ -9,7 +9,7 @@ use super::{
     Flow, Intent, Request, Response, SendContext, Writes,
     bind::Upstream,
     fault,
-    limits::{Turn, Verdict},
+    limits::{Further, Turn, Verdict},
     redirect,
     request::Prepared,
     response,
@@ -107,9 +107,7 @@ impl Upstream {
             return Ok(answer);
         }
         let Some(renewed) = session.renewed(&pass, flow, deadline).await.map_err(undone)? else { return Ok(answer) };
-        if self.limits.time(flow, deadline).await.is_err() {
-            return Ok(answer);
-        }
+        let Ok(_further) = self.limits.time(flow, deadline).await else { return Ok(answer) };
         let answer = self.hops(prepared, Some(&renewed), flow, deadline).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             session.doubt(&renewed);
@@ -120,8 +118,8 @@ impl Upstream {
     /// Sends, and follows redirects of reads.
     async fn hops(&self, prepared: &Prepared, pass: Option<&Pass>, flow: Flow, deadline: Instant) -> Outcome {
         let mut target = prepared.target.clone();
+        let mut response = self.attempt(prepared, &target, pass, (flow, deadline)).await?;
         for _ in 0..redirect::MAX_HOPS {
-            let response = self.attempt(prepared, &target, pass, (flow, deadline)).await?;
             if !prepared.is_read() {
                 return Ok(response);
             }
@@ -130,9 +128,12 @@ impl Upstream {
                 Some(next) => target = next,
                 None => return Ok(response),
             }
-            self.limits.time(flow, deadline).await.map_err(Failure::other)?;
+            // Its connection is free for the next one.
+            drop(response);
+            let _further = self.limits.time(flow, deadline).await.map_err(Failure::other)?;
+            response = self.attempt(prepared, &target, pass, (flow, deadline)).await?;
         }
-        self.attempt(prepared, &target, pass, (flow, deadline)).await
+        Ok(response)
     }
 
     /// Sends once, or twice when a kept connection turned out to be closed.
@@ -147,9 +148,7 @@ impl Upstream {
         let mut began = Instant::now();
         let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
-                if !self.may_go_again(&error, flow, deadline).await {
-                    return Err(self.failure(&error));
-                }
+                let _further = self.go_again(&error, flow, deadline).await?;
                 self.shared.meters.retries.inc();
                 began = Instant::now();
                 self.fresh.request(to_http()?).await
@@ -169,11 +168,14 @@ impl Upstream {
 
     /// That a kept connection was closed says nothing of the upstream, and there are no more of those than connections are kept,
     /// so neither the budget is asked nor the pace. On a shared one that is as well as ever an upstream may break off each request.
-    async fn may_go_again(&self, error: &legacy::Error, flow: Flow, deadline: Instant) -> bool {
+    async fn go_again(&self, error: &legacy::Error, flow: Flow, deadline: Instant) -> Result<Option<Further<'_>>, Failure> {
         if !fault::was_reset_alone(error) {
-            return true;
+            return Ok(None);
         }
-        self.limits.may_retry() && self.limits.time(flow, deadline).await.is_ok()
+        if !self.limits.may_retry() {
+            return Err(self.failure(error));
+        }
+        self.limits.time(flow, deadline).await.map(Some).map_err(|_| self.failure(error))
     }
 
     fn failure(&self, error: &legacy::Error) -> Failure {

@@ -1,5 +1,6 @@
 //! An entrance: how many calls may be under way, how many of them at one door, and who goes in next. An organization has one, with a door
-//! for each connection; and there is one of the whole process, with a door for each organization.
+//! for each connection; and there is one of the whole process, with two doors for each organization: what is the only call on its
+//! connection goes in by one of its own, so that no other connection's host keeps it out.
 //!
 //! In go doors, flows and deadlines; out come places, or errors. Invariant: a door has at most [`SHARE`] times as many calls under way
 //! as are free (dynamic thresholds, Choudhury and Hahne, 1998), and the last sixteenth of the places is for doors that have none. So one
@@ -78,10 +79,20 @@ pub(super) trait InTime: Fn(Flow, u32, Instant) -> Result<bool, Error> {}
 
 impl<F: Fn(Flow, u32, Instant) -> Result<bool, Error>> InTime for F {}
 
+/// Who goes in next: where, whether as the first one there, and who.
+type Next<K> = (K, bool, Waiting<K>);
+
+enum Joined<K: Behind> {
+    Inside { first: bool },
+    Waiting(Ticket<K>),
+}
+
 /// A place inside.
 pub(super) struct Admitted<K: Behind = ConnectionId> {
     entrance: Arc<Entrance<K>>,
     at: K,
+    /// Nobody else was inside at its door.
+    pub(super) first: bool,
 }
 
 /// Calls of a connection at this moment.
@@ -109,8 +120,9 @@ impl<K: Behind> Entrance<K> {
         deadline: Instant,
         in_time: impl InTime,
     ) -> Result<Admitted<K>, Error> {
-        let Some(Ticket { mut answer, until }) = self.join(at, flow, deadline, &in_time)? else {
-            return Ok(Admitted { entrance: Arc::clone(self), at });
+        let Ticket { mut answer, until } = match self.join(at, flow, deadline, &in_time)? {
+            Joined::Inside { first } => return Ok(Admitted { entrance: Arc::clone(self), at, first }),
+            Joined::Waiting(ticket) => ticket,
         };
         let mut ended = timeout_at(until, &mut answer).await;
         // Those inside may have come to the upstream's limits meanwhile.
@@ -123,11 +135,10 @@ impl<K: Behind> Entrance<K> {
         }
     }
 
-    /// None: it is in.
-    fn join(&self, at: K, flow: Flow, deadline: Instant, in_time: impl InTime) -> Result<Option<Ticket<K>>, Error> {
+    fn join(&self, at: K, flow: Flow, deadline: Instant, in_time: impl InTime) -> Result<Joined<K>, Error> {
         let mut state = self.lock();
-        if state.lets_in(at) {
-            return Ok(None);
+        if let Some(first) = state.lets_in(at) {
+            return Ok(Joined::Inside { first });
         }
         let (sender, answer) = oneshot::channel();
         let waiting = Waiting { flow, deadline, answer: sender };
@@ -135,7 +146,7 @@ impl<K: Behind> Entrance<K> {
         state.tidy(at);
         let has_patience = lined_up? && flow.lane == Lane::Reads;
         let until = if has_patience { deadline } else { deadline.min(Instant::now() + self.patience) };
-        Ok(Some(Ticket { answer, until }))
+        Ok(Joined::Waiting(Ticket { answer, until }))
     }
 
     pub(super) fn calls(&self, at: K) -> Calls {
@@ -145,9 +156,9 @@ impl<K: Behind> Entrance<K> {
 
     fn leave(self: &Arc<Self>, at: K) {
         let next = self.lock().leave(at);
-        for (at, waiting) in next {
+        for (at, first, waiting) in next {
             // Who goes away at this moment drops it, and so hands it on.
-            let _ = waiting.answer.send(Ok(Admitted { entrance: Arc::clone(self), at }));
+            let _ = waiting.answer.send(Ok(Admitted { entrance: Arc::clone(self), at, first }));
         }
     }
 
@@ -157,8 +168,8 @@ impl<K: Behind> Entrance<K> {
 }
 
 impl<K: Behind> State<K> {
-    /// Without waiting, where nobody waits.
-    fn lets_in(&mut self, at: K) -> bool {
+    /// Without waiting, where nobody waits; and whether it is the first one inside there.
+    fn lets_in(&mut self, at: K) -> Option<bool> {
         let (free, reserve) = (self.free, self.reserve);
         let door = self.doors.entry(at).or_default();
         let enters = door.waiting.is_empty() && door.has_room(free, reserve);
@@ -166,7 +177,7 @@ impl<K: Behind> State<K> {
             door.inside += 1;
             self.free -= 1;
         }
-        enters
+        enters.then_some(door.inside == 1)
     }
 
     /// Puts it into its line, and tells whether that is one for the upstream's limits.
@@ -199,7 +210,7 @@ impl<K: Behind> State<K> {
     }
 
     /// Those who go in now.
-    fn leave(&mut self, at: K) -> Vec<(K, Waiting<K>)> {
+    fn leave(&mut self, at: K) -> Vec<Next<K>> {
         self.free += 1;
         if let Some(door) = self.doors.get_mut(&at) {
             door.inside -= 1;
@@ -217,7 +228,7 @@ impl<K: Behind> State<K> {
     }
 
     /// One of each door that has room.
-    fn round(&mut self) -> Vec<(K, Waiting<K>)> {
+    fn round(&mut self) -> Vec<Next<K>> {
         let mut next = Vec::new();
         for _ in 0..self.turns.len() {
             let Some(at) = self.turns.pop_front() else { break };
@@ -227,7 +238,7 @@ impl<K: Behind> State<K> {
             {
                 door.inside += 1;
                 self.free -= 1;
-                next.push((at, waiting));
+                next.push((at, door.inside == 1, waiting));
             }
             self.tidy(at);
         }

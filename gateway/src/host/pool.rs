@@ -92,19 +92,22 @@ impl Shelf {
     }
 }
 
+/// An organization's, for the only calls on their connections or for all others.
+type Door = (OrganizationId, bool);
+
 /// What an organization's guests share.
 pub(super) struct Tenant {
     organization: OrganizationId,
     pub(super) entrance: Arc<Entrance>,
     /// That of the whole process.
-    of_all: Arc<Entrance<OrganizationId>>,
+    of_all: Arc<Entrance<Door>>,
     pub(super) computing: Arc<Semaphore>,
 }
 
 /// A call's places, among those of its organization and among all.
 pub(super) struct Entered {
     _of_organization: Admitted,
-    _of_all: Admitted<OrganizationId>,
+    _of_all: Admitted<Door>,
 }
 
 impl Tenant {
@@ -117,7 +120,8 @@ impl Tenant {
         in_time: impl InTime,
     ) -> Result<Entered, Error> {
         let of_organization = self.entrance.enter(connection, flow, deadline, in_time).await?;
-        let of_all = self.of_all.enter(self.organization, flow, deadline, |_, _, _| Ok(false)).await?;
+        let door = (self.organization, of_organization.first);
+        let of_all = self.of_all.enter(door, flow, deadline, |_, _, _| Ok(false)).await?;
         Ok(Entered { _of_organization: of_organization, _of_all: of_all })
     }
 }
@@ -126,7 +130,7 @@ pub(super) struct Pool {
     limits: Arc<Limits>,
     slots: Arc<Semaphore>,
     /// As many calls as there may be instances, and a share of them for each organization.
-    entrance: Arc<Entrance<OrganizationId>>,
+    entrance: Arc<Entrance<Door>>,
     /// Calls that wait for a slot: as long as there are some, instances don't rest.
     waiting: AtomicUsize,
     shelves: Mutex<HashMap<ConnectionId, Vec<Weak<Shelf>>>>,

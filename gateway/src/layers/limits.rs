@@ -78,8 +78,10 @@ pub async fn enter(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
     // One that had to wait before the stack comes from nobody who is known.
     let lane = if had_turn && lane == Lane::LookUp { Lane::Ordinary } else { lane };
     let has_turn = had_turn || lane == Lane::LookUp;
+    // Load balancers ask from where clients' requests come, too, and would take every gateway away.
+    let health = lane::asks_health(request.method(), request.uri().path());
     let entered = match (verdict, request.extensions_mut().remove::<Place>()) {
-        (Some(refused), _) if !refused.passes => Err(gate.limited(&refused)),
+        (Some(refused), _) if !refused.passes && !health => Err(gate.limited(&refused)),
         (_, Some(place)) => Ok(place),
         (_, None) => gate.admit(has_turn, lane).await.map_err(|busy| gate.busy(busy)),
     };

@@ -36,7 +36,7 @@ impl Origin {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not an origin; write it as https://app.example.com, each one by itself");
+        let wrong = || format!("{text:?} is not an origin; write it as https://app.example.com");
         let url = Url::parse(text).map_err(|_| wrong())?;
         let origin = url.origin();
         // The parser takes a star for a name like any other.

@@ -14,7 +14,8 @@ mod room;
 mod strangers;
 mod unsent;
 
-pub use held::{aside_after, holding, step_aside, under_the_same_place};
+pub(super) use held::under_the_same_place;
+pub use held::{aside_after, holding, step_aside};
 pub use rate::{Quota, Rate, Window};
 pub use room::{Place, Waiting};
 pub use strangers::Visitor;

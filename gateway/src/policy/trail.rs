@@ -5,7 +5,7 @@
 //! a parent id of its own. Work that goes on after its request (operations) keeps the trail with its arguments. `tracestate` isn't handed on: it may
 //! hold anything, and upstreams belong to others.
 
-use super::Caller;
+use super::{Caller, limits::under_the_same_place};
 use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 use serde::{Deserialize, Serialize};
 use std::{fmt, future::Future, sync::Arc};
@@ -125,9 +125,9 @@ pub fn caller() -> Caller {
     CURRENT.try_with(|trail| trail.as_ref().map(|trail| trail.caller)).ok().flatten().unwrap_or_default()
 }
 
-/// For work that goes on in a task of its own: it stays on the trail of who started it.
+/// For work that goes on in a task of its own: it stays on the trail of who started it, and under their place.
 pub fn on_this_trail<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(Trail::current(), work)
+    CURRENT.scope(Trail::current(), under_the_same_place(work))
 }
 
 #[cfg(test)]

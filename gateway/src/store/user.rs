@@ -136,6 +136,14 @@ pub trait UserStore: Send + Sync + 'static {
     ) -> Measured<MemberChange>;
     /// The same; the user goes with the last membership.
     async fn member_remove(&self, organization: OrganizationId, user: Uuid, by: &Actor) -> Measured<MemberChange>;
+    /// The same with the tokens that the user made there, those that these made, and so on, whose roles are measured as well.
+    /// Out come their ids. What a token made that is gone is known of nobody, and stays.
+    async fn member_remove_with_tokens(
+        &self,
+        organization: OrganizationId,
+        user: Uuid,
+        by: &Actor,
+    ) -> Measured<(MemberChange, Vec<Uuid>)>;
 
     /// Ends the user's oldest session when there would be more than `most`. False: meanwhile the user has another password than
     /// this one (its PHC string), or isn't a member any more.

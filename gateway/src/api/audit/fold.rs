@@ -1,14 +1,20 @@
 //! Which refusals have a row: whoever is refused again and again must not fill the log, in which each row is durable.
 //!
 //! In go refusals; out comes whether one is to be written. Invariant: the first of equal ones is written, and at most one a minute;
-//! they are equal by who asks, for what, and the status. What protects something is also told apart by what it is about. What was
-//! done, accepted or failed never comes here. So many are remembered; when there are more all are forgotten, which costs a row each.
+//! they are equal by who asks, from where, for what, and the status. What protects something is also told apart by what it is about,
+//! however its path is escaped. What was done, accepted or failed never comes here. So many are remembered; when there are more all are
+//! forgotten, which costs a row each.
 
 use super::ADDRESS_NOT_ALLOWED;
-use crate::{api::problem::Problem, model::OrganizationId, store::AuditEntry};
+use crate::{
+    api::{once, problem::Problem},
+    model::OrganizationId,
+    store::AuditEntry,
+};
 use http::StatusCode;
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,6 +31,8 @@ pub struct Refused {
     who: String,
     what: String,
     status: u16,
+    /// Who has a token may be its owner, and at another address a thief.
+    from: Option<IpAddr>,
     about: Option<String>,
 }
 
@@ -35,9 +43,22 @@ impl Refused {
         let from_elsewhere = problem.is_some_and(|problem| problem.code == ADDRESS_NOT_ALLOWED);
         let what = if from_elsewhere { ADDRESS_NOT_ALLOWED } else { entry.action.as_str() };
         // Paths that somebody has no right to are what they like; what is protected is there.
-        let about = entry.target.clone().filter(|_| status != StatusCode::FORBIDDEN);
-        let (who, what) = (entry.principal.clone(), what.to_owned());
-        Self { organization: entry.organization, who, what, status: status.as_u16(), about }
+        let about = entry.target.as_deref().filter(|_| status != StatusCode::FORBIDDEN).map(once::one_form);
+        let (who, what, from) = (entry.principal.clone(), what.to_owned(), entry.client.map(network));
+        Self { organization: entry.organization, who, what, status: status.as_u16(), from, about }
+    }
+
+    /// Whether it is about something that there is.
+    pub const fn protects(&self) -> bool {
+        self.about.is_some()
+    }
+}
+
+/// Who has one IPv6 address has all of its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        canonical @ IpAddr::V4(_) => canonical,
     }
 }
 
@@ -55,6 +76,9 @@ impl Refusals {
         let mut told = self.told();
         if told.get(refused).is_some_and(|&at| now.saturating_duration_since(at) < ONE_IN) {
             return false;
+        }
+        if told.len() >= REMEMBERED {
+            told.retain(|_, at| now.saturating_duration_since(*at) < ONE_IN);
         }
         if told.len() >= REMEMBERED {
             told.clear();
@@ -103,6 +127,30 @@ mod tests {
             (120, refused("token:3", "sites.delete", "/sites/a~1", ELSEWHERE), false),
         ] {
             assert_eq!(refusals.is_due(&one, start + Duration::from_secs(seconds)), expected, "{seconds} {one:?}");
+        }
+    }
+
+    #[test]
+    fn each_address_is_told_and_one_thing_once_however_it_is_escaped() {
+        let refusals = Refusals::default();
+        let is_due = |from: &str, about: &str, status: u16| {
+            let cause = Cause::new(None, "token:1", "sites.delete").from(from.parse().ok(), None).about(about);
+            let one = Refused::new(&cause.entry("refused", Some(status)), StatusCode::from_u16(status).unwrap(), None);
+            refusals.is_due(&one, Instant::now())
+        };
+        for (from, expected) in [
+            ("192.0.2.1", true),
+            ("192.0.2.1", false),
+            ("192.0.2.2", true),
+            ("2001:db8::1", true),
+            ("2001:db8::2", false),
+            ("2001:db8:0:1::1", true),
+        ] {
+            assert_eq!(is_due(from, "/sites/a~1", 403), expected, "{from}");
+        }
+        for (about, expected) in [("/sites/a~1", true), ("/sites/a%7E1", false), ("/sites/%61~1", false), ("/sites/a~2", true)]
+        {
+            assert_eq!(is_due("192.0.2.1", about, 409), expected, "{about}");
         }
     }
 

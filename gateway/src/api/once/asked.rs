@@ -11,6 +11,9 @@ use serde_json::Value;
 use std::borrow::Cow;
 use zeroize::Zeroizing;
 
+/// Larger bodies are what their bytes are: as values they take many times the memory.
+const MOST_IN_ORDER: usize = 256 * 1024;
+
 /// All but what a segment may hold as it stands (RFC 3986, 3.3): ids hold `~` and `=`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -33,15 +36,20 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Method and path. Each segment by itself: a slash that was escaped is none that parts segments.
 pub fn route(method: &Method, uri: &Uri) -> String {
-    let mut route = format!("{method} ");
-    for (index, segment) in uri.path().split('/').enumerate() {
+    format!("{method} {}", one_form(uri.path()))
+}
+
+/// A path as it is escaped here.
+pub fn one_form(path: &str) -> String {
+    let mut form = String::with_capacity(path.len());
+    for (index, segment) in path.split('/').enumerate() {
         if index > 0 {
-            route.push('/');
+            form.push('/');
         }
         let meant: Cow<'_, [u8]> = percent_decode_str(segment).into();
-        route.extend(percent_encode(&meant, ESCAPED));
+        form.extend(percent_encode(&meant, ESCAPED));
     }
-    route
+    form
 }
 
 /// What was asked, as a keyed hash that is kept with the key.
@@ -72,6 +80,9 @@ impl Fingerprint {
 
 /// JSON with the fields of each object in order and nothing between them. None: it is no JSON, and means its bytes.
 fn in_order(body: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    if body.len() > MOST_IN_ORDER {
+        return None;
+    }
     // Its objects are sorted maps.
     let value: Value = serde_json::from_slice(body).ok()?;
     serde_json::to_vec(&value).ok().map(Zeroizing::new)

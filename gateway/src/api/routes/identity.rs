@@ -47,7 +47,10 @@ fn account() -> Vec<Endpoint> {
             )
             .kept::<auth::View<'static>>(200),
         delete("/account", "account.delete", auth::delete_account, "Delete the own account")
-            .details("The only owner of an organization can't go: make another member an owner first.")
+            .details(
+                "The only owner of an organization can't go: make another member an owner first. Who is alone in it invites \
+                 somebody, or asks the operator, who makes an owner.",
+            )
             .nothing(),
     ]
 }
@@ -65,7 +68,11 @@ fn organization() -> Vec<Endpoint> {
             .body::<members::UpdateBody>(r#"{"role": "operator"}"#)
             .kept::<members::View<'static>>(200),
         delete("/members/{member}", "members.delete", members::delete, "Take a member out of the organization")
-            .details("Somebody who is in no other organization has no account from then on.")
+            .details(
+                "Somebody who is in no other organization has no account from then on. Tokens are the organization's: those that the \
+                 member made stay good, unless `revoke_tokens` is true.",
+            )
+            .query::<members::DeleteParameters>()
             .nothing(),
         get("/invitations", "invitations.list", members::invitations, "Invitations that are open")
             .query::<members::ListParameters>()

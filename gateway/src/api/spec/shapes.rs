@@ -87,7 +87,7 @@ pub fn header_parameters() -> Value {
         "CacheControl": header("Cache-Control", "`no-cache`: read from the host now; `max-age=N`: an answer that is at most N seconds old (RFC 9111)", json!({ "type": "string" })),
         "ContentDigest": header(
             "Content-Digest",
-            "The SHA-256 of the bytes, to be compared on their way (RFC 9530). Other algorithms are left alone",
+            "The SHA-256 of the bytes, to be compared on their way (RFC 9530)",
             json!({ "type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=:$" }),
         ),
         "LastEventId": header("Last-Event-ID", "The id of the last event seen: what came after it comes first", json!({ "type": "string", "pattern": "^[0-9]{1,18}$" })),

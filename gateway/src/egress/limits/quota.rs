@@ -76,7 +76,7 @@ impl Quota {
     /// `under_way`: requests that aren't answered.
     pub(super) fn check(&mut self, under_way: u32, now: Instant) -> Result<(), Dry> {
         self.turn_over(under_way, now);
-        match (self.at(under_way, 0), self.scouted(now)) {
+        match (self.at(under_way, 0).filter(|at| *at > now), self.scouted(now)) {
             (Some(at), _) | (None, Some((at, _))) => Err(Dry(Some(at))),
             (None, None) => Ok(()),
         }
@@ -108,18 +108,18 @@ impl Quota {
 
     fn turn_over(&mut self, under_way: u32, now: Instant) {
         let Some(Window::Left { remaining, reset, back }) = self.0 else { return };
-        let is_dry = remaining <= under_way;
-        let end = if is_dry { back } else { reset };
-        if end <= now {
-            self.0 = is_dry.then_some(Window::unknown(Doubt::Dry, reset));
+        if reset <= now {
+            // Nobody leaves before we come back, and what is answered until then left in the window before.
+            self.0 = (remaining <= under_way).then_some(Window::unknown(Doubt::Dry, back));
         }
     }
 
-    /// When the request behind `ahead` others may leave at the earliest.
+    /// When the request behind `ahead` others may leave at the earliest; that may be over.
     pub(super) fn at(&self, under_way: u32, ahead: u32) -> Option<Instant> {
         match self.0 {
             Some(Window::Left { remaining, back, .. }) if remaining <= under_way => Some(back),
             Some(Window::Left { remaining, reset, .. }) if remaining <= under_way.saturating_add(ahead) => Some(reset),
+            Some(Window::Unknown { since, .. }) => Some(since),
             _ => None,
         }
     }

@@ -374,7 +374,7 @@ async fn a_pause_dismisses_further_requests_too() {
     let _turn = read(&limits, 0).await.unwrap();
     let further = tokio::spawn({
         let limits = Arc::clone(&limits);
-        async move { limits.time(flow(Lane::Reads, 1), in_seconds(20)).await }
+        async move { limits.time(flow(Lane::Reads, 1), in_seconds(20)).await.map(drop) }
     });
     tokio::task::yield_now().await;
     assert_eq!(limits.report().queued, 1);

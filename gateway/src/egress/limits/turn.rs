@@ -2,6 +2,7 @@
 //!
 //! In goes how it went; out, by dropping it, comes the place for the next. Invariant: each turn gives its place back exactly
 //! once, and a probe that nobody judged is one that never happened. That an answer began isn't how it went: its body may break.
+//! Nobody waits for a further request that is over, though its turn began before it and goes on.
 
 use super::{Limits, Need, breaker::Verdict, bulk::Share};
 use std::sync::Arc;
@@ -76,5 +77,26 @@ impl Drop for Turn {
         drop(state);
         // The next transfer finds the place free, or waits for it as all do.
         drop(self.share.take());
+    }
+}
+
+/// A further request under a turn (a redirect, a login), while it is under way.
+pub(in crate::egress) struct Further<'a> {
+    limits: &'a Limits,
+    since: Instant,
+}
+
+impl<'a> Further<'a> {
+    pub(super) fn new(limits: &'a Limits) -> Self {
+        Self { limits, since: Instant::now() }
+    }
+}
+
+impl Drop for Further<'_> {
+    fn drop(&mut self) {
+        let mut state = self.limits.lock();
+        state.quota.over(self.since);
+        // What was heard counts when the turn says that it was answered: until then it is still one under way.
+        state.moved(Instant::now(), &self.limits.gauges);
     }
 }

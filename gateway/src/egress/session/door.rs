@@ -146,7 +146,7 @@ impl Door {
         deadline: Instant,
     ) -> Result<(http::response::Parts, Bytes), Error> {
         let Way { client, fresh, limits, shared, .. } = &self.way;
-        limits.time(flow, deadline).await?;
+        let _further = limits.time(flow, deadline).await?;
         let began = Instant::now();
         let build = || self.request(uri, body.clone(), proof);
         let answer = match client.request(build()).await {

@@ -82,22 +82,25 @@ async fn an_organization_with_all_its_calls_under_way_waits_and_no_other_does() 
 /// In each of two organizations as many guests spin as may, and there is an instance for a third one.
 #[tokio::test]
 async fn organizations_whose_hosts_hang_leave_instances_to_others() {
-    let limits = Limits { instances: 16, calls_per_organization: 8, cpu_ms: 60_000, computing_per_organization: 1, ..small() };
+    let limits = Limits { instances: 32, calls_per_organization: 16, cpu_ms: 60_000, computing_per_organization: 1, ..small() };
     let fixture = fixture_with(limits).await;
     let mut hanging = Vec::new();
     for name in ["a", "b"] {
         hanging.extend([fixture.connection_of(name, "one").await, fixture.connection_of(name, "two").await]);
     }
     let theirs = fixture.connection_of("c", "one").await;
-    let spins = futures_util::future::join_all(hanging.iter().flat_map(|on| (0..8).map(|_| fixture.get(on, "s"))));
+    let good = fixture.connection_of("b", "good").await;
+    let spins = futures_util::future::join_all(hanging.iter().flat_map(|on| (0..16).map(|_| fixture.get(on, "s"))));
     let others = async {
-        while fixture.host.stats().instances < 14 {
+        while fixture.host.stats().instances < 28 {
             tokio::task::yield_now().await;
         }
         // Those that wait are refused meanwhile, and take nothing more.
         tokio::time::sleep(Duration::from_millis(400)).await;
-        assert_eq!(fixture.host.stats().instances, 14);
+        assert_eq!(fixture.host.stats().instances, 28);
         assert_eq!(counts(&fixture, &theirs, 1).await, ["1"]);
+        // Nor do one organization's hosts that hang keep out what is the only call on another of its connections.
+        assert_eq!(counts(&fixture, &good, 1).await, ["1"]);
     };
     tokio::select! {
         _ = spins => panic!("the spinning guests ended"),

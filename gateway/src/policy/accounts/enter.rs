@@ -99,21 +99,17 @@ impl Accounts {
         password: Zeroizing<String>,
         (asker, from): (Asker, IpAddr),
     ) -> Result<UserRecord, AccountError> {
-        let attempt = self.backoff.begin(key, from).map_err(AccountError::TooManyAttempts)?;
-        let found = match self.store.user_by_email(key).await {
-            Ok(user) => {
-                let kept = user.as_ref().map(|user| user.password.clone());
-                self.passwords.verify(asker, password, kept).await.map(|right| (user, right))
-            }
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok((Some(user), true)) => {
+        // Also of whoever must wait, so that who was given another password needn't; and alike, so that time tells nobody who is known.
+        let user = self.store.user_by_email(key).await?;
+        let kept = user.as_ref().map(|user| user.password.clone());
+        let attempt = self.backoff.begin(key, from, kept.as_deref()).map_err(AccountError::TooManyAttempts)?;
+        match (self.passwords.verify(asker, password, kept).await, user) {
+            (Ok(true), Some(user)) => {
                 attempt.succeeded();
                 Ok(user)
             }
-            Ok((user, _)) => Err(AccountError::WrongCredentials(user.map(|user| user.id))),
-            Err(error) => {
+            (Ok(_), user) => Err(AccountError::WrongCredentials(user.map(|user| user.id))),
+            (Err(error), _) => {
                 attempt.taken_back();
                 Err(error.into())
             }

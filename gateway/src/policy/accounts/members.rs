@@ -2,8 +2,8 @@
 //!
 //! Invariant: nobody gives, takes or invites to a role above their own as it is when that is stored, nor takes such an
 //! invitation away, tokens included; who has limits beside the role gives none; what a removed member or token invited to is
-//! withdrawn; a change of somebody's role ends their sessions there, so that what they hold was given under the role that they
-//! have.
+//! withdrawn, and of a member's tokens all are revoked that are to be, or none; a change of somebody's role ends their sessions
+//! there, so that what they hold was given under the role that they have.
 
 use super::{AccountError, Accounts, Entered, own::sole_owner};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     model::{Error, Kind, Role},
     policy::{
         authentication::{Principal, Who, end_of},
+        authorization::authorize,
         email::Email,
         session::mint_invitation,
     },
@@ -66,6 +67,21 @@ impl Accounts {
         changed(self.store.member_remove(principal.organization, member, &by).await??)?;
         self.authenticator.forget();
         Ok(())
+    }
+
+    /// With the tokens that they made, those that these made, and so on: all of them, or nobody is removed. It takes what it
+    /// takes to revoke each: the store looks at their roles, and no token is for more connections than one without that limit.
+    /// Out come their ids.
+    pub async fn remove_member_with_tokens(&self, principal: &Principal, member: Uuid) -> Result<Vec<Uuid>, AccountError> {
+        everywhere(principal)?;
+        authorize(principal, "tokens.delete")?;
+        let by = principal.acting("members.delete")?;
+        // Where the row of this change tells it.
+        store::about(format!("/members/{member}?revoke_tokens=true"));
+        let (change, revoked) = self.store.member_remove_with_tokens(principal.organization, member, &by).await??;
+        changed(change)?;
+        self.authenticator.forget();
+        Ok(revoked)
     }
 
     pub async fn invite(&self, principal: &Principal, email: Email, role: Role) -> Result<Invited, AccountError> {

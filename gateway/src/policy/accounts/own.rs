@@ -96,5 +96,7 @@ impl Accounts {
 }
 
 pub(super) fn sole_owner() -> Error {
-    Error::new(Kind::Conflict, "an organization keeps an owner: make another member one first").with_code("sole_owner")
+    let text = "an organization keeps an owner: make another member one first; who is alone in it invites somebody, or asks \
+                the operator, who makes an owner (`portico user create`)";
+    Error::new(Kind::Conflict, text).with_code("sole_owner")
 }

@@ -176,7 +176,11 @@ async fn what_is_revoked_here_ends_at_once() {
     let bert = world.principal(&other).await.unwrap();
     assert_ne!(anna.organization, bert.organization);
     let denied = world.accounts.delete_account(&anna).await.unwrap_err();
-    assert!(matches!(&denied, AccountError::Failed(error) if error.code() == "sole_owner"), "{denied:?}");
+    let AccountError::Failed(denied) = denied else { panic!("{denied:?}") };
+    assert_eq!(denied.code(), "sole_owner");
+    for way in ["make another member one", "invites somebody", "asks the operator", "`portico user create`"] {
+        assert!(denied.message.contains(way), "{denied:?}");
+    }
     assert!(world.principal(&entered).await.is_some());
 }
 

@@ -16,7 +16,7 @@ pub fn holding<F: Future>(place: Place, work: F) -> impl Future<Output = F::Outp
     HELD.scope(Some(place), work)
 }
 
-/// For work that goes on in a task of its own: the place is still that of who started it.
+/// For work that goes on in a task of its own: the place is still that of who started it, and is kept until it ends, too.
 pub fn under_the_same_place<F: Future>(work: F) -> impl Future<Output = F::Output> {
     HELD.scope(HELD.try_with(Clone::clone).ok().flatten(), work)
 }

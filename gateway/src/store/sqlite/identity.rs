@@ -62,6 +62,15 @@ impl UserStore for SqliteStore {
         users::remove(&self.writer, organization, user, by.clone()).await
     }
 
+    async fn member_remove_with_tokens(
+        &self,
+        organization: OrganizationId,
+        user: Uuid,
+        by: &Actor,
+    ) -> Measured<(MemberChange, Vec<Uuid>)> {
+        users::remove_with_tokens(&self.writer, organization, user, by.clone()).await
+    }
+
     async fn session_insert(&self, session: &SessionRecord, password: &str, most: u32) -> Result<bool, Error> {
         sessions::insert(&self.writer, session.clone(), password.to_owned(), most).await
     }

@@ -151,8 +151,30 @@ async fn revoke(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid
     }
 }
 
+/// What somebody made, what these made, and so on, with their roles.
+pub async fn made_by(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    maker: String,
+) -> Result<Vec<(Uuid, Role)>, Error> {
+    let query = sqlx::query("SELECT id, role, created_by FROM tokens WHERE organization = ?").bind(blob(organization.0));
+    let mut others = query.fetch_all(c).await?.iter().map(read_maker).collect::<Result<Vec<_>, Error>>()?;
+    let (mut makers, mut made) = (vec![maker], Vec::new());
+    while let Some(maker) = makers.pop() {
+        for (_, id, role) in others.extract_if(.., |(by, _, _)| *by == maker) {
+            makers.push(format!("token:{id}"));
+            made.push((id, role));
+        }
+    }
+    Ok(made)
+}
+
+fn read_maker(row: &SqliteRow) -> Result<(String, Uuid, Role), Error> {
+    Ok((row.try_get("created_by")?, uuid(row, "id")?, role(row, "role")?))
+}
+
 /// Whom it invited, it invited for as long as it was trusted.
-async fn delete(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
+pub async fn delete(c: &mut SqliteConnection, organization: OrganizationId, id: Uuid) -> Result<bool, Error> {
     let invited = sqlx::query("DELETE FROM invitations WHERE organization = ? AND invited_by = ?");
     invited.bind(blob(organization.0)).bind(format!("token:{id}")).execute(&mut *c).await?;
     let delete = sqlx::query("DELETE FROM tokens WHERE organization = ? AND id = ?");

@@ -7,6 +7,7 @@ use super::{
     actors,
     connections::{self, unless_taken},
     rows::{blob, role, slug, time, uuid},
+    tokens,
     writer::Writer,
 };
 use crate::{
@@ -294,6 +295,39 @@ async fn remove_in(c: &mut SqliteConnection, organization: OrganizationId, user:
     let lonely = "DELETE FROM users WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE user = ?1)";
     sqlx::query(lonely).bind(blob(user)).execute(c).await?;
     Ok(Ok(MemberChange::Changed(member)))
+}
+
+/// What the member made goes along: tokens, what these made, and whom they invited.
+pub async fn remove_with_tokens(
+    writer: &Writer,
+    organization: OrganizationId,
+    user: Uuid,
+    by: Actor,
+) -> Measured<(MemberChange, Vec<Uuid>)> {
+    writer.write(move |c| Box::pin(remove_with_tokens_in(c, organization, user, by))).await
+}
+
+async fn remove_with_tokens_in(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    user: Uuid,
+    by: Actor,
+) -> Measured<(MemberChange, Vec<Uuid>)> {
+    let made = tokens::made_by(&mut *c, organization, format!("user:{user}")).await?;
+    let highest = made.iter().map(|(_, role)| *role).max();
+    // Before anything is changed: an objection is no failure, which would take back what was.
+    if let Err(objection) = actors::measure(&mut *c, organization, &by, highest).await? {
+        return Ok(Err(objection));
+    }
+    let change = match remove_in(&mut *c, organization, user, by).await? {
+        Ok(change @ MemberChange::Changed(_)) => change,
+        hindered => return Ok(hindered.map(|change| (change, Vec::new()))),
+    };
+    let ids: Vec<Uuid> = made.into_iter().map(|(id, _)| id).collect();
+    for id in &ids {
+        tokens::delete(&mut *c, organization, *id).await?;
+    }
+    Ok(Ok((change, ids)))
 }
 
 /// False: the user is the only owner of an organization.

@@ -1,12 +1,13 @@
 //! What every store must do with tokens.
 
-use super::*;
+use super::{actors::person, users::registered, *};
 use crate::model::{Network, Role};
 
 pub async fn check(store: &dyn Store) {
     records(store).await;
     rotation(store).await;
     listing_and_use(store).await;
+    with_their_maker(store).await;
     limit(store).await;
 }
 
@@ -105,6 +106,39 @@ async fn listing_and_use(store: &dyn Store) {
     let old = TokenRecord { networks: vec![Network::kept("::ffff:0:0/96").unwrap()], ..record(mine, 26) };
     store.token_insert(&old).await.unwrap();
     assert_eq!(store.token(mine, old.id).await.unwrap().unwrap().networks, old.networks);
+}
+
+async fn with_their_maker(store: &dyn Store) {
+    let (mine, other) = (organization(store, "makers").await, organization(store, "makers-other").await);
+    let owner = registered(store, mine, "k-owner", Role::Owner).await;
+    let (bert, cleo) =
+        (registered(store, mine, "k-bert", Role::Admin).await, registered(store, mine, "k-cleo", Role::Admin).await);
+    let make = async |of: OrganizationId, hash: u8, created_by: String, role: Role| {
+        let token = TokenRecord { created_by, role, ..record(of, hash) };
+        store.token_insert(&token).await.unwrap();
+        token.id
+    };
+    let first = make(mine, 40, person(&bert).name, Role::Admin).await;
+    let second = make(mine, 41, format!("token:{first}"), Role::Owner).await;
+    let third = make(mine, 42, format!("token:{second}"), Role::Viewer).await;
+    let cleos = make(mine, 43, person(&cleo).name, Role::Viewer).await;
+    let elsewhere = make(other, 44, person(&bert).name, Role::Viewer).await;
+    let left = async |of| store.tokens(of, None, 10).await.unwrap().into_iter().map(|token| token.id).collect::<Vec<_>>();
+    let remove =
+        async |user: &UserRecord, by: &UserRecord| store.member_remove_with_tokens(mine, user.id, &person(by)).await.unwrap();
+    // One of the tokens is above who asks, so nothing is changed.
+    assert_eq!(remove(&bert, &cleo).await, Err(Objection::Above(Role::Admin)));
+    assert_eq!(remove(&owner, &owner).await, Ok((MemberChange::SoleOwner, Vec::new())));
+    assert_eq!(left(mine).await, [first, second, third, cleos]);
+    assert!(store.members(mine, None, 10).await.unwrap().iter().any(|member| member.user == bert.id));
+    let Ok((MemberChange::Changed(_), mut gone)) = remove(&bert, &owner).await else { panic!("nobody was removed") };
+    gone.sort_unstable();
+    assert_eq!(gone, [first, second, third]);
+    assert_eq!((left(mine).await, left(other).await), (vec![cleos], vec![elsewhere]));
+    assert_eq!(remove(&bert, &owner).await, Ok((MemberChange::NotFound, Vec::new())));
+    // A removal alone leaves what somebody made.
+    assert!(matches!(store.member_remove(mine, cleo.id, &person(&owner)).await.unwrap(), Ok(MemberChange::Changed(_))));
+    assert_eq!(left(mine).await, [cleos]);
 }
 
 async fn limit(store: &dyn Store) {

@@ -99,6 +99,22 @@ async fn what_began_in_a_window_that_ran_dry_says_nothing_of_the_next() {
     assert!(one_goes_first(&limits).await);
 }
 
+/// Also between the end of that window and the moment, a little later, when we come back.
+#[tokio::test(start_paused = true)]
+async fn nor_does_what_is_answered_before_we_come_back() {
+    let limits = lagging(None, 8, &Metrics::new().unwrap());
+    let (held, began) = (read(&limits, 0).await.unwrap(), Instant::now());
+    limits.heard(said(0, 300));
+    let back = limits.soonest(flow(Lane::Reads, 0), 0) - began;
+    assert!(back > seconds(300), "{back:?}");
+    tokio::time::sleep_until(began + seconds(300) + (back - seconds(300)) / 2).await;
+    limits.heed(StatusCode::OK, &left(said(50, 60)), began);
+    drop(held);
+    assert!(read(&limits, 0).await.is_err(), "not before");
+    assert!(one_goes_first(&limits).await);
+    assert!(began.elapsed() >= back, "{:?}, not {back:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_began_before_a_pause_may_say_that_nothing_is_left() {
     let limits = limits(None, 8);

@@ -51,6 +51,25 @@ async fn who_has_less_time_than_the_others_patience_is_served_if_the_first_is_an
     drop(first);
 }
 
+/// Its turn is from before the pause, and tells nothing of what left after it.
+#[tokio::test(start_paused = true)]
+async fn a_further_request_that_went_first_and_breaks_off_is_not_waited_for() {
+    for ends_with_its_turn in [false, true] {
+        let limits = limits(None, 64);
+        let turn = read(&limits, 0).await.unwrap();
+        tokio::time::sleep(seconds(1)).await;
+        limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(30));
+        let further = limits.time(flow(Lane::Reads, 0), in_seconds(60)).await.unwrap();
+        let waiting = waits(&limits, flow(Lane::Reads, 1), 60);
+        tokio::time::sleep(seconds(1)).await;
+        assert_eq!(limits.report().queued, 1, "it waits for what goes first");
+        let kept = (!ends_with_its_turn).then_some(turn);
+        drop(further);
+        assert_eq!(waiting.await.unwrap(), (None, seconds(1)));
+        drop(kept);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn whom_the_rate_keeps_for_longer_than_the_first_does_is_refused_at_once() {
     let limits = limits(Some((1, 10)), 8);
