@@ -209,9 +209,16 @@ fn check_admin(admin: &SiteAdmin) -> Result<(), Problem> {
     names::text("admin.password", admin.password.as_ref().map(|password| password.as_str()), 200)
 }
 
+/// Bytes of options as JSON, as many as settings may have: they are held against the provider's schema, and kept with the operation.
+const MAX_OPTIONS: usize = 64 * 1024;
+
 pub(super) fn raw(options: Option<serde_json::Map<String, serde_json::Value>>) -> Result<Box<RawValue>, Problem> {
     let json = serde_json::value::to_raw_value(&options.unwrap_or_default());
-    json.map_err(|error| Problem::from(crate::model::Error::gateway(error)))
+    let json = json.map_err(|error| Problem::from(crate::model::Error::gateway(error)))?;
+    if json.get().len() > MAX_OPTIONS {
+        return Err(Problem::invalid("options", format!("may have {MAX_OPTIONS} bytes at most, as JSON")));
+    }
+    Ok(json)
 }
 
 /// `status` is the same action as start or stop, so it comes alone; and so do labels, which Portico keeps itself.
@@ -321,5 +328,19 @@ impl Api {
         let id = names::site_id(text)?;
         let connection = self.connection(principal, &id.connection).await?;
         Ok((connection, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_bounded_as_they_are_written() {
+        let of = |bytes: usize| json!({"plan": "x".repeat(bytes - "{\"plan\":\"\"}".len())}).as_object().cloned();
+        assert_eq!(raw(of(MAX_OPTIONS)).unwrap().get().len(), MAX_OPTIONS);
+        let refused = raw(of(MAX_OPTIONS + 1)).unwrap_err();
+        assert_eq!((refused.status, refused.fields[0].field.as_str()), (http::StatusCode::UNPROCESSABLE_ENTITY, "options"));
+        assert_eq!(raw(None).unwrap().get(), "{}");
     }
 }

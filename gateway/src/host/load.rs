@@ -14,14 +14,13 @@ use super::{
     instance::{Allowance, Exports, Instance, Linked},
     limits::{Limits, ticks},
     meter::Meter,
-    schema,
+    schema::Schema,
     trap::Reason,
 };
 use crate::{
     metrics::Metrics,
     model::{Description, Error, Kind, Secrets},
 };
-use jsonschema::Validator;
 use portico_bindings::exports::portico::provider as guest;
 use ring::digest::{SHA256, digest};
 use std::{fmt, sync::Arc};
@@ -46,8 +45,8 @@ pub struct Provider {
     interfaces: Interfaces,
     description: Description,
     hash: [u8; 32],
-    settings: Validator,
-    options: Option<Validator>,
+    settings: Schema,
+    options: Option<Schema>,
 }
 
 impl fmt::Debug for Provider {
@@ -72,13 +71,13 @@ impl Provider {
 
     /// Checks a connection's settings against the provider's schema; the error's field is `settings.…`.
     pub fn check_settings(&self, settings: &serde_json::Value) -> Result<(), Error> {
-        conforms(&self.settings, settings, "settings")
+        self.settings.conforms(settings, "settings")
     }
 
     /// Checks `options` of sites.create or sites.clone; the error's field is `options.…`.
     pub fn check_site_options(&self, options: &serde_json::Value) -> Result<(), Error> {
         match &self.options {
-            Some(schema) => conforms(schema, options, "options"),
+            Some(schema) => schema.conforms(options, "options"),
             None if options.as_object().is_some_and(serde_json::Map::is_empty) => Ok(()),
             None => {
                 let text = format!("the provider {} takes no options; leave them out", self.name);
@@ -86,13 +85,6 @@ impl Provider {
             }
         }
     }
-}
-
-fn conforms(schema: &Validator, value: &serde_json::Value, root: &str) -> Result<(), Error> {
-    let Some(error) = schema.iter_errors(value).next() else { return Ok(()) };
-    let path = error.instance_path().to_string().replace('/', ".");
-    // Masked: a value may be something that was pasted into the wrong field, a password perhaps.
-    Err(Error::new(Kind::InvalidInput, error.masked().to_string()).with_field(format!("{root}{path}")))
 }
 
 /// Whether somebody vouches for a component.
@@ -149,9 +141,8 @@ impl Loader {
         let exports = exports(&pre, exported)?;
         let linked = Arc::new(Linked { pre, exports });
         let description = self.describe(&linked).await?;
-        let settings = validator("settings-schema", &description.settings_schema)?;
-        let options =
-            description.site_options_schema.as_ref().map(|schema| validator("site-options-schema", schema)).transpose()?;
+        let settings = schema("settings-schema", &description.settings_schema)?;
+        let options = description.site_options_schema.as_ref().map(|text| schema("site-options-schema", text)).transpose()?;
         let meter = Arc::new(Meter::new(self.metrics.clone(), &description.name));
         let name = description.name.as_str().into();
         Ok(Provider { name, linked, exported, meter, interfaces, description, hash, settings, options })
@@ -261,11 +252,8 @@ fn exports(pre: &InstancePre<Data>, exported: Exported) -> Result<Exports, Error
     })
 }
 
-fn validator(what: &str, text: &serde_json::Value) -> Result<Validator, Error> {
-    schema::check(text).map_err(|why| unusable(format!("its {what} {why}")))?;
-    // The linear-time engine: patterns come from components, and values from tenants.
-    let options = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex());
-    options.build(text).map_err(|error| unusable(format!("its {what} is not a valid JSON Schema: {error}")))
+fn schema(what: &str, text: &serde_json::Value) -> Result<Schema, Error> {
+    Schema::new(text).map_err(|why| unusable(format!("its {what} {why}")))
 }
 
 fn unusable(why: String) -> Error {
@@ -291,9 +279,9 @@ mod tests {
         };
         let mut defs: serde_json::Map<String, serde_json::Value> = (0..20).map(link).collect();
         defs.insert("d20".to_owned(), json!({"type": "object"}));
-        let error = validator("settings-schema", &json!({"$defs": defs, "$ref": "#/$defs/d0"})).err().unwrap();
+        let error = schema("settings-schema", &json!({"$defs": defs, "$ref": "#/$defs/d0"})).err().unwrap();
         assert_eq!(error.kind, Kind::InvalidInput);
         assert!(error.message.starts_with("the component can't be used: its settings-schema takes more than"), "{error}");
-        assert!(validator("settings-schema", &json!({"type": "object"})).unwrap().is_valid(&json!({})));
+        schema("settings-schema", &json!({"type": "object"})).unwrap().conforms(&json!({}), "settings").unwrap();
     }
 }

@@ -28,7 +28,7 @@ pub trait Provider: Sized + 'static {
 
 impl Description {
     /// `settings_schema` is the text of a JSON Schema (2020-12) of an object with `additionalProperties: false`; best kept in a
-    /// file of its own, for `include_str!`.
+    /// file of its own, for `include_str!`. "Schemas" in this crate's introduction has the bounds of what is taken.
     pub fn new(name: &str, title: &str, summary: &str, version: &str, settings_schema: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
