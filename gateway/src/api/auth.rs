@@ -332,9 +332,9 @@ impl super::Api {
 
     /// That somebody failed to come in is in the log of who they tried to be, before they are told; where that is nobody, in the
     /// gateway's own. Attempts beyond the limits leave no row: a flood must not fill the log.
-    async fn turned_away(&self, error: AccountError, visit: Visit, action: &str) -> Problem {
+    async fn turned_away(&self, error: AccountError, visit: Visit, (action, named): (&str, Option<&Slug>)) -> Problem {
         let AccountError::WrongCredentials(user) = error else { return error.into() };
-        let organization = match self.accounts.organization_of(user).await {
+        let organization = match self.accounts.organization_of(user, named).await {
             Ok(organization) => organization,
             Err(error) => return error.into(),
         };
@@ -379,12 +379,13 @@ pub async fn login(State(api): Shared, stranger: Stranger, Json(body): Json<Logi
         _ => return Err(Problem::invalid("email", "send your address as either email or username")),
     };
     let organization = body.organization.as_deref().map(organization).transpose()?;
+    let named = organization.clone();
     let login = Login { email: email("email", &address)?, password: password("password", body.password)?, organization };
     let earlier = stranger.earlier.as_ref().and_then(|token| session_hash(token));
     let login = api.accounts.login(login, stranger.visit.client, earlier);
     let entered = match stranger.visit.recorded("auth.login", login).await {
         Ok(entered) => entered,
-        Err(error) => return Err(api.turned_away(error, stranger.visit, "auth.login").await),
+        Err(error) => return Err(api.turned_away(error, stranger.visit, ("auth.login", named.as_ref())).await),
     };
     api.entered(StatusCode::OK, &entered, stranger.visit.cookie)
 }

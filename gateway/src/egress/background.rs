@@ -193,7 +193,9 @@ impl Reserved {
         };
         let mut entries = self.registry.lock();
         let id = self.id.ok_or_else(gone)?;
-        entries.get_mut(&id).ok_or_else(gone)?.task = Some(tokio::spawn(work).abort_handle());
+        // Looked for before the task is there: what is assigned would be made first.
+        let entry = entries.get_mut(&id).ok_or_else(gone)?;
+        entry.task = Some(tokio::spawn(work).abort_handle());
         drop(entries);
         self.id = None;
         Ok(id.to_string())

@@ -99,6 +99,13 @@ impl Limits {
         Ok(Further::new(self))
     }
 
+    /// What left then, or a little before, has no answer.
+    pub(super) fn is_over(&self, left: Instant) {
+        let mut state = self.lock();
+        state.quota.over(left);
+        state.moved(Instant::now(), &self.gauges);
+    }
+
     /// A call's first request leaves. Whoever is refused or sends again doesn't say so: they would earn the retries that a failing
     /// upstream is to be spared.
     pub(super) fn earn(&self) {

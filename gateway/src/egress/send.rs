@@ -90,6 +90,9 @@ impl Upstream {
     /// The session that requests need here, if they do.
     pub(super) async fn sign_in(&self, flow: Flow, deadline: Instant, turn: &mut Turn) -> Result<Option<Pass>, Error> {
         let Some(session) = &self.session else { return Ok(None) };
+        if !session.is_here() {
+            turn.after_a_login();
+        }
         let started = Instant::now();
         let pass = session.pass(flow, deadline).await;
         pass.map(Some).inspect_err(|error| {
@@ -146,9 +149,11 @@ impl Upstream {
     ) -> Outcome {
         let to_http = || prepared.to_http(self, target, pass).map_err(Failure::other);
         let mut began = Instant::now();
+        // To the end: others wait for what its answer says.
+        let mut further = None;
         let answer = match self.client.request(to_http()?).await {
             Err(error) if prepared.is_repeatable() && fault::broke_while_idle(&error) => {
-                let _further = self.go_again(&error, flow, deadline).await?;
+                further = self.go_again(&error, began, flow, deadline).await?;
                 self.shared.meters.retries.inc();
                 began = Instant::now();
                 self.fresh.request(to_http()?).await
@@ -163,18 +168,26 @@ impl Upstream {
             session.heard(pass, target, response.headers());
         }
         self.limits.heed(response.status(), response.headers(), began);
+        drop(further);
         Ok(response)
     }
 
     /// That a kept connection was closed says nothing of the upstream, and there are no more of those than connections are kept,
     /// so neither the budget is asked nor the pace. On a shared one that is as well as ever an upstream may break off each request.
-    async fn go_again(&self, error: &legacy::Error, flow: Flow, deadline: Instant) -> Result<Option<Further<'_>>, Failure> {
+    async fn go_again(
+        &self,
+        error: &legacy::Error,
+        began: Instant,
+        flow: Flow,
+        deadline: Instant,
+    ) -> Result<Option<Further<'_>>, Failure> {
         if !fault::was_reset_alone(error) {
             return Ok(None);
         }
         if !self.limits.may_retry() {
             return Err(self.failure(error));
         }
+        self.limits.is_over(began);
         self.limits.time(flow, deadline).await.map(Some).map_err(|_| self.failure(error))
     }
 

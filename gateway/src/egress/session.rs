@@ -126,6 +126,12 @@ impl Session {
         self.0.door.is_at(target)
     }
 
+    /// Whether a request needs no login before it.
+    pub(super) fn is_here(&self) -> bool {
+        let now = Instant::now();
+        self.0.lock().pass.as_ref().is_some_and(|pass| !pass.proof.is_over(now))
+    }
+
     async fn newer(&self, refused: Option<u64>, flow: Flow, deadline: Instant) -> Result<Option<Pass>, Error> {
         let flight = match self.look(refused, flow) {
             Look::Here(pass) => return Ok(Some(pass)),

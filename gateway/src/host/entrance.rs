@@ -27,9 +27,23 @@ const SHARE: usize = 4;
 const RESERVE: usize = 16;
 
 /// What doors are told apart by.
-pub(super) trait Behind: Copy + Eq + Hash + Send + Sync + 'static {}
+pub(super) trait Behind: Copy + Eq + Hash + Send + Sync + 'static {
+    /// The other door of two, whose calls count at this one, too: some, or to tell whether there are any.
+    fn beside(self) -> Option<(Self, Counts)> {
+        None
+    }
+}
 
-impl<K: Copy + Eq + Hash + Send + Sync + 'static> Behind for K {}
+/// How the calls at the other door count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// As those at this one.
+    Alike,
+    /// Only for whether there are any.
+    AsAny,
+}
+
+impl Behind for ConnectionId {}
 
 pub(super) struct Entrance<K: Behind = ConnectionId> {
     /// Calls that may wait; of more, one of the flow that has the most waiting is refused.
@@ -170,14 +184,25 @@ impl<K: Behind> Entrance<K> {
 impl<K: Behind> State<K> {
     /// Without waiting, where nobody waits; and whether it is the first one inside there.
     fn lets_in(&mut self, at: K) -> Option<bool> {
-        let (free, reserve) = (self.free, self.reserve);
+        let has_room = self.has_room(at);
         let door = self.doors.entry(at).or_default();
-        let enters = door.waiting.is_empty() && door.has_room(free, reserve);
+        let enters = door.waiting.is_empty() && has_room;
         if enters {
             door.inside += 1;
             self.free -= 1;
         }
         enters.then_some(door.inside == 1)
+    }
+
+    fn has_room(&self, at: K) -> bool {
+        let inside = |at| self.doors.get(&at).map_or(0, |door| door.inside);
+        let own = inside(at);
+        let (beside, counts) = at.beside().map_or((0, Counts::AsAny), |(other, counts)| (inside(other), counts));
+        if own + beside == 0 {
+            return self.free > 0;
+        }
+        let counted = if counts == Counts::Alike { own + beside } else { own };
+        counted < SHARE * self.free.saturating_sub(self.reserve)
     }
 
     /// Puts it into its line, and tells whether that is one for the upstream's limits.
@@ -232,10 +257,9 @@ impl<K: Behind> State<K> {
         let mut next = Vec::new();
         for _ in 0..self.turns.len() {
             let Some(at) = self.turns.pop_front() else { break };
+            let has_room = self.has_room(at);
             let Some(door) = self.doors.get_mut(&at) else { continue };
-            if door.has_room(self.free, self.reserve)
-                && let Some(waiting) = door.first()
-            {
+            if has_room && let Some(waiting) = door.first() {
                 door.inside += 1;
                 self.free -= 1;
                 next.push((at, door.inside == 1, waiting));
@@ -258,10 +282,6 @@ impl<K: Behind> State<K> {
 }
 
 impl<K: Behind> Door<K> {
-    const fn has_room(&self, free: usize, reserve: usize) -> bool {
-        if self.inside == 0 { free > 0 } else { self.inside < SHARE * free.saturating_sub(reserve) }
-    }
-
     /// Those who went away while they waited take nobody's turn.
     fn first(&mut self) -> Option<Waiting<K>> {
         while self.waiting.front()?.answer.is_closed() {

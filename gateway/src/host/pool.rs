@@ -5,7 +5,7 @@
 
 use super::{
     engine::Housekeeping,
-    entrance::{self, Admitted, Entrance, InTime},
+    entrance::{self, Admitted, Behind, Counts, Entrance, InTime},
     instance::Instance,
     limits::Limits,
 };
@@ -92,8 +92,20 @@ impl Shelf {
     }
 }
 
-/// An organization's, for the only calls on their connections or for all others.
-type Door = (OrganizationId, bool);
+/// An organization's, for those calls that are the only ones on their connections, or for all others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Door {
+    organization: OrganizationId,
+    alone: bool,
+}
+
+impl Behind for Door {
+    /// Both take of the organization's share, but what is alone on its connection isn't kept out by what others have.
+    fn beside(self) -> Option<(Self, Counts)> {
+        let counts = if self.alone { Counts::AsAny } else { Counts::Alike };
+        Some((Self { alone: !self.alone, ..self }, counts))
+    }
+}
 
 /// What an organization's guests share.
 pub(super) struct Tenant {
@@ -120,7 +132,7 @@ impl Tenant {
         in_time: impl InTime,
     ) -> Result<Entered, Error> {
         let of_organization = self.entrance.enter(connection, flow, deadline, in_time).await?;
-        let door = (self.organization, of_organization.first);
+        let door = Door { organization: self.organization, alone: of_organization.first };
         let of_all = self.of_all.enter(door, flow, deadline, |_, _, _| Ok(false)).await?;
         Ok(Entered { _of_organization: of_organization, _of_all: of_all })
     }

@@ -2,8 +2,8 @@
 //!
 //! In goes who tries from where, and the password that there is; out comes a leave to try, or how long to wait. Invariant:
 //! failures from one address never keep another address out of the account, so nobody can lock somebody else out; memory is
-//! bounded; attempts count before their outcome is known, so trying many at once gains nothing. They count against the password
-//! that there was, so whoever is given another one comes in at once; where there is no account, waits are the same.
+//! bounded; attempts count before their outcome is known, so trying many at once gains nothing. A wait holds whatever becomes of
+//! the account, so it tells nobody that one was made or given another password; the right one of that is let in all the same.
 
 use crate::wipe;
 use moka::{policy::EvictionPolicy, sync::Cache};
@@ -15,7 +15,8 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Failures without a wait: people mistype, and try their other password.
+/// Failures without a wait: people mistype, and try their other password. As many attempts within a wait are for each password that
+/// the account is given meanwhile.
 const FREE: u32 = 5;
 /// The first wait; each further failure doubles it.
 const FIRST: Duration = Duration::from_secs(1);
@@ -29,8 +30,10 @@ const NOBODY: &str = "----------------------------------------------------------
 
 #[derive(Default)]
 struct Attempts {
-    /// The digest of the stored password that they failed at.
+    /// The digest of the stored password that the last of them were made at, and how many these are.
     at: [u8; 32],
+    tries: u32,
+    /// At whatever password; none within a wait, or the next wait would tell that another password was tried in this one.
     failures: u32,
     /// Not before.
     next: Option<Instant>,
@@ -44,6 +47,7 @@ pub struct Backoff {
 pub struct Attempt<'a> {
     backoff: &'a Backoff,
     pair: [u8; 32],
+    held: Option<u32>,
 }
 
 impl Default for Backoff {
@@ -62,21 +66,37 @@ impl Backoff {
     pub fn begin(&self, account: &str, from: IpAddr, kept: Option<&str>) -> Result<Attempt<'_>, u32> {
         let (pair, at) = (pair(account, from), stored(kept));
         let attempts = self.pairs.get_with(pair, Arc::default);
-        let mut attempts = lock(&attempts);
-        if attempts.at != at {
-            *attempts = Attempts { at, ..Attempts::default() };
+        let held = lock(&attempts).count(at)?;
+        Ok(Attempt { backoff: self, pair, held })
+    }
+}
+
+impl Attempts {
+    /// One more, at this stored password. Out comes the wait that holds though it may be made, or the one that forbids it.
+    fn count(&mut self, at: [u8; 32]) -> Result<Option<u32>, u32> {
+        if self.at != at {
+            (self.at, self.tries) = (at, 0);
         }
         let now = Instant::now();
-        if let Some(next) = attempts.next.filter(|next| now < *next) {
-            return Err(seconds(next - now));
+        let held = self.next.filter(|next| now < *next).map(|next| seconds(next - now));
+        if let Some(held) = held.filter(|_| self.tries >= FREE) {
+            return Err(held);
         }
-        attempts.failures = attempts.failures.saturating_add(1);
-        attempts.next = wait(attempts.failures).map(|wait| now + wait);
-        Ok(Attempt { backoff: self, pair })
+        self.tries = self.tries.saturating_add(1);
+        if held.is_none() {
+            self.failures = self.failures.saturating_add(1);
+            self.next = wait(self.failures).map(|wait| now + wait);
+        }
+        Ok(held)
     }
 }
 
 impl Attempt<'_> {
+    /// The seconds that whoever fails is told to wait, as if the password hadn't been looked at.
+    pub const fn held(&self) -> Option<u32> {
+        self.held
+    }
+
     /// The password was right.
     pub fn succeeded(self) {
         self.backoff.pairs.invalidate(&self.pair);
@@ -86,8 +106,11 @@ impl Attempt<'_> {
     pub fn taken_back(self) {
         let Some(attempts) = self.backoff.pairs.get(&self.pair) else { return };
         let mut attempts = lock(&attempts);
-        attempts.failures = attempts.failures.saturating_sub(1);
-        attempts.next = None;
+        attempts.tries = attempts.tries.saturating_sub(1);
+        if self.held.is_none() {
+            attempts.failures = attempts.failures.saturating_sub(1);
+            attempts.next = None;
+        }
     }
 }
 
@@ -179,20 +202,53 @@ mod tests {
         assert!(backoff.begin("anna", address("2001:db8:0:1::1"), None).is_ok());
     }
 
+    fn held(backoff: &Backoff, kept: Option<&str>) -> Result<Option<u32>, u32> {
+        backoff.begin("anna", address("192.0.2.1"), kept).map(|attempt| attempt.held())
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn another_password_is_not_waited_for() {
+    async fn another_password_is_tried_within_a_wait_that_goes_on() {
         let backoff = Backoff::default();
-        let here = address("192.0.2.1");
-        // There is no account, then there is one, then the operator gives it another password.
-        for kept in [None, Some("the first"), Some("the second"), None] {
-            for number in 0..FREE {
-                assert!(backoff.begin("anna", here, kept).is_ok(), "{number} at {kept:?}");
-            }
-            assert_eq!(backoff.begin("anna", here, kept).err(), Some(1), "at {kept:?}");
-            tokio::time::advance(FIRST).await;
-            assert!(backoff.begin("anna", here, kept).is_ok(), "after the wait at {kept:?}");
-            assert_eq!(backoff.begin("anna", here, kept).err(), Some(2), "at {kept:?}");
+        for number in 0..FREE {
+            assert_eq!(held(&backoff, None), Ok(None), "{number}");
         }
+        assert_eq!(held(&backoff, None), Err(1));
+        // Somebody makes the account, then the operator gives it another password.
+        for kept in [Some("the first"), Some("the second")] {
+            for number in 0..FREE {
+                assert_eq!(held(&backoff, kept), Ok(Some(1)), "{number} at {kept:?}");
+            }
+            assert_eq!(held(&backoff, kept), Err(1), "at {kept:?}");
+        }
+        // What was tried within the wait makes the next one no longer than it would have been.
+        tokio::time::advance(FIRST).await;
+        assert_eq!(held(&backoff, Some("the second")), Ok(None));
+        assert_eq!(held(&backoff, Some("the second")), Err(2));
+        tokio::time::advance(2 * FIRST).await;
+        // Whoever needn't wait is told that it is wrong, and waits then, whatever the password was before.
+        assert_eq!(held(&backoff, Some("the third")), Ok(None));
+        for number in 1..FREE {
+            assert_eq!(held(&backoff, Some("the third")), Ok(Some(4)), "{number}");
+        }
+        assert_eq!(held(&backoff, Some("the third")), Err(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn within_a_wait_success_ends_it_and_what_was_not_looked_at_does_not_count() {
+        let backoff = Backoff::default();
+        for _ in 0..FREE {
+            assert_eq!(held(&backoff, Some("the first")), Ok(None));
+        }
+        let begin = || backoff.begin("anna", address("192.0.2.1"), Some("the second"));
+        for _ in 0..3 * FREE {
+            begin().unwrap_or_else(|wait| panic!("told to wait {wait} s")).taken_back();
+        }
+        assert_eq!(held(&backoff, Some("the second")), Ok(Some(1)), "the wait was forgotten");
+        begin().map(Attempt::succeeded).unwrap();
+        for number in 0..FREE {
+            assert_eq!(held(&backoff, Some("the second")), Ok(None), "{number}");
+        }
+        assert_eq!(held(&backoff, Some("the second")), Err(1));
     }
 
     #[test]

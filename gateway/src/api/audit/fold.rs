@@ -2,7 +2,8 @@
 //!
 //! In go refusals; out comes whether one is to be written. Invariant: the first of equal ones is written, and at most one a minute;
 //! they are equal by who asks, from where, for what, and the status. What protects something is also told apart by what it is about,
-//! however its path is escaped. What was done, accepted or failed never comes here. So many are remembered; when there are more all are
+//! however its path is escaped. Of one thing at most sixteen are written in a minute, from however many addresses. What was done,
+//! accepted or failed never comes here. So many are remembered; when there are more all are
 //! forgotten, which costs a row each.
 
 use super::ADDRESS_NOT_ALLOWED;
@@ -22,6 +23,8 @@ use tokio::time::Instant;
 
 const ONE_IN: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 4096;
+/// Whoever has many addresses fills no log by them.
+const MOST_ADDRESSES: u32 = 16;
 
 /// What equal refusals have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,13 +42,18 @@ pub struct Refused {
 impl Refused {
     /// `entry`: as it would be written.
     pub fn new(entry: &AuditEntry, status: StatusCode, problem: Option<&Problem>) -> Self {
-        // Wherever a token is tried that is good elsewhere, it is one thing to tell.
+        // Whatever a token is tried for that is good elsewhere, it is one thing to tell.
         let from_elsewhere = problem.is_some_and(|problem| problem.code == ADDRESS_NOT_ALLOWED);
         let what = if from_elsewhere { ADDRESS_NOT_ALLOWED } else { entry.action.as_str() };
         // Paths that somebody has no right to are what they like; what is protected is there.
         let about = entry.target.as_deref().filter(|_| status != StatusCode::FORBIDDEN).map(once::one_form);
         let (who, what, from) = (entry.principal.clone(), what.to_owned(), entry.client.map(network));
         Self { organization: entry.organization, who, what, status: status.as_u16(), from, about }
+    }
+
+    /// The same, wherever it comes from.
+    fn wherever(&self) -> Self {
+        Self { from: None, ..self.clone() }
     }
 
     /// Whether it is about something that there is.
@@ -62,40 +70,73 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// When each was written last.
+/// What was written lately.
 #[derive(Default)]
-pub struct Refusals(Mutex<HashMap<Refused, Instant>>);
+struct Told {
+    each: HashMap<Refused, Instant>,
+    /// From wherever they come: since when, and how many.
+    from_all: HashMap<Refused, (Instant, u32)>,
+}
+
+#[derive(Default)]
+pub struct Refusals(Mutex<Told>);
 
 impl Refusals {
-    fn told(&self) -> MutexGuard<'_, HashMap<Refused, Instant>> {
+    fn told(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is to be written now; then no equal one is for a minute, unless [`Refusals::failed`] says that it could not be.
     pub fn is_due(&self, refused: &Refused, now: Instant) -> bool {
         let mut told = self.told();
-        if told.get(refused).is_some_and(|&at| now.saturating_duration_since(at) < ONE_IN) {
+        if told.each.get(refused).is_some_and(|at| !is_over(*at, now)) {
             return false;
         }
-        if told.len() >= REMEMBERED {
-            told.retain(|_, at| now.saturating_duration_since(*at) < ONE_IN);
+        told.forget(now);
+        let (since, count) = told.from_all.entry(refused.wherever()).or_insert((now, 0));
+        if is_over(*since, now) {
+            (*since, *count) = (now, 0);
         }
-        if told.len() >= REMEMBERED {
-            told.clear();
+        if *count >= MOST_ADDRESSES {
+            return false;
         }
-        told.insert(refused.clone(), now);
+        *count += 1;
+        told.each.insert(refused.clone(), now);
         true
     }
 
     pub fn failed(&self, refused: &Refused) {
-        self.told().remove(refused);
+        let mut told = self.told();
+        told.each.remove(refused);
+        if let Some((_, count)) = told.from_all.get_mut(&refused.wherever()) {
+            *count = count.saturating_sub(1);
+        }
     }
+}
+
+impl Told {
+    /// Makes room for one more.
+    fn forget(&mut self, now: Instant) {
+        if self.each.len() < REMEMBERED && self.from_all.len() < REMEMBERED {
+            return;
+        }
+        self.each.retain(|_, at| !is_over(*at, now));
+        self.from_all.retain(|_, (since, _)| !is_over(*since, now));
+        if self.each.len() >= REMEMBERED || self.from_all.len() >= REMEMBERED {
+            *self = Self::default();
+        }
+    }
+}
+
+fn is_over(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) >= ONE_IN
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::Cause;
+    use std::net::Ipv4Addr;
 
     fn refused(who: &str, what: &str, about: &str, (status, code): (u16, &'static str)) -> Refused {
         let entry = Cause::new(None, who, what).about(about).entry("refused", Some(status));
@@ -155,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn many_addresses_fill_no_log() {
+        let (refusals, start) = (Refusals::default(), Instant::now());
+        let told = |now: Instant| {
+            let is_due = |number: &u32| {
+                let cause = Cause::new(None, "token:1", "sites.delete").from(Some(Ipv4Addr::from(*number).into()), None);
+                refusals.is_due(&Refused::new(&cause.entry("refused", Some(403)), StatusCode::FORBIDDEN, None), now)
+            };
+            (0..1000).filter(is_due).count()
+        };
+        assert_eq!((told(start), told(start + ONE_IN / 2), told(start + ONE_IN)), (16, 0, 16));
+    }
+
+    #[test]
     fn each_organization_is_told() {
         let refusals = Refusals::default();
         for _ in 0..2 {
@@ -173,7 +227,8 @@ mod tests {
         assert!(refusals.is_due(&one, now) && !refusals.is_due(&one, now));
         for number in 0..2 * REMEMBERED {
             assert!(refusals.is_due(&refused(&format!("token:{number}"), "x", "/", (403, "forbidden")), now));
-            assert!(refusals.told().len() <= REMEMBERED);
+            let told = refusals.told();
+            assert!(told.each.len() <= REMEMBERED && told.from_all.len() <= REMEMBERED);
         }
     }
 }

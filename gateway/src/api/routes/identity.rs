@@ -70,7 +70,9 @@ fn organization() -> Vec<Endpoint> {
         delete("/members/{member}", "members.delete", members::delete, "Take a member out of the organization")
             .details(
                 "Somebody who is in no other organization has no account from then on. Tokens are the organization's: those that the \
-                 member made stay good, unless `revoke_tokens` is true.",
+                 member made stay good, unless `revoke_tokens` is true. That can't be made up for: whoever removes a member without \
+                 it must look for `user:` with their id in the tokens' `created_by`, and for `token:` with the ids of those. A token \
+                 that the member only rotated keeps the `created_by` that it had, so it isn't among them.",
             )
             .query::<members::DeleteParameters>()
             .nothing(),

@@ -45,6 +45,11 @@ impl Turn {
         state.moved(now, &self.limits.gauges);
     }
 
+    /// A login goes before its own request, which isn't out, so nobody waits for that: least of all the login.
+    pub(in crate::egress) fn after_a_login(&self) {
+        self.limits.is_over(self.since);
+    }
+
     /// Though it was answered, a further request goes under it, which the upstream has yet to count.
     pub(in crate::egress) fn asks_more(&mut self) {
         self.limits.lock().answered -= u32::from(std::mem::take(&mut self.answered));

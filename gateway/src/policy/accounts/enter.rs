@@ -99,7 +99,8 @@ impl Accounts {
         password: Zeroizing<String>,
         (asker, from): (Asker, IpAddr),
     ) -> Result<UserRecord, AccountError> {
-        // Also of whoever must wait, so that who was given another password needn't; and alike, so that time tells nobody who is known.
+        // Also of whoever must wait, so that who was given another password needn't. Known and unknown addresses take as long; only
+        // the few attempts that a wait leaves to another password take longer than to be told to wait.
         let user = self.store.user_by_email(key).await?;
         let kept = user.as_ref().map(|user| user.password.clone());
         let attempt = self.backoff.begin(key, from, kept.as_deref()).map_err(AccountError::TooManyAttempts)?;
@@ -108,19 +109,25 @@ impl Accounts {
                 attempt.succeeded();
                 Ok(user)
             }
-            (Ok(_), user) => Err(AccountError::WrongCredentials(user.map(|user| user.id))),
+            (Ok(_), user) => Err(attempt
+                .held()
+                .map_or_else(|| AccountError::WrongCredentials(user.map(|user| user.id)), AccountError::TooManyAttempts)),
             (Err(error), _) => {
+                // Who fills the line would be told of another password by being told of the line.
+                let held = attempt.held().filter(|_| error.kind == Kind::Overloaded);
                 attempt.taken_back();
-                Err(error.into())
+                Err(held.map_or_else(|| error.into(), AccountError::TooManyAttempts))
             }
         }
     }
 
-    /// The organization in whose log it stands that somebody tried to be this user: where the login would have led. Nobody's is looked
-    /// for, too, so that the time it takes doesn't tell who is known.
-    pub async fn organization_of(&self, user: Option<Uuid>) -> Result<Option<OrganizationId>, Error> {
+    /// The organization in whose log it stands that somebody tried to be this user: where the login would have led, or, if it named
+    /// one that the user isn't in, where it would have led without. Nobody's is looked for, too, so that the time it takes doesn't
+    /// tell who is known.
+    pub async fn organization_of(&self, user: Option<Uuid>, named: Option<&Slug>) -> Result<Option<OrganizationId>, Error> {
         let memberships = self.store.user_memberships(user.unwrap_or_default()).await?;
-        Ok(memberships.last().map(|membership| membership.organization.id))
+        let meant = memberships.iter().find(|one| Some(&one.organization.slug) == named);
+        Ok(meant.or_else(|| memberships.last()).map(|membership| membership.organization.id))
     }
 
     async fn enter(&self, user: UserRecord, membership: Membership) -> Result<Entered, AccountError> {

@@ -4,7 +4,11 @@ mod late;
 mod line;
 
 use super::*;
-use crate::store::{SqliteStore, UserStore as _};
+use crate::{
+    model::Slug,
+    policy::password::Asker,
+    store::{PasswordChange, SqliteStore, UserStore as _},
+};
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -52,6 +56,36 @@ impl World {
         };
         let earlier = earlier.map(hash_of);
         self.accounts.login(login, HERE, earlier).await.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// Guesses at the password of this address from here, until whoever goes on must wait for minutes.
+    async fn guess_at(&self, email: &str) {
+        let kept = self.store.user_by_email(email).await.unwrap().map(|user| user.password);
+        let mut wait: u32 = 0;
+        tokio::time::pause();
+        while wait < 120 {
+            tokio::time::advance(Duration::from_secs(wait.into())).await;
+            wait = self.accounts.backoff.begin(email, HERE, kept.as_deref()).err().unwrap_or_default();
+        }
+        tokio::time::resume();
+    }
+
+    /// What somebody is told who tries this password for Anna's.
+    async fn told_for(&self, password: &str) -> &'static str {
+        let (email, password) = (Email::parse("anna@example.com").unwrap(), Zeroizing::new(password.to_owned()));
+        match self.accounts.login(Login { email, password, organization: None }, HERE, None).await {
+            Ok(_) => "come in",
+            Err(AccountError::WrongCredentials(_)) => "wrong",
+            Err(AccountError::TooManyAttempts(wait)) if wait > 60 => "wait",
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// As the operator does it.
+    async fn reset(&self, user: Uuid, password: &str) {
+        let password = Zeroizing::new(password.to_owned());
+        let kept = self.accounts.passwords.hash(Asker::stranger(HERE), password).await.unwrap();
+        assert!(self.store.user_set_password(user, &kept, PasswordChange::Operator).await.unwrap());
     }
 
     /// Changes the database behind the gateway's back.
@@ -210,4 +244,58 @@ async fn a_session_that_was_made_is_told_of_though_the_one_before_cannot_be_ende
     world.execute("DROP TRIGGER kept").await;
     let third = world.login(Some(&second)).await;
     assert!(world.principal(&third).await.is_some() && world.principal(&second).await.is_none());
+}
+
+#[tokio::test]
+async fn within_a_wait_a_new_password_opens_and_a_wrong_one_tells_nothing() {
+    const EMAIL: &str = "anna@example.com";
+    const WRONG: &str = "a wrong password";
+    let world = World::new().await;
+    // There is no account yet; then it is made.
+    world.guess_at(EMAIL).await;
+    assert_eq!(world.told_for(WRONG).await, "wait");
+    let entered = world.register(EMAIL).await;
+    let Identity::User { user, .. } = &entered.profile.who else { panic!("a person") };
+    assert_eq!(world.told_for(WRONG).await, "wait");
+    assert_eq!(world.told_for(PASSWORD).await, "come in");
+    assert_eq!(world.told_for(WRONG).await, "wrong", "success didn't end the wait");
+    world.guess_at(EMAIL).await;
+    assert_eq!(world.told_for(PASSWORD).await, "wait", "the password that was guessed at");
+    world.reset(user.id, "other words that I remember").await;
+    assert_eq!(world.told_for(WRONG).await, "wait");
+    let line = world.accounts.passwords.fill(Asker::stranger(HERE));
+    assert_eq!(world.told_for(WRONG).await, "wait", "a full line tells that there is another password");
+    drop(line);
+    assert_eq!(world.told_for("other words that I remember").await, "come in");
+    // There are only so many attempts at it.
+    world.guess_at(EMAIL).await;
+    world.reset(user.id, PASSWORD).await;
+    for _ in 0..5 {
+        assert_eq!(world.told_for(WRONG).await, "wait");
+    }
+    assert_eq!(world.told_for(PASSWORD).await, "wait");
+}
+
+#[tokio::test]
+async fn a_failed_login_stands_in_the_log_of_the_organization_that_it_named() {
+    let world = World::new().await;
+    let anna = world.register("anna@example.com").await;
+    let bert = world.register("bert@example.com").await;
+    // Anna joins Bert's after her own.
+    world
+        .execute(
+            "INSERT INTO members (organization, user, role, created_at) SELECT m.organization, anna.id, 'viewer', \
+             m.created_at + 60000 FROM members m JOIN users bert ON bert.id = m.user, users anna \
+             WHERE bert.email_key = 'bert@example.com' AND anna.email_key = 'anna@example.com'",
+        )
+        .await;
+    let Identity::User { user, .. } = &anna.profile.who else { panic!("a person") };
+    let (own, joined) = (&anna.profile.organization, &bert.profile.organization);
+    let elsewhere = Slug::parse("elsewhere").unwrap();
+    for (named, expected) in [(Some(&own.slug), own), (Some(&joined.slug), joined), (None, joined), (Some(&elsewhere), joined)]
+    {
+        let found = world.accounts.organization_of(Some(user.id), named).await.unwrap();
+        assert_eq!(found, Some(expected.id), "{named:?}");
+    }
+    assert_eq!(world.accounts.organization_of(None, Some(&own.slug)).await.unwrap(), None);
 }

@@ -1,7 +1,7 @@
 //! The place of the request that the present work is done for, which is given to others where it turns out that the work only waits.
 //!
-//! In go a place and the work under it; out comes nothing. Invariant: work that a request doesn't wait for has none, and nothing is
-//! refused or allowed by it: who finds no room aside keeps the place.
+//! In go a place and the work under it; out comes nothing. Invariant: nothing is refused or allowed by it (who finds no room aside keeps
+//! the place), and whoever answers a request gives its place back, whatever work goes on under it.
 
 use super::Place;
 use std::{future::Future, pin::pin, time::Duration};

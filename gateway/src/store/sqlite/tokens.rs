@@ -3,17 +3,21 @@
 //! Invariant: a token is found by its hash through an index, whether it is the present one or the one before.
 
 use super::{
-    SqliteStore, actors,
+    SqliteStore, actors, audit,
     connections::unless_taken,
     rows::{blob, digest, json, optional_json, optional_time, role, time, to_json, uuid},
+    runner::Teller,
 };
 use crate::{
     model::{Error, Kind, Network, OrganizationId, Role, Timestamp},
-    store::{Actor, MAX_TOKENS, Measured, TokenRecord, TokenRotation, TokenStore},
+    store::{Actor, AuditEntry, MAX_TOKENS, Measured, TokenRecord, TokenRotation, TokenStore},
 };
 use async_trait::async_trait;
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
+
+/// What the audit log calls it that one was revoked.
+const REVOKED: &str = "tokens.delete";
 
 macro_rules! select {
     ($tail:literal) => {
@@ -179,6 +183,23 @@ pub async fn delete(c: &mut SqliteConnection, organization: OrganizationId, id: 
     invited.bind(blob(organization.0)).bind(format!("token:{id}")).execute(&mut *c).await?;
     let delete = sqlx::query("DELETE FROM tokens WHERE organization = ? AND id = ?");
     Ok(delete.bind(blob(organization.0)).bind(blob(id)).execute(c).await?.rows_affected() > 0)
+}
+
+/// Of a token that went with something else, whose own row doesn't name it.
+pub async fn tell_revoked(
+    c: &mut SqliteConnection,
+    organization: OrganizationId,
+    id: Uuid,
+    teller: &Teller,
+) -> Result<(), Error> {
+    let Some(cause) = &teller.cause else { return Ok(()) };
+    let entry = AuditEntry {
+        organization: Some(organization),
+        action: REVOKED.to_owned(),
+        target: Some(format!("/tokens/{id}")),
+        ..cause.entry("done", None)
+    };
+    audit::append(c, teller.chain.as_ref(), &entry).await
 }
 
 async fn note_uses(c: &mut SqliteConnection, uses: Vec<(Uuid, Timestamp)>) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use super::{
     actors,
     connections::{self, unless_taken},
     rows::{blob, role, slug, time, uuid},
+    runner::Teller,
     tokens,
     writer::Writer,
 };
@@ -14,7 +15,7 @@ use crate::{
     model::{Error, OrganizationId, Role, Timestamp},
     store::{
         Actor, Joined, Joiner, Measured, MemberChange, MemberRecord, Membership, Objection, Organization, PasswordChange,
-        UserRecord,
+        UserRecord, cause,
     },
 };
 use sqlx::{Row as _, SqliteConnection, SqlitePool, sqlite::SqliteRow};
@@ -297,21 +298,22 @@ async fn remove_in(c: &mut SqliteConnection, organization: OrganizationId, user:
     Ok(Ok(MemberChange::Changed(member)))
 }
 
-/// What the member made goes along: tokens, what these made, and whom they invited.
+/// What the member made goes along: tokens, what these made, and whom they invited. A row of the log tells of each token.
 pub async fn remove_with_tokens(
     writer: &Writer,
     organization: OrganizationId,
     user: Uuid,
     by: Actor,
 ) -> Measured<(MemberChange, Vec<Uuid>)> {
-    writer.write(move |c| Box::pin(remove_with_tokens_in(c, organization, user, by))).await
+    let teller = Teller { chain: writer.chain(), cause: cause::cause() };
+    writer.write(move |c| Box::pin(remove_with_tokens_in(c, organization, user, (by, teller)))).await
 }
 
 async fn remove_with_tokens_in(
     c: &mut SqliteConnection,
     organization: OrganizationId,
     user: Uuid,
-    by: Actor,
+    (by, teller): (Actor, Teller),
 ) -> Measured<(MemberChange, Vec<Uuid>)> {
     let made = tokens::made_by(&mut *c, organization, format!("user:{user}")).await?;
     let highest = made.iter().map(|(_, role)| *role).max();
@@ -326,6 +328,7 @@ async fn remove_with_tokens_in(
     let ids: Vec<Uuid> = made.into_iter().map(|(id, _)| id).collect();
     for id in &ids {
         tokens::delete(&mut *c, organization, *id).await?;
+        tokens::tell_revoked(&mut *c, organization, *id, &teller).await?;
     }
     Ok(Ok((change, ids)))
 }

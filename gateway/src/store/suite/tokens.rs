@@ -131,14 +131,30 @@ async fn with_their_maker(store: &dyn Store) {
     assert_eq!(remove(&owner, &owner).await, Ok((MemberChange::SoleOwner, Vec::new())));
     assert_eq!(left(mine).await, [first, second, third, cleos]);
     assert!(store.members(mine, None, 10).await.unwrap().iter().any(|member| member.user == bert.id));
-    let Ok((MemberChange::Changed(_), mut gone)) = remove(&bert, &owner).await else { panic!("nobody was removed") };
+    let cause = Cause::new(Some(mine), person(&owner).name, "members.delete").from(None, Some("r-9".to_owned()));
+    let removed = caused_by(std::sync::Arc::new(cause.about("/members/bert")), remove(&bert, &owner)).await;
+    let Ok((MemberChange::Changed(_), mut gone)) = removed else { panic!("nobody was removed") };
     gone.sort_unstable();
     assert_eq!(gone, [first, second, third]);
+    each_is_told(store, mine, &person(&owner).name, &gone).await;
     assert_eq!((left(mine).await, left(other).await), (vec![cleos], vec![elsewhere]));
     assert_eq!(remove(&bert, &owner).await, Ok((MemberChange::NotFound, Vec::new())));
     // A removal alone leaves what somebody made.
     assert!(matches!(store.member_remove(mine, cleo.id, &person(&owner)).await.unwrap(), Ok(MemberChange::Changed(_))));
     assert_eq!(left(mine).await, [cleos]);
+}
+
+/// A row for each token, by whoever removed its maker, and then the removal's own.
+async fn each_is_told(store: &dyn Store, mine: OrganizationId, by: &str, gone: &[Uuid]) {
+    let rows = store.audit_rows(mine, &AuditFilter::default(), None, 10).await.unwrap();
+    let entries: Vec<_> = rows.into_iter().map(|row| row.entry).collect();
+    assert!(entries.iter().all(|one| one.principal == by && one.request_id.as_deref() == Some("r-9")), "{entries:?}");
+    let mut told: Vec<_> = entries.into_iter().map(|one| (one.action, one.target.unwrap_or_default(), one.outcome)).collect();
+    let row = |action: &str, target: String| (action.to_owned(), target, "done".to_owned());
+    // The latest is the first.
+    assert_eq!(told.remove(0), row("members.delete", "/members/bert".to_owned()));
+    told.sort_unstable();
+    assert_eq!(told, gone.iter().map(|id| row("tokens.delete", format!("/tokens/{id}"))).collect::<Vec<_>>());
 }
 
 async fn limit(store: &dyn Store) {

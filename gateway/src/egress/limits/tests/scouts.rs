@@ -70,6 +70,28 @@ async fn a_further_request_that_went_first_and_breaks_off_is_not_waited_for() {
     }
 }
 
+/// After a pause the turn itself is what goes first; a login under it, or the same request again, doesn't wait for that.
+#[tokio::test(start_paused = true)]
+async fn a_turn_does_not_wait_for_itself() {
+    let limits = limits(None, 8);
+    limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(30));
+    let turn = read(&limits, 60).await.unwrap();
+    let start = Instant::now();
+    turn.after_a_login();
+    let login = limits.time(flow(Lane::Reads, 0), in_seconds(60)).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    // Others wait for the login now.
+    assert!(read(&limits, 1).await.is_err());
+    drop(login);
+    let began = Instant::now();
+    limits.hold(StatusCode::TOO_MANY_REQUESTS, seconds(30));
+    let again = limits.time(flow(Lane::Reads, 0), in_seconds(60)).await.unwrap();
+    limits.is_over(Instant::now());
+    let once_more = limits.time(flow(Lane::Reads, 0), in_seconds(60)).await.unwrap();
+    assert_eq!(began.elapsed(), seconds(30));
+    drop((again, once_more, turn));
+}
+
 #[tokio::test(start_paused = true)]
 async fn whom_the_rate_keeps_for_longer_than_the_first_does_is_refused_at_once() {
     let limits = limits(Some((1, 10)), 8);
