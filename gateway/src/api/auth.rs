@@ -148,7 +148,7 @@ impl From<AccountError> for Problem {
                 let detail = "the e-mail address or the password is wrong";
                 Self::new(StatusCode::UNAUTHORIZED, "wrong_credentials", detail)
             }
-            AccountError::TooManyAttempts(seconds) => {
+            AccountError::TooManyAttempts(seconds) | AccountError::WrongWithinWait(_, seconds) => {
                 let detail = format!("too many failed attempts from here: wait {seconds} s");
                 let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail);
                 Self { retry_after: Some(seconds), ..problem }
@@ -331,16 +331,20 @@ impl super::Api {
     }
 
     /// That somebody failed to come in is in the log of who they tried to be, before they are told; where that is nobody, in the
-    /// gateway's own. Attempts beyond the limits leave no row: a flood must not fill the log.
+    /// gateway's own. Attempts at which no password was looked at leave no row: a flood must not fill the log.
     async fn turned_away(&self, error: AccountError, visit: Visit, (action, named): (&str, Option<&Slug>)) -> Problem {
-        let AccountError::WrongCredentials(user) = error else { return error.into() };
+        let (user, status) = match error {
+            AccountError::WrongCredentials(user) => (user, StatusCode::UNAUTHORIZED),
+            AccountError::WrongWithinWait(user, _) => (user, StatusCode::TOO_MANY_REQUESTS),
+            _ => return error.into(),
+        };
         let organization = match self.accounts.organization_of(user, named).await {
             Ok(organization) => organization,
             Err(error) => return error.into(),
         };
         let tried = user.map_or_else(|| "nobody".to_owned(), |user| format!("user:{user}"));
         let cause = Cause::new(organization, tried, action).from(Some(visit.client), visit.request_id);
-        let recorded = self.recorded(&cause.entry("refused", Some(StatusCode::UNAUTHORIZED.as_u16()))).await;
+        let recorded = self.recorded(&cause.entry("refused", Some(status.as_u16()))).await;
         recorded.err().unwrap_or_else(|| error.into())
     }
 

@@ -99,11 +99,9 @@ impl Limits {
         Ok(Further::new(self))
     }
 
-    /// What left then, or a little before, has no answer.
+    /// What left then, or a little before, has no answer. A further request of the same turn is to go first: whoever waits isn't woken.
     pub(super) fn is_over(&self, left: Instant) {
-        let mut state = self.lock();
-        state.quota.over(left);
-        state.moved(Instant::now(), &self.gauges);
+        self.lock().quota.over(left);
     }
 
     /// A call's first request leaves. Whoever is refused or sends again doesn't say so: they would earn the retries that a failing

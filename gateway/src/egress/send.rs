@@ -55,6 +55,7 @@ impl Upstream {
                 return self.whole(outcome, deadline, &mut Instant::now()).await;
             };
             turn = next;
+            self.before_a_login(&turn);
             self.shared.meters.retries.inc();
         }
     }
@@ -90,14 +91,19 @@ impl Upstream {
     /// The session that requests need here, if they do.
     pub(super) async fn sign_in(&self, flow: Flow, deadline: Instant, turn: &mut Turn) -> Result<Option<Pass>, Error> {
         let Some(session) = &self.session else { return Ok(None) };
-        if !session.is_here() {
-            turn.after_a_login();
-        }
+        self.before_a_login(turn);
         let started = Instant::now();
         let pass = session.pass(flow, deadline).await;
         pass.map(Some).inspect_err(|error| {
             turn.judge(retry::verdict_of(&Err(Failure::other(error.clone())), started.elapsed()));
         })
+    }
+
+    /// Where a login goes first, nobody waits for the request that goes after it.
+    fn before_a_login(&self, turn: &Turn) {
+        if self.session.as_ref().is_some_and(|session| !session.is_here()) {
+            turn.after_a_login();
+        }
     }
 
     /// Sends, and sends once more in a new session if the one that there was had ended.

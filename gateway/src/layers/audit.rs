@@ -1,7 +1,7 @@
 //! Everything that changes something is recorded.
 //!
 //! Invariant: a request that changes something is carried through to its row of the audit log in a task of its own, whatever its
-//! client does meanwhile, and keeps its place among those in progress; what it writes to the store carries the row with it.
+//! client does meanwhile, and keeps its place to its end, unless it waits for a host and steps aside; what it writes to the store carries the row with it.
 //! A handler that panics has a row as well. Of refusals that are equal one a minute has one.
 
 use crate::{

@@ -70,6 +70,8 @@ pub enum AccountError {
     WrongCredentials(Option<Uuid>),
     /// Seconds to wait.
     TooManyAttempts(u32),
+    /// The same is told though the password was looked at, and was wrong.
+    WrongWithinWait(Option<Uuid>, u32),
     /// The session has ended meanwhile.
     Ended,
     Forbidden {

@@ -3,7 +3,7 @@
 //! In goes who tries from where, and the password that there is; out comes a leave to try, or how long to wait. Invariant:
 //! failures from one address never keep another address out of the account, so nobody can lock somebody else out; memory is
 //! bounded; attempts count before their outcome is known, so trying many at once gains nothing. A wait holds whatever becomes of
-//! the account, so it tells nobody that one was made or given another password; the right one of that is let in all the same.
+//! the account, so its words tell nobody that one was made or given another password; the right one of that is let in all the same.
 
 use crate::wipe;
 use moka::{policy::EvictionPolicy, sync::Cache};

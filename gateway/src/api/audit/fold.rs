@@ -3,8 +3,7 @@
 //! In go refusals; out comes whether one is to be written. Invariant: the first of equal ones is written, and at most one a minute;
 //! they are equal by who asks, from where, for what, and the status. What protects something is also told apart by what it is about,
 //! however its path is escaped. Of one thing at most sixteen are written in a minute, from however many addresses. What was done,
-//! accepted or failed never comes here. So many are remembered; when there are more all are
-//! forgotten, which costs a row each.
+//! accepted or failed never comes here. 4,096 are remembered; when there are more, all are forgotten, which costs a row each.
 
 use super::ADDRESS_NOT_ALLOWED;
 use crate::{

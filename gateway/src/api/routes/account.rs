@@ -136,7 +136,7 @@ fn log() -> Vec<Endpoint> {
                  download of a backup, and who was shown what is shown once (`operations.secrets`); every change or download that \
                  the caller may not make (403), every token that came from outside its `allowed_ips`, every deletion that the label \
                  `protected` stopped (409), and every wrong password for an account that exists. Of equal refusals of one caller \
-                 from one address one a minute is told, but of wrong passwords each. Not in it is what was refused for any other reason: its form, what it is about, a conflict, \
+                 from one address one a minute is told, of many addresses sixteen, but of failed logins each. Not in it is what was refused for any other reason: its form, what it is about, a conflict, \
                  a rate, or a credential that opens nothing. Rows are chained by a keyed hash: `portico audit verify` finds one \
                  that was altered, put in or taken out.",
             )

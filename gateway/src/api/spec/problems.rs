@@ -51,7 +51,7 @@ problems! {
     409 "email_taken": "There is an account of this address" => "Log in";
     409 "account_exists": "The invited address has an account" => "Log in, then accept the invitation with the session";
     409 "already_member": "The address is a member of the organization" => "Change the member's role instead";
-    409 "sole_owner": "The organization would be left without an owner" => "Make another member an owner first";
+    409 "sole_owner": "The organization would be left without an owner" => "Make another member an owner first; alone in it, invite somebody, or ask the operator";
     409 "too_many_members": "The organization has as many members as it may" => "Take somebody out";
     409 "too_many_invitations": "The organization has as many open invitations as it may" => "Withdraw some";
     409 "protected": "The site, or one of the connection's sites, is protected from deletion by its label" => "Lift the label `protected` first: PATCH the site's `labels`; a connection also goes with `force=true`";
@@ -67,7 +67,7 @@ problems! {
     415 "unsupported_media_type": "The body isn't declared as JSON" => "Send `Content-Type: application/json`";
     422 "invalid_input": "A value doesn't fit; `fields` names it" => "Correct the value";
     422 "wrong_password": "The present password, sent to change it, is wrong" => "Send the present password as `current`";
-    422 "grant_missing": "The operator hasn't allowed what the connection would need" => "Ask the operator for the grant that `detail` names";
+    422 "grant_missing": "The operator hasn't allowed what the connection would need" => "Ask the operator for the grant that `detail`, or the gateway's log, names";
     422 "secret_unbound": "The change would send a secret to another address, or over another trust, than it was given for" => "Give the secret again in the same request";
     422 "idempotency_key_reused": "This Idempotency-Key was used for another request" => "Choose a new key for a new request";
     422 "invitation_invalid": "The invitation isn't open: accepted, withdrawn, replaced, or over" => "Ask for another";
@@ -83,7 +83,7 @@ problems! {
     502 "upstream_invalid": "The host answered something that makes no sense" => "Try again later, or ask the host's support";
     502 "provider_failed": "The provider's component failed" => "Tell the operator the `request_id`";
     502 "secret_unbound": "A secret was given for another address or trust" => "Give the secret again: PATCH the connection's `secrets`";
-    502 "grant_missing": "The operator hasn't allowed what the connection needs" => "Ask the operator for the grant that `detail` names";
+    502 "grant_missing": "The operator hasn't allowed what the connection needs" => "Ask the operator for the grant that `detail`, or the gateway's log, names";
     502 "upstream_not_granted": "The provider asked for an upstream that the connection doesn't have" => "Tell the provider's author";
     502 "request_refused": "The provider sent what a rule forbids" => "Tell the provider's author; the log names the rule";
     502 "interrupted": "It can't be known whether the host carried it out, and it won't be sent again" => "Look at the host, then decide";

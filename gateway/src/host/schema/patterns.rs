@@ -9,8 +9,9 @@ use serde_json::json;
 use std::collections::HashMap;
 
 /// Bytes of a compiled pattern. For each byte of a text, a search looks at one of its states if it goes well, and at all if it goes badly.
-const SIZES: [usize; 5] = [2 << 10, 8 << 10, 16 << 10, 32 << 10, LARGEST];
-const LARGEST: usize = 64 << 10;
+const SIZES: [usize; 6] = [2 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, LARGEST];
+/// A class that leaves something out, or any character, takes one or two KiB each time: a hundred of them fit.
+const LARGEST: usize = 256 << 10;
 /// Of the states that a text is searched by: past it, the engine keeps no more of them.
 const MOST_CACHE: usize = 256 << 10;
 /// Bytes of a compiled pattern that cost a step for each byte of a text; measured, by patterns that defeat the cache.
@@ -45,6 +46,9 @@ impl Patterns {
 fn weight(pattern: &str) -> Result<u64, String> {
     let schema = json!({"pattern": pattern});
     let fits = |size: &&usize| jsonschema::options().with_pattern_options(sized(**size)).build(&schema).is_ok();
-    let size = SIZES.iter().find(fits).ok_or_else(|| format!("has a pattern that is none, or too large: {pattern}"))?;
+    let size = SIZES
+        .iter()
+        .find(fits)
+        .ok_or_else(|| format!("has a pattern that is none, or is too large when compiled: {pattern}"))?;
     u64::try_from(size / PER_STEP).map_err(|_| "has a pattern that is too large".to_owned())
 }

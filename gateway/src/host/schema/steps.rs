@@ -12,6 +12,10 @@ use serde_json::{Map, Value};
 
 /// A step takes some 10 ns, and 80 at worst. Full settings of our own providers take a few thousand.
 pub(super) const MOST_STEPS: u64 = 1_000_000;
+/// What it takes to copy a part of a value, in steps.
+const COPY: u64 = 8;
+/// Evaluating again doesn't multiply for ever where schemas that ask for it are within each other.
+const MOST_AGAIN: u64 = AGAIN.pow(4);
 /// Schemas within each other while they are followed: each takes room on a worker's stack.
 const MOST_NESTED: u32 = 400;
 
@@ -64,15 +68,17 @@ impl Steps<'_> {
         }
         self.nested += 1;
         let again = UNEVALUATED.iter().any(|keyword| keywords.contains_key(*keyword));
-        let often = if again { times.saturating_mul(AGAIN) } else { times };
+        let often = if again { times.saturating_mul(AGAIN).min(times.max(MOST_AGAIN)) } else { times };
         for (keyword, own) in keywords {
             // Of these, only the names and places are asked for again.
             let times = if matches!(keyword.as_str(), "properties" | "prefixItems" | "items") { times } else { often };
             self.take(times, 1)?;
             match reach(keyword) {
                 Some(Reach::Same) if matches!(keyword.as_str(), "anyOf" | "oneOf") => {
+                    let choices = subschemas(keyword, own);
+                    self.copies(choices.len(), part, times);
                     self.alternatives += 1;
-                    self.each(subschemas(keyword, own), part, times)?;
+                    self.each(choices, part, times)?;
                     self.alternatives -= 1;
                 }
                 Some(Reach::Same) => self.each(subschemas(keyword, own), part, times)?,
@@ -82,6 +88,15 @@ impl Steps<'_> {
         }
         self.nested -= 1;
         Ok(())
+    }
+
+    /// Each alternative that isn't met is told with the value that didn't meet it.
+    fn copies(&mut self, choices: usize, part: &Value, times: u64) {
+        // Past that nothing is told, and needn't be counted, which takes time, too.
+        if self.count.telling <= MOST_STEPS {
+            let copied = size(part).saturating_mul(COPY).saturating_mul(u64::try_from(choices).unwrap_or(u64::MAX));
+            self.count.telling = self.count.telling.saturating_add(copied.saturating_mul(times));
+        }
     }
 
     fn each(&mut self, schemas: Vec<&Value>, part: &Value, times: u64) -> Result<(), String> {

@@ -102,6 +102,24 @@ fn what_is_wrong_is_said_where_that_can_be_afforded() {
     refused(&alternatives, &json!(vec!["a"; 10_000]), "doesn't conform");
 }
 
+/// A validator keeps the value once for each alternative.
+#[test]
+fn what_is_told_of_many_alternatives_is_bounded_by_the_value() {
+    let choices = json!({"anyOf": vec![json!({"type": "string"}); 20]});
+    let told = |value: &Value| schema(&choices).conforms(value, "settings").unwrap_err().message;
+    assert!(!told(&json!([{"a": 1}])).contains("too large"));
+    assert!(told(&Value::Array(vec![json!({"": 0}); 9000])).contains("too large to say where"));
+}
+
+/// Keywords for what nothing else has evaluated, at each level.
+#[test]
+fn evaluating_again_does_not_multiply_for_ever() {
+    let schema = json!({"type": "object", "$ref": "#/$defs/x", "unevaluatedProperties": false,
+        "$defs": {"x": {"properties": {"a": {"$ref": "#"}}}}});
+    let value = (0..20).fold(json!({}), |value, _| json!({"a": value}));
+    let _ = taken(&schema, &value);
+}
+
 #[test]
 fn our_own_providers_are_far_from_the_bounds() {
     let environment: Map<String, Value> = (0..5).map(|n| (format!("VARIABLE_{n}"), json!("a value"))).collect();

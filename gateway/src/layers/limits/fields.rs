@@ -62,7 +62,7 @@ fn reset(now: Timestamp, whole_in: Duration) -> u64 {
     then.as_secs() + u64::from(then.subsec_nanos() > 0)
 }
 
-/// `"token";r=599;t=1`: so many may still come in the next so many seconds.
+/// `"token";r=599;t=1`: so many are left, and in so many seconds there is one more.
 fn rate_limit(verdict: &Verdict) -> Option<HeaderValue> {
     let (mut remaining, mut window) = (itoa::Buffer::new(), itoa::Buffer::new());
     let parts = [

@@ -52,7 +52,7 @@ impl Accounts {
         let outcome = self.try_login(login, from).await;
         let label = match &outcome {
             Ok(_) => "succeeded",
-            Err(AccountError::TooManyAttempts(_)) => "throttled",
+            Err(AccountError::TooManyAttempts(_) | AccountError::WrongWithinWait(..)) => "throttled",
             Err(AccountError::Failed(error)) if error.kind == Kind::Overloaded => "overloaded",
             Err(AccountError::Failed(_)) => "failed",
             Err(_) => "refused",
@@ -109,9 +109,13 @@ impl Accounts {
                 attempt.succeeded();
                 Ok(user)
             }
-            (Ok(_), user) => Err(attempt
-                .held()
-                .map_or_else(|| AccountError::WrongCredentials(user.map(|user| user.id)), AccountError::TooManyAttempts)),
+            (Ok(_), user) => {
+                let user = user.map(|user| user.id);
+                Err(match attempt.held() {
+                    Some(wait) => AccountError::WrongWithinWait(user, wait),
+                    None => AccountError::WrongCredentials(user),
+                })
+            }
             (Err(error), _) => {
                 // Who fills the line would be told of another password by being told of the line.
                 let held = attempt.held().filter(|_| error.kind == Kind::Overloaded);

@@ -76,7 +76,7 @@ impl World {
         match self.accounts.login(Login { email, password, organization: None }, HERE, None).await {
             Ok(_) => "come in",
             Err(AccountError::WrongCredentials(_)) => "wrong",
-            Err(AccountError::TooManyAttempts(wait)) if wait > 60 => "wait",
+            Err(AccountError::TooManyAttempts(wait) | AccountError::WrongWithinWait(_, wait)) if wait > 60 => "wait",
             Err(error) => panic!("{error:?}"),
         }
     }
