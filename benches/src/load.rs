@@ -1,5 +1,5 @@
 //! `portico-load URL TOKEN CONNECTIONS SECONDS RATE`: requests at a fixed rate, whatever the answers do; `max` as RATE sends the next
-//! one when an answer came.
+//! one when an answer came. `{n}` in URL is another number each time, of [`MANY`]: reads of one thing that come together share a call.
 //!
 //! In go an address and a rate; out comes one line of `name=value` words: answers and latencies of what was served and of what was
 //! refused. Invariant: a latency begins when the request was due, also where no connection was free then, so that a server that
@@ -7,6 +7,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,9 +21,13 @@ use tokio::{
     time::Instant,
 };
 
+/// So many different things are asked for.
+const MANY: u64 = 5000;
+
 struct Load {
     address: String,
-    request: Vec<u8>,
+    request: String,
+    asked: AtomicU64,
     start: Instant,
     length: Duration,
     /// None: as fast as answers come.
@@ -53,7 +58,8 @@ async fn main() -> Result<()> {
     let gap = if rate == "max" { None } else { Some(Duration::from_secs_f64(1.0 / rate.parse::<f64>().context("RATE")?)) };
     let load = Arc::new(Load {
         address: address.to_owned(),
-        request: head.into_bytes(),
+        request: head,
+        asked: AtomicU64::new(0),
         start: Instant::now(),
         length: Duration::from_secs(seconds.parse().context("SECONDS")?),
         gap,
@@ -81,6 +87,16 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
+impl Load {
+    fn next(&self) -> Cow<'_, str> {
+        if !self.request.contains("{n}") {
+            return Cow::Borrowed(&self.request);
+        }
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) % MANY;
+        Cow::Owned(self.request.replacen("{n}", &number.to_string(), 1))
+    }
+}
+
 async fn connection(load: Arc<Load>) -> Result<Seen> {
     let mut stream = TcpStream::connect(&load.address).await?;
     stream.set_nodelay(true)?;
@@ -98,7 +114,7 @@ async fn connection(load: Arc<Load>) -> Result<Seen> {
             tokio::time::sleep_until(due).await;
         }
         let sent = Instant::now();
-        stream.write_all(&load.request).await?;
+        stream.write_all(load.next().as_bytes()).await?;
         let answer = read(&mut stream, &mut buffer).await?;
         let latency = due.elapsed();
         match answer.status {
